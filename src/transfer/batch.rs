@@ -6,13 +6,11 @@
 use std::ops::Range;
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use pelago_content::{Node, ProofError};
+use pelago_behaviour::chunk::Item;
+use pelago_content::{Node, Part, ProofError};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{
-    sink::Sink,
-    source::{Request, Wanted},
-};
+use super::sink::Sink;
 use crate::store::WriteError;
 
 /// Batches of one source that may be waiting for disk and hash at a time. Each holds a buffer.
@@ -21,8 +19,24 @@ const WRITES_AT_A_TIME: usize = 2;
 /// Bytes after which a batch is written though more is to come.
 const ENOUGH: usize = 256 << 10;
 
+/// A part of one stage. Each stage of a download numbers its files anew, so a late chunk of an earlier
+/// stage must not be taken for one of the current stage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StagePart {
+    pub(super) stage: u64,
+    pub(super) part: Part,
+}
+
+/// A chunk to fetch, and its destination.
+pub(super) struct ChunkRequest {
+    pub(super) part: StagePart,
+    pub(super) item: Item,
+    pub(super) bytes: u64,
+    pub(super) sink: Sink,
+}
+
 struct Piece {
-    wanted: Wanted,
+    part: StagePart,
     sink: Sink,
     proof: Vec<Node>,
     bytes: Range<usize>,
@@ -40,7 +54,7 @@ pub(super) struct Batch {
 /// A batch after verifying and writing: up to the first chunk that cannot be written.
 pub(super) struct Written {
     /// What is verified and written.
-    pub(super) parts: Vec<Wanted>,
+    pub(super) parts: Vec<StagePart>,
     /// What failed its proof, and is not written.
     pub(super) unproven: Vec<Unproven>,
     /// Why the others are not written.
@@ -50,7 +64,7 @@ pub(super) struct Written {
 
 /// A chunk that failed its proof.
 pub(super) struct Unproven {
-    pub(super) wanted: Wanted,
+    pub(super) part: StagePart,
     /// Whether it is of a manifest.
     pub(super) is_manifest: bool,
     pub(super) error: ProofError,
@@ -58,14 +72,19 @@ pub(super) struct Unproven {
 
 impl Batch {
     /// Where the data of the answer to `request` is to be read to.
-    pub(super) fn add(&mut self, request: Request, proof: Vec<Node>, length: u32) -> &mut [u8] {
+    pub(super) fn add(
+        &mut self,
+        request: ChunkRequest,
+        proof: Vec<Node>,
+        length: u32,
+    ) -> &mut [u8] {
         let bytes = self.filled..self.filled + length as usize;
         self.filled = bytes.end;
         if self.buffer.len() < bytes.end {
             self.buffer.resize(bytes.end, 0);
         }
         self.pieces.push(Piece {
-            wanted: request.wanted,
+            part: request.part,
             sink: request.sink,
             proof,
             bytes: bytes.clone(),
@@ -90,10 +109,10 @@ impl Batch {
         let (mut unproven, mut result) = (Vec::new(), Ok(()));
         for piece in self.pieces {
             let data = &self.buffer[piece.bytes];
-            match piece.sink.write(piece.wanted.part, data, &piece.proof) {
-                Ok(()) => parts.push(piece.wanted),
+            match piece.sink.write(piece.part.part, data, &piece.proof) {
+                Ok(()) => parts.push(piece.part),
                 Err(WriteError::Proof(error)) => unproven.push(Unproven {
-                    wanted: piece.wanted,
+                    part: piece.part,
                     is_manifest: matches!(piece.sink, Sink::Manifests(_)),
                     error,
                 }),

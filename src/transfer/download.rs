@@ -1,295 +1,174 @@
-//! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
+//! One download: from the search for sources until its content is in place, or for as long as readers
+//! want parts of it.
 //!
-//! Here is what goes on while it fetches; `opening` is how it comes to have something to fetch,
-//! `tick` how long it waits for what, `finishing` what is done once it has all, `for_readers` what is
-//! other for readers, and `unproven` what becomes of a source whose data failed its proof.
+//! This file has the loop and its events. `opening` prepares what is fetched, `tick` renews the status
+//! and ends a download without sources, `finishing` puts complete content in its place, `for_readers`
+//! has what differs for readers, and `unproven` handles data that failed its proof. A task has three
+//! parts: `supply` (where content comes from), `timing` (when it may fetch) and `report` (what it shows).
 
 mod finishing;
 mod for_readers;
 mod opening;
+mod report;
+mod supply;
 mod tick;
+mod timing;
 mod unproven;
 mod write_out;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
 use pelago_behaviour::availability::Availability;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::mpsc,
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-pub(in crate::transfer) use self::for_readers::Purpose;
-use self::write_out::WriteOut;
+use self::{
+    report::Report,
+    supply::{EVENTS_QUEUED, Supply},
+    timing::Timing,
+    write_out::WriteOut,
+};
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, TransferSettings,
-    block_sources::BlockSources,
-    faults::Faults,
-    holding::Holdings,
+    DownloadError, DownloadState, Finished, Wanted,
+    handle::Published,
     manifests::Unfolding,
-    patience::Patience,
-    queue::{Queue, QueueTicket, Turn},
+    queue::Turn,
     reading::ReadWindows,
-    receiving::Throttled,
+    request::{Delivery, Purpose},
     scheduler::Action,
+    services::Services,
     sink::Sink,
-    source::{
-        Context, End, Event, MAX_UPDATES, Order, Request as ChunkRequest, SourceId, UpdateKind,
-    },
-    sources::Sources,
+    source::{End, Event, Order, SourceId, UpdateKind},
     stage::Stage,
-    status::Meter,
-    waiting::{AttachedWait, InquiryBudget, Offer, Waiters},
+    waiting::{AttachedWait, Offer},
 };
 use crate::{
-    limits::Limits,
-    network::{Candidate, Discovery, Network, PeerAddress},
-    store::{PartialSpec, Scope, Store},
+    network::PeerAddress,
+    store::{Ending, PartialSpec, Scope, Scopes},
 };
-
-/// Events of sources that wait for the download, at most; sources wait then.
-const EVENTS_QUEUED: usize = 256;
-
-/// How long what was being written to a file that is opened anew may take to be written.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What all downloads of a node share.
-#[derive(Clone)]
-pub(super) struct Services {
-    pub(super) network: Network,
-    pub(super) limits: Limits,
-    pub(super) store: Store,
-    pub(super) settings: TransferSettings,
-    /// One for each download that may fetch at a time; those that wait get theirs in order.
-    pub(super) queue: Queue,
-    /// Whether what is done is shared on at all.
-    pub(super) seeds: Arc<AtomicBool>,
-    /// What waiting downloads may ask.
-    pub(super) budget: InquiryBudget,
-    pub(super) waiters: Waiters,
-    /// One for each download that waits with sources which have nothing more for it.
-    pub(super) attached: Arc<Semaphore>,
-}
-
-/// A folder, while it is found out what is in it.
+/// A folder whose entries are not all known yet.
 struct Folder {
     unfolding: Unfolding,
     spec: PartialSpec,
 }
 
-/// A download as it runs.
+/// A download that runs.
 pub(super) struct Task {
-    limits: Limits,
-    store: Store,
-    request: Request,
-    settings: TransferSettings,
-    seeds: Arc<AtomicBool>,
-    queue: Queue,
-    /// Held while it is one of those that fetch.
-    turn: Option<Turn>,
-    /// Its place behind others, if it could fetch and is not one of those.
-    queued: Option<QueueTicket>,
-    status: watch::Sender<DownloadStatus>,
-    discovery: Discovery,
-    sources: Sources,
-    events: mpsc::Receiver<(SourceId, Event)>,
-    /// Peers that may have the content.
-    offered: mpsc::Receiver<Offer>,
-    /// What it does, while it does not wait.
-    state: Option<DownloadState>,
+    services: Services,
+    wanted: Wanted,
+    purpose: Purpose,
+    /// Who may learn of the content, and whether a source may widen that.
+    scopes: Scopes,
+    lists_as_sources: bool,
+    /// Decides whether the run is stopped or comes to its end.
+    ending: Arc<Ending>,
+    supply: Supply,
+    timing: Timing,
+    report: Report,
     /// What is being fetched, once a source has said what the content is.
     stage: Option<Stage>,
     folder: Option<Folder>,
-    /// What its sources have, while that is not for the scheduler to know.
-    holdings: Holdings,
-    /// Which files its sources were wrong about.
-    faults: Faults,
-    meter: Meter,
-    block_sources: BlockSources,
-    started: Instant,
-    /// How long nothing of use has arrived.
-    patience: Patience,
-    /// When there was last a source with content that is missing.
-    last_source: Instant,
-    /// When something came last.
-    last_arrival: Instant,
-    /// Who reads what of it meanwhile.
+    /// Which blocks readers want.
     windows: ReadWindows,
-    /// Which version of that the scheduler knows.
+    /// The version of the windows that the scheduler knows.
     windows_seen: Option<u64>,
-    purpose: Purpose,
     write_out: WriteOut,
-    /// Whether our own limits hold it back.
-    throttled: Throttled,
-    /// Whether it waits, with sources that have nothing more for it.
-    waiting: AttachedWait,
-    /// How often another program changed what was complete.
+    /// How often another program changed complete content.
     altered: u32,
 }
 
 impl Task {
     pub(super) fn new(
-        services: &Services,
-        request: Request,
+        services: Services,
+        wanted: Wanted,
         purpose: Purpose,
-        status: watch::Sender<DownloadStatus>,
-        offered: mpsc::Receiver<Offer>,
-        block_sources: BlockSources,
-        windows: ReadWindows,
+        published: Published,
+        offers: mpsc::Receiver<Offer>,
     ) -> Self {
-        let Services {
-            network,
-            limits,
-            store,
-            settings,
-            queue,
-            seeds,
-            budget,
-            waiters,
-            attached,
-        } = services.clone();
-        let (sender, events) = mpsc::channel(EVENTS_QUEUED);
-        let throttled = Throttled::default();
-        let context = Context {
-            network: network.clone(),
-            limits: limits.clone(),
-            hash: request.hash,
-            allowed: request.allowed.clone().map(Arc::from),
-            stall: settings.stall,
-            throttled: throttled.clone(),
-            events: sender,
-            updates: Arc::new(Semaphore::new(MAX_UPDATES)),
-        };
         let now = Instant::now();
-        let waiting = AttachedWait::new(budget, waiters, attached);
+        let waiting = AttachedWait::new(
+            services.budget.clone(),
+            services.waiters.clone(),
+            Arc::clone(&services.attached),
+        );
         let found_by = match &purpose {
-            Purpose::Deliver { .. } => request.hash,
+            Purpose::Deliver(..) => wanted.hash,
             Purpose::Read { found_by, .. } => *found_by,
         };
+        let delivery = purpose.delivery();
         Self {
-            discovery: Discovery::find(&network, found_by, request.peers.clone(), waiting.pace()),
-            sources: Sources::new(
-                context,
-                settings.max_sources,
-                settings.max_asked,
-                waiting.clone(),
-            ),
-            limits,
-            store,
-            request,
-            settings,
-            seeds,
-            queue,
-            turn: None,
-            queued: None,
-            status,
-            events,
-            offered,
-            state: None,
+            supply: Supply::new(&services, &wanted, found_by, &waiting, offers),
+            timing: Timing::new(services.queue.clone(), waiting, now),
+            report: Report::new(published.status, published.block_sources),
+            scopes: delivery.map_or_else(|| Scope::Unlisted.into(), |to| to.scopes.clone()),
+            lists_as_sources: delivery.is_some_and(|to| to.lists_as_sources),
+            services,
+            wanted,
+            purpose,
+            ending: published.ending,
             stage: None,
             folder: None,
-            holdings: Holdings::default(),
-            faults: Faults::default(),
-            meter: Meter::default(),
-            block_sources,
-            started: now,
-            patience: Patience::new(now),
-            last_source: now,
-            last_arrival: now,
-            windows,
+            windows: published.windows,
             windows_seen: None,
-            purpose,
             write_out: WriteOut::new(now),
-            throttled,
-            waiting,
             altered: 0,
         }
     }
 
-    /// Runs to the end, with its `turn`. Dropped before that, it is paused: what was verified is kept.
-    /// Returns the offers, too, for another run.
+    /// Runs to the end, with its `turn`. Dropping the future pauses the download; verified data is
+    /// kept. Returns the channel of offers, too, for another run.
     pub(super) async fn run(
         mut self,
         turn: Turn,
     ) -> (Result<Finished, DownloadError>, mpsc::Receiver<Offer>) {
         let result = self.run_to_end(turn).await;
-        (result, self.offered)
+        (result, self.supply.offers)
     }
 
     async fn run_to_end(&mut self, turn: Turn) -> Result<Finished, DownloadError> {
-        self.turn = Some(turn);
-        self.status.send_modify(|status| {
-            status.state = DownloadState::FindingSources;
-            status.waits = None;
-        });
-        if matches!(self.purpose, Purpose::Deliver { .. })
-            && let Some(path) = self.fixed_target().await?
-            && let Some(finished) = self.existing_content(path).await?
+        self.timing.turn = Some(turn);
+        self.report.begin();
+        if let Some(delivery) = self.purpose.delivery()
+            && let Some(path) = self.fixed_target(delivery).await?
+            && let Some(finished) = self.existing_content(delivery, path).await?
         {
             return Ok(finished);
         }
-        // What stands at the target may have taken long to look at: the search begins now.
-        self.begin_search();
+        // Examining the target may have taken long: the search begins now.
+        self.timing.restart(Instant::now());
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = Instant::now();
-            let retry = self.sources.retry(now);
+            let retry = self.supply.sources.retry(now);
             let wake = retry.into_iter().chain(self.schedule(now)).min();
-            let wake = wake.unwrap_or(now + self.request.timeout).into();
+            let wake = wake.unwrap_or(now + self.wanted.timeout).into();
             tokio::select! {
-                Some((id, event)) = self.events.recv() => {
-                    if let Some(finished) = self.handle_event(id, event).await? {
+                Some((id, event)) = self.supply.events.recv() => {
+                    if let Some(finished) = self.handle_events(id, event).await? {
                         return Ok(finished);
-                    }
-                    // All that has come already, before anything is asked for anew; but no more than
-                    // that, or who says much would keep all else from being done.
-                    for _ in 0..EVENTS_QUEUED {
-                        let Ok((id, event)) = self.events.try_recv() else {
-                            break;
-                        };
-                        if let Some(finished) = self.handle_event(id, event).await? {
-                            return Ok(finished);
-                        }
-                    }
-                    self.windows.arrived();
-                    self.release_if_idle(Instant::now());
-                    match &self.purpose {
-                        Purpose::Deliver { .. } => while self.is_complete() {
-                            if self.take_manifests().await?.is_none() {
-                                self.sources.rechecked().await;
-                                // Else something was lost; nothing may be left to fetch, then it is
-                                // asked again at once.
-                                if let Some(finished) = self.finish().await? {
-                                    return Ok(finished);
-                                }
-                            }
-                        },
-                        Purpose::Read { .. } => self.keep_manifest().await?,
                     }
                 }
                 () = self.windows.changed() => self.wake_for_readers(),
-                Some(candidate) = self.discovery.next() => {
-                    let peer = candidate.peer;
-                    // One that is not remembered may be found again.
-                    if !self.sources.offer(candidate) && let Some(peer) = peer {
-                        self.discovery.forget(&peer);
-                    }
+                Some(candidate) = self.supply.discovery.next() => {
+                    self.supply.handle_candidate(candidate);
                 }
-                Some(offer) = self.offered.recv() => self.handle_offer(offer),
+                Some(offer) = self.supply.offers.recv() => self.supply.handle_offer(offer),
                 _ = status_tick.tick() => {
                     self.tick()?;
-                    // What is only read is not here for long.
-                    let is_kept = matches!(self.purpose, Purpose::Deliver { .. });
-                    let stage = self.stage.as_ref().filter(|_| is_kept);
+                    // Content that is only read does not stay for long.
+                    let stage = self.stage.as_ref().filter(|_| !self.purpose.is_reading());
                     let sink = stage.map(|stage| &stage.sink);
                     self.write_out.tick(sink, Instant::now()).await?;
                 }
@@ -298,16 +177,42 @@ impl Task {
         }
     }
 
-    /// Takes note of a peer that may have the content.
-    fn handle_offer(&mut self, offer: Offer) {
-        match offer {
-            Offer::Asked(peer) | Offer::Listed(peer) => {
-                self.discovery.add_peer(peer);
-            }
-            Offer::Named(address) => {
-                self.sources.offer(Candidate::given(&address));
+    /// Handles an event and those that wait behind it. Returns the finished download, if all of its
+    /// content is there now.
+    async fn handle_events(
+        &mut self,
+        id: SourceId,
+        event: Event,
+    ) -> Result<Option<Finished>, DownloadError> {
+        if let Some(finished) = self.handle_event(id, event).await? {
+            return Ok(Some(finished));
+        }
+        // All waiting events come before new requests. Their number is bounded, or a source that
+        // sends many of them would keep everything else from being done.
+        for _ in 0..EVENTS_QUEUED {
+            let Ok((id, event)) = self.supply.events.try_recv() else {
+                break;
+            };
+            if let Some(finished) = self.handle_event(id, event).await? {
+                return Ok(Some(finished));
             }
         }
+        self.windows.arrived();
+        self.release_if_idle(Instant::now());
+        if self.purpose.is_reading() {
+            self.store_manifest().await?;
+            return Ok(None);
+        }
+        while self.is_complete() {
+            if self.take_manifests().await?.is_none() {
+                self.supply.sources.rechecked().await;
+                // If something was lost, the loop continues: perhaps nothing of that must be fetched.
+                if let Some(finished) = self.finish().await? {
+                    return Ok(Some(finished));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn is_complete(&self) -> bool {
@@ -316,7 +221,7 @@ impl Task {
             .is_some_and(|stage| stage.scheduler.is_done())
     }
 
-    /// Takes what a source says; the finished download, if that shows it to be there already.
+    /// Handles an event of a source. Returns the finished download, if it turns out to be there already.
     async fn handle_event(
         &mut self,
         id: SourceId,
@@ -327,60 +232,75 @@ impl Task {
             Event::Has(peer, has, kind, _permit) => {
                 return self.source_has(id, peer, *has, kind).await;
             }
-            Event::Arriving(peer) => self.patience.arriving(peer, now),
+            Event::Arriving(peer) => self.timing.patience.arriving(peer, now),
             Event::Arrived(peer, parts) => {
-                self.sources.was_useful(peer);
-                self.patience.verified(&peer, now);
-                self.last_arrival = now;
+                self.supply.sources.was_useful(peer);
+                self.timing.patience.verified(&peer, now);
+                self.timing.last_arrival = now;
                 if let Some(stage) = &mut self.stage {
-                    for wanted in parts {
-                        if let Some(part) = stage.part(wanted) {
-                            stage.scheduler.arrived(peer, part, now);
-                            if stage.manifests().is_none() {
-                                self.block_sources.arrived(peer, part, &stage.sequence);
-                            }
+                    for part in parts {
+                        let Some(part) = stage.current(part) else {
+                            continue;
+                        };
+                        stage.scheduler.arrived(peer, part, now);
+                        if stage.manifests().is_none() {
+                            let block_sources = &self.report.block_sources;
+                            block_sources.arrived(peer, part, &stage.sequence);
                         }
                     }
                 }
             }
-            Event::Failed(peer, wanted, failure) => {
-                self.patience.refused(&peer);
+            Event::Failed(peer, part, failure) => {
+                self.timing.patience.refused(&peer);
                 if let Some(stage) = &mut self.stage
-                    && let Some(part) = stage.part(wanted)
+                    && let Some(part) = stage.current(part)
                 {
                     stage.scheduler.failed(peer, part, failure, now);
                 }
             }
-            Event::Unproven(peer, wanted, why) => {
-                self.patience.refused(&peer);
-                self.unproven(id, peer, wanted, &why);
+            Event::Unproven(peer, part, why) => {
+                self.timing.patience.refused(&peer);
+                self.unproven(id, peer, part, &why);
             }
-            Event::Dishonest(peer, why) => self.refuse_dishonest(peer, why),
-            Event::Ended(peer, end) => {
-                // A peer may be met twice: the end of the one that is not used ends nothing.
-                let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
-                self.sources.ended(id, peer, &end, now);
-                if let Some(peer) = peer {
-                    self.patience.refused(&peer);
-                    if was_used && !self.sources.is_used(peer) {
-                        self.forget(peer);
-                    } else {
-                        self.discovery.forget(&peer);
-                    }
-                }
-                match end {
-                    End::Disk(error) => return Err(DownloadError::Write(error)),
-                    End::Dishonest(why) => self.warn_of_lie(peer, &why),
-                    _ => {}
-                }
-            }
+            Event::Dishonest(peer, why) => self.ban_dishonest(peer, why),
+            Event::Ended(peer, end) => self.source_ended(id, peer, end, now)?,
         }
         Ok(None)
     }
 
-    /// The peer says all that it has: what it said before does not count any more.
-    fn replace_holding(&mut self, peer: PeerId, has: &Availability) {
-        self.holdings.begin_anew(&peer);
+    fn source_ended(
+        &mut self,
+        id: SourceId,
+        peer: Option<PeerId>,
+        end: End,
+        now: Instant,
+    ) -> Result<(), DownloadError> {
+        // A peer may be reached twice: the end of the source that is not used ends nothing.
+        let was_used = peer.is_some_and(|peer| self.is_used(peer));
+        self.supply.sources.ended(id, peer, &end, now);
+        if let Some(peer) = peer {
+            self.timing.patience.refused(&peer);
+            if was_used && !self.is_used(peer) {
+                self.forget(peer);
+            } else {
+                self.supply.discovery.forget(&peer);
+            }
+        }
+        match end {
+            End::Disk(error) => return Err(DownloadError::Write(error)),
+            End::Dishonest(why) => self.warn_of_dishonesty(peer, &why),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_used(&self, peer: PeerId) -> bool {
+        self.supply.sources.roster().is_used(peer)
+    }
+
+    /// The peer lists all blocks that it has. What it said before no longer counts.
+    fn replace_holding(&mut self, peer: PeerId, has: &Has) {
+        self.supply.holdings.begin_anew(&peer);
         if let Some(stage) = &mut self.stage
             && stage.manifests().is_none()
         {
@@ -395,10 +315,10 @@ impl Task {
         has: Availability,
         kind: UpdateKind,
     ) -> Result<Option<Finished>, DownloadError> {
-        let was_used = self.sources.is_used(peer);
-        if !self.sources.has_content(id, peer) {
-            // It may have been banned since it was.
-            if was_used && !self.sources.is_used(peer) {
+        let was_used = self.is_used(peer);
+        if !self.supply.sources.has_content(id, peer, Instant::now()) {
+            // The peer may have been banned meanwhile.
+            if was_used && !self.is_used(peer) {
                 self.forget(peer);
             }
             return Ok(None);
@@ -406,7 +326,7 @@ impl Task {
         if has.is_listed {
             self.list();
         }
-        // A second stream to the same peer, which is not used, was passed over above.
+        // Updates of a second stream to the same peer were ignored above.
         if kind == UpdateKind::Snapshot {
             self.replace_holding(peer, &has);
         }
@@ -420,116 +340,125 @@ impl Task {
                 stage.scheduler.has(peer, &has.blocks, &has.suggested);
             }
             stage => {
-                self.holdings.add(peer, &has.blocks, &has.suggested);
+                let holdings = &mut self.supply.holdings;
+                holdings.add(peer, &has.blocks, &has.suggested);
                 if let Some(stage) = stage {
                     stage.has_manifests(peer);
                 }
             }
         }
         for address in has.peers {
-            self.discovery.add_named(peer, &PeerAddress::from(address));
+            let address = PeerAddress::from(address);
+            self.supply.discovery.named(peer, &address);
         }
         Ok(None)
     }
 
-    /// A source lists the content: everyone may know of it, unless a person said otherwise.
+    /// A source lists the content: everyone may learn of it, unless the user decided otherwise.
     fn list(&mut self) {
-        if std::mem::take(&mut self.request.lists_as_sources) {
-            self.request.scopes = Scope::Everyone.into();
+        if std::mem::take(&mut self.lists_as_sources) {
+            self.scopes = Scope::Everyone.into();
             if let Some(stage) = &self.stage {
                 stage.sink.list();
             }
         }
     }
 
-    /// The source is not used any more: what it owes is asked of others.
+    /// The source is no longer used: what it owes is requested from others.
     fn forget(&mut self, peer: PeerId) {
-        self.discovery.forget(&peer);
-        self.holdings.remove(&peer);
+        self.supply.forget(peer);
         if let Some(stage) = &mut self.stage {
             stage.scheduler.left(peer);
         }
     }
 
-    /// Goes on to fetch what `sink` lacks, from all sources known.
+    /// Begins the next stage: fetches what `sink` lacks, from all known sources.
     fn fetch(&mut self, sink: Sink, state: DownloadState) {
-        self.waiting.end();
-        // Whoever still owes what has come from another is told to stop: what is asked for next would
-        // wait behind that.
+        self.timing.waiting.end();
+        // Sources that still owe what has arrived from others are cancelled: new requests would wait
+        // behind that.
         self.schedule(Instant::now());
         let mut before = self.stage.take();
         if let Some(before) = before
             .as_mut()
             .filter(|before| before.manifests().is_none())
         {
-            self.holdings = before.scheduler.take_holdings().into();
+            self.supply.holdings = before.scheduler.take_holdings().into();
         }
+        let window = self.services.settings.window;
         let mut stage = match self.purpose {
-            Purpose::Deliver { .. } => Stage::new(sink, self.settings.window, before.as_ref()),
-            Purpose::Read { .. } => Stage::for_readers(sink, self.settings.window),
+            Purpose::Deliver(..) => Stage::new(sink, window, before.as_ref()),
+            Purpose::Read { .. } => Stage::for_readers(sink, window),
         };
         self.windows_seen = None;
         if stage.manifests().is_some() {
-            let peers = self.holdings.peers();
+            let peers = self.supply.holdings.peers();
             peers.for_each(|peer| stage.has_manifests(peer));
         } else {
-            for (peer, holding) in self.holdings.take() {
+            for (peer, holding) in self.supply.holdings.take() {
                 stage.scheduler.adopt(peer, holding);
             }
         }
-        self.state = Some(state);
-        self.status.send_modify(|status| {
+        self.report.state = Some(state);
+        self.report.status.send_modify(|status| {
             status.state = state;
             if stage.manifests().is_none() {
                 status.size = Some(stage.wanted_bytes);
             }
         });
         if stage.manifests().is_none() {
-            let wanted = stage.sink.wanted();
-            self.block_sources.begin(stage.sequence.blocks(), wanted);
+            let (blocks, wanted) = (stage.sequence.blocks(), stage.sink.wanted());
+            self.report.block_sources.begin(blocks, wanted);
         }
         self.stage = Some(stage);
-        // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
-        self.begin_search();
+        // Verifying what was there may have taken long, and no source was asked meanwhile.
+        self.timing.restart(Instant::now());
     }
 
-    /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
+    /// Carries out what the scheduler decides. Returns when to call this again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
-        let stage = self.stage.as_mut().filter(|_| self.turn.is_some())?;
-        stage.scheduler.limit(self.limits.rates());
+        let stage = self.stage.as_mut();
+        let stage = stage.filter(|_| self.timing.turn.is_some())?;
+        stage.scheduler.limit(self.services.limits.rates());
         if let Some(windows) = self.windows.windows(&mut self.windows_seen) {
-            let windows = stage.windows(&windows);
-            stage.scheduler.read(windows);
+            stage.read(&windows);
         }
+        let sources = &mut self.supply.sources;
         for action in stage.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {
-                    let request = ChunkRequest {
-                        wanted: stage.wanted(part),
-                        item: stage.sink.item(part),
-                        bytes: stage.sequence.bytes_of(part),
-                        sink: stage.sink.clone(),
-                    };
-                    // One that cannot take it has ended: the event that says why is on its way.
-                    if !self.sources.order(peer, Order::Fetch(request)) {
+                    let request = stage.request(part);
+                    // A source that cannot take it has ended, and the event of that is on its way.
+                    if !sources.order(peer, Order::Fetch(request)) {
                         stage.scheduler.left(peer);
                     }
                 }
                 Action::Cancel(peer) => {
-                    // One that cannot take it has ended, or is about to.
-                    self.sources.order(peer, Order::Cancel);
+                    // A source that cannot take it has ended, or is about to.
+                    sources.order(peer, Order::Cancel);
                 }
                 Action::Drop(peer) => {
-                    self.sources.give_up(peer, now);
-                    self.holdings.remove(&peer);
+                    sources.give_up(peer, now);
+                    self.supply.holdings.remove(&peer);
                 }
             }
         }
         stage.scheduler.next_wake(now)
     }
+
+    /// Where the content goes.
+    ///
+    /// # Errors
+    /// It is only read: a mistake in Pelago.
+    fn delivery(&self) -> Result<Arc<Delivery>, DownloadError> {
+        let delivery = self.purpose.delivery().cloned();
+        delivery.ok_or(DownloadError::Internal(
+            "delivered content that is only read",
+        ))
+    }
 }
 
-/// Runs `work` where blocking is allowed. It fails only if the work panics, or the runtime shuts down.
+/// Runs `work` where blocking is allowed. Fails only if `work` panics or the runtime shuts down.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DownloadError> {

@@ -34,14 +34,23 @@ pub struct Download {
     pub(super) windows: ReadWindows,
 }
 
+/// What a run shares with the [`Download`] handles of it.
+#[derive(Clone)]
+pub(super) struct Published {
+    pub(super) status: watch::Sender<DownloadStatus>,
+    pub(super) block_sources: BlockSources,
+    /// The blocks that readers want meanwhile.
+    pub(super) windows: ReadWindows,
+    /// Decides whether the run is stopped or comes to its end.
+    pub(super) ending: Arc<Ending>,
+}
+
 /// Tells how a download ended; if its task is aborted, that it was paused.
 pub(super) struct EndReporter {
-    pub(super) status: watch::Sender<DownloadStatus>,
+    pub(super) published: Published,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
-    pub(super) block_sources: BlockSources,
     /// None for what is no download of anybody's.
     pub(super) metrics: Option<Metrics>,
-    pub(super) ending: Arc<Ending>,
 }
 
 impl EndReporter {
@@ -51,7 +60,7 @@ impl EndReporter {
         &self,
         result: Result<Finished, DownloadError>,
     ) -> Result<Finished, DownloadError> {
-        if self.ending.commit() {
+        if self.published.ending.commit() {
             result
         } else {
             Err(DownloadError::Paused)
@@ -59,13 +68,13 @@ impl EndReporter {
     }
 
     /// It has ended with this.
-    pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
+    pub(super) fn report(&self, result: Result<Finished, DownloadError>) {
         if let Some(metrics) = &self.metrics {
             metrics.ended(&result);
         }
         let result = result.map_err(Arc::new);
-        self.block_sources.end(result.is_ok());
-        self.status.send_modify(|status| {
+        self.published.block_sources.end(result.is_ok());
+        self.published.status.send_modify(|status| {
             status.bytes_per_second = 0;
             status.sources = 0;
             status.waits = None;
@@ -97,7 +106,7 @@ impl Drop for EndReporter {
         if self.outcome.borrow().is_none() {
             // Nobody asked for this end: a person has to see it.
             let is_fault = thread::panicking();
-            self.with(Err(match is_fault {
+            self.report(Err(match is_fault {
                 true => DownloadError::Internal("its task panicked, as the log says"),
                 false => DownloadError::Paused,
             }));
@@ -162,6 +171,10 @@ impl Download {
         while status.changed().await.is_ok() {}
     }
 
+    pub(super) fn current_status(&self) -> DownloadStatus {
+        self.status.borrow().clone()
+    }
+
     pub(super) fn state(&self) -> DownloadState {
         self.status.borrow().state
     }
@@ -197,32 +210,36 @@ mod tests {
         download.task = Some(tokio::spawn(pending::<()>()).abort_handle());
         let (status, outcome) = (watch::channel(status).0, watch::channel(None).0);
         download.outcome = outcome.subscribe();
-        let ended = EndReporter {
+        let published = Published {
             status,
-            outcome,
             block_sources: BlockSources::default(),
-            metrics: None,
+            windows: ReadWindows::default(),
             ending: Arc::clone(&download.ending),
         };
-        (download, ended)
+        let reporter = EndReporter {
+            published,
+            outcome,
+            metrics: None,
+        };
+        (download, reporter)
     }
 
     #[tokio::test]
     async fn a_run_that_was_stopped_is_paused_whatever_it_came_to() {
-        let (download, ended) = run();
+        let (download, reporter) = run();
         assert!(download.stop() && download.stop());
-        let result = ended.unless_stopped(Err(DownloadError::TooManyRead));
+        let result = reporter.unless_stopped(Err(DownloadError::TooManyRead));
         assert!(matches!(result, Err(DownloadError::Paused)));
-        drop(ended);
+        drop(reporter);
         let end = download.finished().await.unwrap_err();
         assert!(matches!(*end, DownloadError::Paused));
     }
 
     #[tokio::test]
     async fn a_run_that_panics_has_failed_and_says_so() {
-        let (download, ended) = run();
+        let (download, reporter) = run();
         let task = tokio::spawn(async move {
-            let _ended = ended;
+            let _reporter = reporter;
             panic!("on purpose");
         });
         assert!(task.await.unwrap_err().is_panic());
@@ -232,11 +249,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_has_come_to_its_end_is_not_stopped() {
-        let (download, ended) = run();
-        let result = ended.unless_stopped(Err(DownloadError::TooManyRead));
+        let (download, reporter) = run();
+        let result = reporter.unless_stopped(Err(DownloadError::TooManyRead));
         assert!(!download.stop());
         assert!(!download.task.as_ref().unwrap().is_finished());
-        ended.with(result);
+        reporter.report(result);
         let end = download.finished().await.unwrap_err();
         assert!(matches!(*end, DownloadError::TooManyRead));
     }

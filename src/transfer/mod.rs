@@ -1,46 +1,37 @@
-//! The transfer room: gets content by its hash from everyone who has any of it.
+//! Downloads: fetches content by its hash from every peer that has some of it.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
-//! | `sources` | who is asked, who is used, who lied |
-//! | `candidates` | who waits to be asked, and who is tried again later |
-//! | `source` | one peer's streams: asks, reads, hands on |
-//! | `subscription` | the question to one peer, what it has |
-//! | `recheck` | the question to a source whose data failed its proof |
-//! | `faults` | which files a source was wrong about, and when that makes it a liar |
-//! | `content` | what is being fetched: a file, a folder's manifests, or its files |
-//! | `manifests` | the manifests of a folder, until it is known what is in it |
-//! | `batch` | what has come, on its way to be verified and written |
-//! | `sink` | where verified chunks go |
-//! | `patience` | how long a download goes on without anything that arrives |
-//! | `receiving` | data read no faster than the limits allow |
-//! | `reads` | who reads what while it is fetched, and when more has come |
-//! | `fetches` | content that is fetched for those who read it |
-//! | `reader` | one who reads, whatever has to be fetched for that |
-//! | `request` | what is to be downloaded, and how downloads run |
-//! | `download` | one download, from finding sources to the finished file |
-//! | `transfers` | all downloads of a node, in order |
-//! | `run` | one run of a download: its turns, and the waiting for sources in between |
-//! | `handle` | one run of a download, for those who wait for it |
-//! | `changes` | what people do with one: pause, resume, cancel, remove, move |
-//! | `followers` | who wants a download to go on |
-//! | `metrics` | how many have ended, and how |
-//! | `turns` | whose turn it is to fetch |
-//! | `waiting` | a download without a source: what it asks, and when it begins again |
-//! | `list_writer` | the list of downloads from one run to the next, and what cannot be kept of it |
-//! | `kept` | the form of that list |
-//! | `look` | what content is and who has it, before it is downloaded |
-//! | `target` | where the file goes, and what its name may be |
-//! | `block_sources` | where its blocks came from, for people |
-//! | `status` | what is known of a download, for people |
+//! | `request` | what a download is asked for, and what becomes of its content |
+//! | `transfers` | all downloads of a node: starts, joins, lists and stops them |
+//! | `listed`, `followers` | a download in the list, and the parties that want it to run |
+//! | `changes`, `removal`, `change_error` | pausing, resuming, reordering; cancelling and removing |
+//! | `saved_downloads`, `list_file`, `persistence` | the list from one run of the node to the next |
+//! | `queue` | which download has a turn to fetch, and the order of the others |
+//! | `run`, `handle` | one run of a download, and the handle to it |
+//! | `waiting` | a download without a source: what it asks, and when it resumes |
+//! | `download` | one download, from the search for sources until its content is in place |
+//! | `stage`, `manifests`, `sink` | what is fetched, how far it is, and where verified chunks go |
+//! | `scheduler` | which chunk to request from which source: pure, driven by events and a clock |
+//! | `roster`, `candidates` | which peers are sources, and which may become sources: pure |
+//! | `sources`, `source`, `batch` | the tasks of the sources, their streams, and the data in between |
+//! | `subscription` | the question to a peer which blocks it has |
+//! | `recheck`, `faults` | what follows when data fails its proof |
+//! | `holding`, `recent_peers` | what is remembered of sources, with bounds |
+//! | `patience`, `receiving` | how long a download continues without arrivals; reading within limits |
+//! | `reading` | readers of content that is here or must be fetched |
+//! | `open` | what content is and which peers have it, before it is downloaded |
+//! | `target` | where a file goes, and what its name may be |
+//! | `services`, `metrics` | what all downloads share and count |
+//! | `status`, `block_sources`, `outcomes`, `error` | what is shown of a download |
 //!
-//! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
-//! the end of a download; what ends one is a [`DownloadError`].
+//! Only verified data is kept. The failure of a source is an event for the scheduler, and never ends a
+//! download. A download that fails ends with a [`DownloadError`].
 
 mod batch;
 mod block_sources;
 mod candidates;
+mod change_error;
 mod changes;
 mod download;
 mod error;
@@ -50,9 +41,12 @@ mod followers;
 pub(crate) mod fuzzing;
 mod handle;
 mod holding;
+mod list_file;
+mod listed;
 mod manifests;
 mod metrics;
 mod open;
+mod outcomes;
 mod patience;
 mod persistence;
 mod queue;
@@ -60,10 +54,13 @@ mod reading;
 mod receiving;
 mod recent_peers;
 mod recheck;
+mod removal;
 mod request;
+mod roster;
 mod run;
 mod saved_downloads;
 mod scheduler;
+mod services;
 mod sink;
 mod source;
 mod sources;
@@ -75,17 +72,19 @@ mod transfers;
 mod waiting;
 
 pub use block_sources::{Cell, Detail, SourceState, SourceStatus};
-pub use changes::{ChangeError, QueuePosition};
+pub use change_error::ChangeError;
+pub use changes::QueuePosition;
 pub use error::DownloadError;
 pub use followers::Followers;
 pub use handle::Download;
+pub use list_file::{LoadError, NotKept, SavedList};
 pub use manifests::UnfoldError;
 pub use open::{NoHolder, Opened, Totals, open};
-pub use persistence::{LoadError, NotKept, SavedList};
 pub use reading::{ReadError, ReadRequest, Reader};
-pub use request::{Request, TransferSettings};
+pub use request::{Delivery, Request, Wanted};
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
+pub use services::TransferSettings;
 pub use status::{DownloadState, DownloadStatus, Failure, Finished, WaitReason};
 pub use target::{Output, sanitised};
 pub use transfers::{Follower, Transfers};

@@ -1,6 +1,6 @@
-//! What is to be downloaded, and how downloads run.
+//! What a download is asked for: the content, the peers to ask, and where the content goes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_content::Hash;
@@ -8,27 +8,44 @@ use pelago_content::Hash;
 use super::Output;
 use crate::{
     network::PeerAddress,
-    store::{Links, Scopes},
+    store::{Cache, Links, Scopes},
 };
 
-/// What is to be downloaded, whence, and where to.
+/// How long a download that the node resumes looks for a source before it waits for one.
+pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request for a download.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What.
+    /// What to fetch, and from which peers.
+    pub wanted: Wanted,
+    /// Where it goes.
+    pub delivery: Delivery,
+}
+
+/// What to fetch, and from which peers.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The hash of the content.
     pub hash: Hash,
-    /// What it is called, if somebody said so.
-    pub name: Option<String>,
-    /// Where to.
-    pub output: Output,
-    /// Peers to ask, beside those that are found.
+    /// Peers to ask, in addition to those that discovery finds.
     pub peers: Vec<PeerAddress>,
-    /// Only these peers may be asked; `None`: anyone.
+    /// The only peers that may be asked; `None` if any peer may.
     pub allowed: Option<Vec<PeerId>>,
-    /// How long nothing may arrive.
+    /// How long the download continues while nothing arrives.
     pub timeout: Duration,
-    /// Whether it waits for a source after that, for as long as a person lets it, instead of failing.
+    /// Whether the download then waits for a source until the user stops it, instead of failing.
     pub waits: bool,
-    /// Of a folder: which files, as globs over their paths in it; none: all.
+}
+
+/// Where content goes, and what happens to it there.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The name of the content, if the user or a link gave one.
+    pub name: Option<String>,
+    /// Where to put it.
+    pub output: Output,
+    /// Of a folder: globs over the paths in it that select the files; empty for all files.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
@@ -38,36 +55,51 @@ pub struct Request {
     pub strict_names: bool,
     /// Of a folder: whether it may have far more entries than its manifests account for.
     pub may_expand: bool,
-    /// Whether to wait at the end until the file is safe from a power loss.
+    /// Whether the download is done only when its content would survive a power cut.
     pub durable: bool,
-    /// Whether a node that starts again goes on with it.
+    /// Whether a node resumes the download when it starts again.
     pub resume_on_start: bool,
-    /// Whether whoever started it is to share it on; kept for later runs.
+    /// Whether the node shares the content afterwards. Later runs keep this.
     pub seed: bool,
-    /// Who may know of it.
+    /// Who may learn that this node has the content.
     pub scopes: Scopes,
-    /// Whether everyone may, once a source says that it lists it.
+    /// Whether everyone may learn it, once a source says that it lists the content.
     pub lists_as_sources: bool,
 }
 
-/// How downloads run.
-#[derive(Clone, Debug)]
-pub struct TransferSettings {
-    /// Downloads that fetch at a time; others wait for their turn.
-    pub max_downloads: usize,
-    /// Sources of one download, at most.
-    pub max_sources: usize,
-    /// Candidates that are being connected to or asked what they have at a time, at most: many of those
-    /// named by the DHT may be gone, and each of these takes until a time-out.
-    pub max_asked: usize,
-    /// Bytes in flight at one source, at most.
-    pub window: u64,
-    /// How long a source may send nothing of what it was asked for.
-    pub stall: Duration,
-    /// Whether what is done is shared on at all, at first.
-    pub seed: bool,
-    /// Bytes of content that was only read and may stay here, at most.
-    pub read_cache: u64,
-    /// Bytes that are fetched ahead of all readers together, at most.
-    pub read_ahead: u64,
+/// Whether a run is the first one of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    /// An earlier run may have put some of the content in its place.
+    Later,
+}
+
+/// What becomes of the content that a run fetches.
+#[derive(Clone)]
+pub(super) enum Purpose {
+    /// All of it is put in its place.
+    Deliver(Arc<Delivery>, Attempt),
+    /// The parts that readers want are cached, for as long as there are readers.
+    Read {
+        /// Where to store them.
+        cache: Cache,
+        /// Every peer that has this has the content: the content itself, or a folder with it.
+        found_by: Hash,
+    },
+}
+
+impl Purpose {
+    /// Where the content goes; `None` if it is only read.
+    pub(super) fn delivery(&self) -> Option<&Arc<Delivery>> {
+        match self {
+            Self::Deliver(delivery, _) => Some(delivery),
+            Self::Read { .. } => None,
+        }
+    }
+
+    /// Whether the content is only read.
+    pub(super) const fn is_reading(&self) -> bool {
+        matches!(self, Self::Read { .. })
+    }
 }

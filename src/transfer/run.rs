@@ -1,118 +1,277 @@
-//! One run of a download: its turns to fetch, and the waiting for sources in between.
+//! One run of a download or of a reading: its turns to fetch, and the waiting for sources in between.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use tokio::sync::{mpsc, watch};
+use pelago_content::Hash;
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+};
+use tracing::{Instrument, Span};
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Transfers, WaitReason,
-    block_sources::BlockSources,
-    download::{Purpose, Task},
+    Download, DownloadError, DownloadState, DownloadStatus, Finished, Transfers, WaitReason,
+    Wanted,
+    download::Task,
+    handle::{EndReporter, Published},
+    listed::MAX_NAMED,
     queue::QueueTicket,
     reading::ReadWindows,
-    transfers::MAX_NAMED,
+    request::{Attempt, Purpose},
+    services::Services,
     waiting::{Inquiries, Offer, SourceSearch},
 };
-use crate::{network::PeerAddress, store::Ending};
+use crate::network::PeerAddress;
 
-/// A run of a download: from its turn to its end, with all waiting for sources in between.
-pub(super) struct Run {
-    pub(super) request: Request,
-    pub(super) status: watch::Sender<DownloadStatus>,
-    pub(super) block_sources: BlockSources,
-    pub(super) windows: ReadWindows,
-    pub(super) ending: Arc<Ending>,
-    pub(super) offered: mpsc::Receiver<Offer>,
+/// The maximum number of offers that a run has not looked at yet.
+const OFFERS_QUEUED: usize = 64;
+
+/// How long the pending writes of a stopped run may take.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is checked whether they are complete.
+const SETTLE_STEP: Duration = Duration::from_millis(100);
+
+/// A run: from its first turn to its end, with all waiting for sources in between.
+struct Run {
+    services: Services,
+    wanted: Wanted,
+    purpose: Purpose,
+    published: Published,
+    offers: mpsc::Receiver<Offer>,
+}
+
+impl Transfers {
+    /// Begins a run whose initial status is `status`, once the run `before` has ended.
+    pub(super) fn spawn(
+        &self,
+        wanted: Wanted,
+        purpose: Purpose,
+        status: DownloadStatus,
+        before: Option<Download>,
+    ) -> Download {
+        let hash = wanted.hash;
+        let (status, status_now) = watch::channel(status);
+        let (outcome, outcome_now) = watch::channel(None);
+        let (offers, offers_received) = mpsc::channel(OFFERS_QUEUED);
+        // Which source sent what before a pause is of interest after it, too.
+        let block_sources = before.as_ref().map(|before| before.block_sources.clone());
+        let published = Published {
+            status,
+            block_sources: block_sources.unwrap_or_default(),
+            windows: ReadWindows::default(),
+            ending: Arc::default(),
+        };
+        let delivery = purpose.delivery().cloned();
+        let (queue, span) = match &delivery {
+            Some(_) => (&self.services.queue, tracing::info_span!("download", %hash)),
+            // Readers do not queue with downloads: a film that was paused resumes immediately.
+            None => (&self.fetches.queue, Span::none()),
+        };
+        let services = Services {
+            queue: queue.clone(),
+            ..self.services.clone()
+        };
+        // Made before the task, so that a task which is stopped before it first runs ends, too.
+        let reporter = EndReporter {
+            published: published.clone(),
+            outcome,
+            metrics: delivery.is_some().then(|| self.metrics.clone()),
+        };
+        // A download that waited for a source when the node ended still waits for one.
+        let is_waiting = published.status.borrow().state == DownloadState::Waiting;
+        let enter = || queue.enter(hash, published.status.clone());
+        let ticket = (!is_waiting).then(enter);
+        let download = Download {
+            status: status_now,
+            outcome: outcome_now,
+            offers,
+            task: None,
+            ending: Arc::clone(&published.ending),
+            is_to_seed: delivery.as_ref().is_some_and(|delivery| delivery.seed),
+            scopes: delivery.map_or_else(Default::default, |delivery| delivery.scopes.clone()),
+            block_sources: published.block_sources.clone(),
+            windows: published.windows.clone(),
+        };
+        let run = Run {
+            services,
+            wanted,
+            purpose,
+            published,
+            offers: offers_received,
+        };
+        let ended = self.clone().end_of(run, ticket, before, reporter);
+        let task = tokio::spawn(ended.instrument(span)).abort_handle();
+        Download {
+            task: Some(task),
+            ..download
+        }
+    }
+
+    /// Carries out a run, and reports its end.
+    async fn end_of(
+        self,
+        run: Run,
+        ticket: Option<QueueTicket>,
+        before: Option<Download>,
+        reporter: EndReporter,
+    ) {
+        let hash = run.wanted.hash;
+        if let Some(before) = before {
+            self.settle(hash, &before).await;
+        }
+        if matches!(run.purpose, Purpose::Deliver(_, Attempt::First)) {
+            self.forget_earlier_receipt(hash).await;
+        }
+        let is_reading = run.purpose.is_reading();
+        let result = run.until_end(&self, ticket).await;
+        let result = reporter.unless_stopped(result);
+        if is_reading {
+            return reporter.report(result);
+        }
+        log_end(&result);
+        reporter.report(result);
+        self.save_or_log().await;
+    }
+
+    /// Waits until a stopped run has ended, with all that it began.
+    pub(super) async fn settle(&self, hash: Hash, download: &Download) {
+        download.ended().await;
+        self.services.store.interrupt(&hash);
+        self.settle_writes(hash, true).await;
+    }
+
+    /// Waits until all writes that a run began are complete; and, if it was stopped, its verifying, too.
+    pub(super) async fn settle_writes(&self, hash: Hash, is_stopped: bool) {
+        let store = self.services.store.clone();
+        let is_free = move || {
+            let end = Instant::now() + SETTLE_PATIENCE;
+            while Instant::now() < end {
+                if store.is_free_within(&hash, SETTLE_STEP) {
+                    return true;
+                }
+                // Verifying that begins just now ends, too.
+                if is_stopped {
+                    store.interrupt(&hash);
+                }
+            }
+            false
+        };
+        if let Ok(false) = spawn_blocking(is_free).await {
+            tracing::warn!(%hash, "what was stopped is still being written");
+        }
+    }
+
+    async fn forget_earlier_receipt(&self, hash: Hash) {
+        let store = self.services.store.clone();
+        let forgotten = spawn_blocking(move || store.forget_receipt(&hash)).await;
+        if let Ok(Err(error)) = forgotten {
+            tracing::debug!(%error, "the receipt of an earlier download stays");
+        }
+    }
+}
+
+/// Logs how a download ended, within its span.
+fn log_end(result: &Result<Finished, DownloadError>) {
+    match result {
+        Ok(finished) => tracing::info!(
+            name = finished.name,
+            path = %finished.path.display(),
+            fetched_bytes = finished.fetched_bytes,
+            seconds = finished.elapsed.as_secs_f64(),
+            sources = finished.sources,
+            "downloaded"
+        ),
+        Err(error) => tracing::info!(%error, "not downloaded"),
+    }
 }
 
 impl Run {
-    /// Runs when it is its turn; without a turn to wait for, it waits for a source first.
-    pub(super) async fn until_end(
+    /// Runs at its turn. Without a place in the queue, the run waits for a source first.
+    async fn until_end(
         mut self,
         transfers: &Transfers,
-        queued: Option<QueueTicket>,
+        ticket: Option<QueueTicket>,
     ) -> Result<Finished, DownloadError> {
-        let services = &transfers.services;
-        let mut inquiries = Inquiries::new(&self.request.peers, Instant::now());
-        let mut queued = match queued {
-            Some(queued) => queued,
+        let mut inquiries = Inquiries::new(&self.wanted.peers, Instant::now());
+        let mut ticket = match ticket {
+            Some(ticket) => ticket,
             None => self.wait_for_source(transfers, &mut inquiries).await,
         };
         loop {
-            let Some(turn) = queued.turn().await else {
+            let Some(turn) = ticket.turn().await else {
                 return Err(DownloadError::ShuttingDown);
             };
-            let before = self.status.borrow().verified_bytes;
+            let before = self.published.status.borrow().verified_bytes;
             let task = Task::new(
-                services,
-                self.request.clone(),
-                Purpose::Deliver {
-                    ending: Arc::clone(&self.ending),
-                },
-                self.status.clone(),
-                self.offered,
-                self.block_sources.clone(),
-                self.windows.clone(),
+                self.services.clone(),
+                self.wanted.clone(),
+                self.purpose.clone(),
+                self.published.clone(),
+                self.offers,
             );
-            let (result, offered) = task.run(turn).await;
-            self.offered = offered;
+            let (result, offers) = task.run(turn).await;
+            self.offers = offers;
             let tried = match result {
-                Err(DownloadError::NoSource { tried, .. }) if self.request.waits => tried,
+                Err(DownloadError::NoSource { tried, .. }) if self.wanted.waits => tried,
                 result => return result,
             };
             tracing::info!(tried, "waits for a source");
-            if self.status.borrow().verified_bytes > before {
-                // Who was asked in vain before that may have some now.
-                inquiries = Inquiries::new(&self.request.peers, Instant::now());
+            if self.published.status.borrow().verified_bytes > before {
+                // Peers that were asked in vain before may have some of it now.
+                inquiries = Inquiries::new(&self.wanted.peers, Instant::now());
             }
             self.show_waiting(tried);
-            // The next start waits on, too.
+            // After a restart the node still waits.
             transfers.save_or_log().await;
-            transfers.settle_writes(self.request.hash, false).await;
-            queued = self.wait_for_source(transfers, &mut inquiries).await;
+            transfers.settle_writes(self.wanted.hash, false).await;
+            ticket = self.wait_for_source(transfers, &mut inquiries).await;
         }
     }
 
     fn show_waiting(&self, tried: String) {
         let since = Instant::now();
-        self.status.send_modify(|status| {
+        self.published.status.send_modify(|status| {
             status.state = DownloadState::Waiting;
             status.waits = Some(WaitReason::Source { since, tried });
             (status.sources, status.bytes_per_second) = (0, 0);
         });
     }
 
-    /// Waits until a peer says that it has the content, which is asked first then; returns the place in the
-    /// order of turns.
+    /// Waits until a peer says that it has the content. That peer is asked first then. Returns a place
+    /// in the queue.
     async fn wait_for_source(
         &mut self,
         transfers: &Transfers,
         inquiries: &mut Inquiries,
     ) -> QueueTicket {
-        let services = &transfers.services;
-        inquiries.know(&transfers.named(&self.request.hash), Instant::now());
-        let _waiter = services.waiters.enter();
+        inquiries.know(&transfers.named(&self.wanted.hash), Instant::now());
+        let _waiter = self.services.waiters.enter();
         let search = SourceSearch {
-            network: &services.network,
-            budget: &services.budget,
-            request: &self.request,
-            stall: services.settings.stall,
+            network: &self.services.network,
+            budget: &self.services.budget,
+            wanted: &self.wanted,
+            stall: self.services.settings.stall,
         };
-        let peer = search.found(inquiries, &mut self.offered).await;
+        let peer = search.found(inquiries, &mut self.offers).await;
         tracing::info!(%peer, "a source turned up");
-        self.found(peer);
-        services.queue.enter(self.request.hash, self.status.clone())
+        self.ask_first(peer);
+        let (queue, status) = (&self.services.queue, &self.published.status);
+        queue.enter(self.wanted.hash, status.clone())
     }
 
-    /// Has the next run ask `peer` first; of those that were found before, the last is forgotten.
-    fn found(&mut self, peer: PeerId) {
+    /// Makes the next turn ask `peer` first. If there are too many peers, the last one is dropped.
+    fn ask_first(&mut self, peer: PeerId) {
         let address = PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer)));
-        let peers = &mut self.request.peers;
+        let peers = &mut self.wanted.peers;
         peers.retain(|known| *known != address);
         peers.truncate(MAX_NAMED);
         peers.push(address);
-        self.status.send_modify(|status| {
+        self.published.status.send_modify(|status| {
             status.state = DownloadState::Queued;
             status.waits = None;
         });

@@ -8,7 +8,10 @@ use std::{fmt::Display, path::PathBuf, str::FromStr};
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{DownloadState, DownloadStatus, Failure, Output, Request, transfers::RESUME_TIMEOUT};
+use super::{
+    Delivery, DownloadState, DownloadStatus, Failure, Output, Request, Wanted,
+    request::RESUME_TIMEOUT,
+};
 use crate::store::{Links, PartialSpec, Scopes};
 
 /// Of the form below.
@@ -112,35 +115,35 @@ impl SavedDownload {
             DownloadState::Failed => status.failure.clone().map(End::Failed),
             _ => None,
         };
-        let request = request.resumed_from(status);
+        let Request { wanted, delivery } = request.resumed_from(status);
         let listed = status.path.clone().map(Output::Exactly);
-        let output = listed.unwrap_or_else(|| request.output.clone());
-        let asked = (output != request.output).then_some(request.output);
+        let output = listed.unwrap_or_else(|| delivery.output.clone());
+        let asked = (output != delivery.output).then_some(delivery.output);
         output.path().to_str()?;
         if let Some(asked) = &asked {
             asked.path().to_str()?;
         }
         let ids = |ids: &Vec<_>| ids.iter().map(ToString::to_string).collect();
         Some(Self {
-            hash: (*request.hash.as_bytes()).into(),
-            name: request.name,
+            hash: (*wanted.hash.as_bytes()).into(),
+            name: delivery.name,
             output,
             asked,
-            peers: request.peers.iter().map(ToString::to_string).collect(),
-            allowed: request.allowed.as_ref().map(ids),
-            only: request.only,
-            overwrite: request.overwrite,
-            scopes: request.scopes,
-            lists_as_sources: request.lists_as_sources,
-            seed: request.seed,
+            peers: wanted.peers.iter().map(ToString::to_string).collect(),
+            allowed: wanted.allowed.as_ref().map(ids),
+            only: delivery.only,
+            overwrite: delivery.overwrite,
+            scopes: delivery.scopes,
+            lists_as_sources: delivery.lists_as_sources,
+            seed: delivery.seed,
             is_paused,
             size: status.size,
             verified_bytes: status.verified_bytes,
             end,
-            no_sync: !request.durable,
-            links: request.links,
-            strict_names: request.strict_names,
-            may_expand: request.may_expand,
+            no_sync: !delivery.durable,
+            links: delivery.links,
+            strict_names: delivery.strict_names,
+            may_expand: delivery.may_expand,
             is_waiting: status.state == DownloadState::Waiting,
         })
     }
@@ -210,23 +213,27 @@ impl SavedDownload {
     pub(super) fn request(&self) -> Request {
         let ids = |ids: &Vec<String>| self.readable(ids);
         Request {
-            hash: self.hash(),
-            name: self.name.clone(),
-            output: self.asked.as_ref().unwrap_or(&self.output).clone(),
-            peers: self.readable(&self.peers),
-            allowed: self.allowed.as_ref().map(ids),
-            timeout: RESUME_TIMEOUT,
-            waits: true,
-            only: self.only.clone(),
-            overwrite: self.overwrite,
-            links: self.links,
-            strict_names: self.strict_names,
-            may_expand: self.may_expand,
-            durable: !self.no_sync,
-            resume_on_start: true,
-            seed: self.seed,
-            scopes: self.scopes.clone(),
-            lists_as_sources: self.lists_as_sources,
+            wanted: Wanted {
+                hash: self.hash(),
+                peers: self.readable(&self.peers),
+                allowed: self.allowed.as_ref().map(ids),
+                timeout: RESUME_TIMEOUT,
+                waits: true,
+            },
+            delivery: Delivery {
+                name: self.name.clone(),
+                output: self.asked.as_ref().unwrap_or(&self.output).clone(),
+                only: self.only.clone(),
+                overwrite: self.overwrite,
+                links: self.links,
+                strict_names: self.strict_names,
+                may_expand: self.may_expand,
+                durable: !self.no_sync,
+                resume_on_start: true,
+                seed: self.seed,
+                scopes: self.scopes.clone(),
+                lists_as_sources: self.lists_as_sources,
+            },
         }
     }
 
@@ -271,15 +278,21 @@ impl Request {
     /// What to ask for to go on with a download that got as far as `status`: the same, by the name and, if it
     /// has begun there, at the place that it has by now, and with more patience.
     pub(super) fn resumed_from(&self, status: &DownloadStatus) -> Self {
-        let (request, begun) = (self.clone(), status.path.clone());
+        let Self { wanted, delivery } = self.clone();
+        let begun = status.path.clone();
         let begun = begun.filter(|_| !status.is_refused_its_place());
-        let is_named = status.name != self.hash.to_string();
+        let is_named = status.name != wanted.hash.to_string();
         Self {
-            name: is_named.then(|| status.name.clone()),
-            output: begun.map_or(request.output, Output::Exactly),
-            timeout: RESUME_TIMEOUT,
-            waits: true,
-            ..request
+            wanted: Wanted {
+                timeout: RESUME_TIMEOUT,
+                waits: true,
+                ..wanted
+            },
+            delivery: Delivery {
+                name: is_named.then(|| status.name.clone()),
+                output: begun.map_or(delivery.output, Output::Exactly),
+                ..delivery
+            },
         }
     }
 }
@@ -317,44 +330,56 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            hash: Hash::from_bytes([7; 32]),
-            name: None,
-            output: Output::Into("/tmp".into()),
-            peers: vec!["127.0.0.1:80".parse().unwrap()],
-            allowed: Some(vec![PeerId::random()]),
-            timeout: Duration::from_secs(30),
-            waits: false,
-            only: vec!["*.é".into()],
-            overwrite: true,
-            links: Links::All,
-            strict_names: true,
-            may_expand: true,
-            durable: true,
-            resume_on_start: true,
-            seed: true,
-            scopes: Scope::Unlisted.into(),
-            lists_as_sources: true,
+            wanted: Wanted {
+                hash: Hash::from_bytes([7; 32]),
+                peers: vec!["127.0.0.1:80".parse().unwrap()],
+                allowed: Some(vec![PeerId::random()]),
+                timeout: Duration::from_secs(30),
+                waits: false,
+            },
+            delivery: Delivery {
+                name: None,
+                output: Output::Into("/tmp".into()),
+                only: vec!["*.é".into()],
+                overwrite: true,
+                links: Links::All,
+                strict_names: true,
+                may_expand: true,
+                durable: true,
+                resume_on_start: true,
+                seed: true,
+                scopes: Scope::Unlisted.into(),
+                lists_as_sources: true,
+            },
         }
     }
 
     #[test]
     fn what_was_asked_for_is_found_again() {
-        let (request, status) = (request(), DownloadStatus::new(request().hash, None));
+        let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
         let saved = SavedDownload::new(&request, &status, true).unwrap();
         let list = to_bytes(vec![saved.clone()]);
         assert_eq!(from_bytes(&list), Ok(vec![saved.clone()]));
         let again = saved.request();
         assert_eq!(
-            (&again.output, &again.peers, &again.allowed),
-            (&request.output, &request.peers, &request.allowed)
+            (
+                &again.delivery.output,
+                &again.wanted.peers,
+                &again.wanted.allowed
+            ),
+            (
+                &request.delivery.output,
+                &request.wanted.peers,
+                &request.wanted.allowed
+            )
         );
-        assert_eq!(saved.status().name, request.hash.to_string());
+        assert_eq!(saved.status().name, request.wanted.hash.to_string());
         assert!(saved.is_paused());
     }
 
     #[test]
     fn a_damaged_list_is_told_from_one_of_a_newer_version() {
-        let (request, status) = (request(), DownloadStatus::new(request().hash, None));
+        let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
         let list = to_bytes(vec![SavedDownload::new(&request, &status, true).unwrap()]);
         for damaged in [&list[1..], &list[..list.len() / 2], &[0; 100], b""] {
             assert_eq!(from_bytes(damaged), Err(Unreadable::Damaged));
@@ -383,11 +408,14 @@ mod tests {
         let begun = DownloadStatus {
             state: DownloadState::Downloading,
             path: Some("/tmp/x".into()),
-            ..DownloadStatus::new(request.hash, Some("x".into()))
+            ..DownloadStatus::new(request.wanted.hash, Some("x".into()))
         };
         let saved = SavedDownload::new(&request, &begun, false).unwrap();
-        assert_eq!(saved.request().output, Output::Exactly("/tmp/x".into()));
-        assert_eq!(saved.request().name.as_deref(), Some("x"));
+        assert_eq!(
+            saved.request().delivery.output,
+            Output::Exactly("/tmp/x".into())
+        );
+        assert_eq!(saved.request().delivery.name.as_deref(), Some("x"));
         assert!(!saved.is_inactive());
     }
 
@@ -403,7 +431,7 @@ mod tests {
             state: DownloadState::Failed,
             path: Some("/tmp/x".into()),
             failure: Some(failure(code)),
-            ..DownloadStatus::new(request.hash, Some("x".into()))
+            ..DownloadStatus::new(request.wanted.hash, Some("x".into()))
         };
         let again = |status: &DownloadStatus| {
             let saved = SavedDownload::new(&request, status, false).unwrap();
@@ -412,13 +440,13 @@ mod tests {
                 saved.status().path.as_deref(),
                 Some(std::path::Path::new("/tmp/x"))
             );
-            saved.request().output
+            saved.request().delivery.output
         };
-        assert_eq!(again(&ended("target-exists")), request.output);
+        assert_eq!(again(&ended("target-exists")), request.delivery.output);
         assert_eq!(again(&ended("no-source")), Output::Exactly("/tmp/x".into()));
         // It goes on, and has not come to its place again.
         let goes_on = ended("target-exists").resumed();
-        assert_eq!(again(&goes_on), request.output);
+        assert_eq!(again(&goes_on), request.delivery.output);
     }
 
     #[test]
@@ -426,14 +454,14 @@ mod tests {
         let request = request();
         let waits = DownloadStatus {
             state: DownloadState::Waiting,
-            ..DownloadStatus::new(request.hash, None)
+            ..DownloadStatus::new(request.wanted.hash, None)
         };
         let saved = |is_paused| {
             let saved = SavedDownload::new(&request, &waits, is_paused).unwrap();
             from_bytes(&to_bytes(vec![saved])).unwrap().remove(0)
         };
         assert!(saved(false).is_waiting() && !saved(true).is_waiting());
-        assert!(saved(false).request().waits);
+        assert!(saved(false).request().wanted.waits);
     }
 
     #[test]
@@ -453,7 +481,7 @@ mod tests {
                 state,
                 path,
                 failure,
-                ..DownloadStatus::new(request.hash, Some("x".into()))
+                ..DownloadStatus::new(request.wanted.hash, Some("x".into()))
             };
             let saved = SavedDownload::new(&request, &ended, false).unwrap();
             let list = from_bytes(&to_bytes(vec![saved])).unwrap();

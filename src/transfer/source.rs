@@ -4,6 +4,7 @@
 //! come is verified and written on blocking threads ([`batch`](super::batch)) while the next is being
 //! read.
 
+mod end;
 mod exchange;
 
 use std::{
@@ -17,27 +18,26 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_behaviour::{
-    FrameError, Stall,
-    availability::{self, Availability, Update},
-    chunk::{self, Item},
+    Stall,
+    availability::{self, Has, Update},
+    chunk,
 };
-use pelago_content::{Hash, Kind, Part, Printable};
+use pelago_content::{Hash, Kind};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::sleep,
 };
 
+pub(super) use self::end::End;
 use super::{
-    batch::{Writes, Written},
+    batch::{ChunkRequest, StagePart, Writes, Written},
     receiving::Throttled,
     scheduler::{Failure, MAX_IN_FLIGHT},
-    sink::Sink,
     subscription::{Subscription, hold, subscribe},
 };
 use crate::{
     limits::Limits,
-    network::{Candidate, Network, Outgoing, StreamError},
-    store::WriteError,
+    network::{Candidate, Network, Outgoing},
 };
 
 /// Orders that may be handed to a source and not yet carried out: all that may be in flight, before
@@ -60,25 +60,9 @@ pub(super) type SourceId = u64;
 /// What a source is told to do.
 pub(super) enum Order {
     /// Fetch a chunk.
-    Fetch(Request),
+    Fetch(ChunkRequest),
     /// Nothing of what was ordered before is wanted any more: have the peer stop sending it.
     Cancel,
-}
-
-/// A chunk, and of what. A download fetches one content after another (manifests, then files), each of
-/// which numbers its files anew: what comes late of one shall not be taken for the next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) stage: u64,
-    pub(super) part: Part,
-}
-
-/// A chunk to be fetched, and where it is to be written.
-pub(super) struct Request {
-    pub(super) wanted: Wanted,
-    pub(super) item: Item,
-    pub(super) bytes: u64,
-    pub(super) sink: Sink,
 }
 
 /// What a source learns.
@@ -89,11 +73,11 @@ pub(super) enum Event {
     /// Chunks are on their way from it, and not verified yet.
     Arriving(PeerId),
     /// Chunks have come, and are verified and written.
-    Arrived(PeerId, Vec<Wanted>),
+    Arrived(PeerId, Vec<StagePart>),
     /// A chunk has not come.
-    Failed(PeerId, Wanted, Failure),
+    Failed(PeerId, StagePart, Failure),
     /// A chunk of a file has come and failed its proof, for this reason.
-    Unproven(PeerId, Wanted, String),
+    Unproven(PeerId, StagePart, String),
     /// The answer to a question that followed a failed proof is a lie, for this reason.
     Dishonest(PeerId, String),
     /// It has ended.
@@ -107,42 +91,6 @@ pub(super) enum UpdateKind {
     Snapshot,
     /// Another: what came since.
     Addition,
-}
-
-/// Why a source ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It cannot be connected to.
-    Unreachable(String),
-    /// It has nothing of the content that it would give us.
-    Absent,
-    /// It serves as many streams as it can, and refuses ours.
-    Busy,
-    /// It is not among those that may be asked.
-    NotAllowed,
-    /// The connection or the stream failed, or stalled.
-    Lost(String),
-    /// It sent what is not true: never to be asked again.
-    Dishonest(String),
-    /// It is more trouble than it is worth: not to be asked again either.
-    Refused(String),
-    /// Not the source's fault: the chunk cannot be written.
-    Disk(WriteError),
-}
-
-impl From<FrameError> for End {
-    fn from(error: FrameError) -> Self {
-        match error {
-            FrameError::Io(error) => Self::Lost(Printable(error).to_string()),
-            broken => Self::Dishonest(broken.to_string()),
-        }
-    }
-}
-
-impl From<StreamError> for End {
-    fn from(error: StreamError) -> Self {
-        Self::Lost(Printable(error).to_string())
-    }
 }
 
 /// What all sources of a download share.
@@ -301,13 +249,13 @@ impl Source<'_> {
             if unproven.is_manifest {
                 return Err(End::Dishonest(why));
             }
-            self.send_event(Event::Unproven(self.peer, unproven.wanted, why))
+            self.send_event(Event::Unproven(self.peer, unproven.part, why))
                 .await;
         }
         written.result.map_err(End::Disk)
     }
 
-    async fn arrived(&self, parts: Vec<Wanted>) {
+    async fn arrived(&self, parts: Vec<StagePart>) {
         if !parts.is_empty() {
             self.send_event(Event::Arrived(self.peer, parts)).await;
         }

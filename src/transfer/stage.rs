@@ -1,30 +1,37 @@
-//! What is being fetched right now, and how far that is: a file, the manifests of a folder, or its files.
+//! One stage of a download, and how far it is: fetching a file, the manifests of a folder, or its
+//! files.
 
 use std::{ops::Range, sync::Arc};
 
 use libp2p::PeerId;
 use pelago_content::{BlockRanges, Part, Sequence};
 
-use super::{manifests::Round, reading::Window, scheduler::Scheduler, sink::Sink, source::Wanted};
+use super::{
+    batch::{ChunkRequest, StagePart},
+    manifests::Round,
+    reading::Window,
+    scheduler::Scheduler,
+    sink::Sink,
+};
 
-/// Something to fetch, block by block.
+/// Content that is fetched block by block.
 pub(super) struct Stage {
-    /// How many its download fetched before.
+    /// The number of stages before this one.
     number: u64,
     pub(super) sink: Sink,
     pub(super) sequence: Arc<Sequence>,
     pub(super) scheduler: Scheduler,
-    /// Bytes that are wanted of it.
+    /// The number of bytes that are wanted.
     pub(super) wanted_bytes: u64,
-    /// Those of them that were there from the start.
+    /// The wanted bytes that were there from the start.
     pub(super) resumed_bytes: u64,
-    /// Those of them that had to be fetched: of what is in it several times, once.
+    /// The wanted bytes that had to be fetched. Blocks that the content has several times count once.
     pub(super) fetched_bytes: u64,
 }
 
 impl Stage {
-    /// What `sink` still lacks is to be fetched after `before`, with at most `window` bytes in flight at
-    /// one source.
+    /// Fetches what `sink` lacks, after the stage `before`, with at most `window` bytes in flight at one
+    /// source.
     pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
         let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
         let verified = sink.verified();
@@ -41,15 +48,20 @@ impl Stage {
         }
     }
 
-    /// The same, but only what is read of it is to be fetched.
+    /// As [`Stage::new`], but fetches only the blocks that readers want.
     pub(super) fn for_readers(sink: Sink, window: u64) -> Self {
         let stage = Self::new(sink, window, None);
         let scheduler = stage.scheduler.for_readers();
         Self { scheduler, ..stage }
     }
 
-    /// The blocks that the windows of readers are. A manifest is read as a whole.
-    pub(super) fn windows(&self, windows: &[Window]) -> Vec<Range<u64>> {
+    /// Readers want the blocks in these windows.
+    pub(super) fn read(&mut self, windows: &[Window]) {
+        self.scheduler.read(self.blocks_in(windows));
+    }
+
+    /// The blocks in the windows of readers. A manifest is read as a whole.
+    fn blocks_in(&self, windows: &[Window]) -> Vec<Range<u64>> {
         if self.manifests().is_some() {
             let whole = 0..self.sequence.blocks();
             return windows.first().map(|_| whole).into_iter().collect();
@@ -62,7 +74,7 @@ impl Stage {
         windows.iter().filter_map(blocks_of).collect()
     }
 
-    /// The manifests being fetched, if it is manifests.
+    /// The manifests that are fetched, if this stage fetches manifests.
     pub(super) fn manifests(&self) -> Option<&Arc<Round>> {
         match &self.sink {
             Sink::Manifests(round) => Some(round),
@@ -70,32 +82,38 @@ impl Stage {
         }
     }
 
-    /// A part of this, as it is ordered.
-    pub(super) fn wanted(&self, part: Part) -> Wanted {
-        Wanted {
-            stage: self.number,
-            part,
+    /// The request for a part.
+    pub(super) fn request(&self, part: Part) -> ChunkRequest {
+        ChunkRequest {
+            part: StagePart {
+                stage: self.number,
+                part,
+            },
+            item: self.sink.item(part),
+            bytes: self.sequence.bytes_of(part),
+            sink: self.sink.clone(),
         }
     }
 
-    /// The part that was wanted; none if it is one of what was fetched before.
-    pub(super) fn part(&self, wanted: Wanted) -> Option<Part> {
-        (wanted.stage == self.number).then_some(wanted.part)
+    /// The part, if it is one of this stage and not of an earlier one.
+    pub(super) fn current(&self, part: StagePart) -> Option<Part> {
+        (part.stage == self.number).then_some(part.part)
     }
 
-    /// A source has all of the manifests, which this is: those who know what is in a folder have them.
+    /// A source has all the manifests of this stage: each peer that knows the entries of a folder has
+    /// its manifests.
     pub(super) fn has_manifests(&mut self, peer: PeerId) {
         let all = (0..self.sequence.blocks()).into();
         self.scheduler.has(peer, &all, &BlockRanges::new());
     }
 
-    /// Bytes of some of its blocks.
+    /// The number of bytes in some of its blocks.
     pub(super) fn bytes_of(&self, blocks: &BlockRanges) -> u64 {
         bytes_of(blocks, &self.sequence)
     }
 }
 
-/// How many bytes the blocks of a sequence have.
+/// The number of bytes in some blocks of a sequence.
 fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
     blocks.iter().map(|run| sequence.bytes_in(run)).sum()
 }

@@ -1,175 +1,67 @@
-//! All downloads of a node: started, joined, listed, stopped; and the list of them, which outlives it.
+//! All downloads of a node: starts, joins, lists and stops them.
 
 use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
 use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
-use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::spawn_blocking,
-};
-use tracing::Instrument;
+use tokio::sync::watch;
 
 use super::{
-    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, Request,
+    Detail, Download, DownloadError, DownloadState, DownloadStatus, Followers, Request,
     TransferSettings,
-    download::Services,
-    followers::Followers,
-    handle::EndReporter,
+    list_file::ListWriter,
+    listed::ListedDownload,
     metrics::Metrics,
-    persistence::ListWriter,
-    queue::Queue,
     reading::Fetches,
-    reading::ReadWindows,
-    run::Run,
-    waiting::{InquiryBudget, InquiryKind, MAX_ATTACHED, Offer, Waiters},
+    request::{Attempt, Purpose},
+    services::Services,
+    waiting::{InquiryKind, Offer},
 };
 use crate::{
     limits::Limits,
     network::{Network, PeerAddress},
-    store::{Ending, Store},
+    store::Store,
 };
 
-/// Downloads that are done or failed and still listed; the first are forgotten first.
+/// The maximum number of finished and failed downloads in the list. Beyond it, the oldest is dropped.
 const MAX_ENDED: usize = 100;
-
-/// Peers that people name for one download, at most.
-pub(super) const MAX_NAMED: usize = 64;
-
-/// Peers offered to a download that it has not looked at yet, at most.
-pub(super) const OFFERS_QUEUED: usize = 64;
-
-/// How long a download that the node resumes looks for a source before it waits for one.
-pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long what a stopped download was writing may take to be written.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether it is.
-const SETTLE_STEP: Duration = Duration::from_millis(100);
 
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
 pub struct Transfers {
     pub(super) services: Services,
     downloads: Arc<Mutex<Vec<ListedDownload>>>,
-    /// Whether the list is kept for the next run. Held while it is written.
+    /// Locked while the list is written.
     pub(super) list_writer: Arc<tokio::sync::Mutex<ListWriter>>,
     /// How often the list has changed.
     pub(super) changes: Arc<AtomicU64>,
     pub(super) metrics: Metrics,
-    /// What is fetched for those who read it, and is no download of anybody's.
+    /// Content that is fetched for readers only, and is in no list.
     pub(super) fetches: Arc<Fetches>,
 }
 
-/// A download in the list.
-pub(super) struct ListedDownload {
-    pub(super) request: Request,
-    pub(super) download: Download,
-    pub(super) followers: Followers,
-    /// Whether somebody paused it, so that the next run does not go on with it.
-    pub(super) is_paused: bool,
-}
-
-/// Whether a run is the first of what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
-    Anew,
-    /// An earlier run may have put some of it in place.
-    Again,
-}
-
-/// A download that somebody follows. When the last who does goes before its end, it is paused, unless
-/// the node was asked to run it by itself.
+/// A follower of a download. When the last follower is dropped before the end of the download, the
+/// download is paused, unless the node runs it without followers.
 pub struct Follower {
     transfers: Transfers,
     download: Download,
 }
 
-impl ListedDownload {
-    pub(super) fn hash(&self) -> Hash {
-        self.request.hash
-    }
-
-    /// Whether it fetches, or will when it is its turn.
-    pub(super) fn is_running(&self) -> bool {
-        !self.is_paused && !self.download.state().is_ended()
-    }
-
-    /// Has peers asked that a person named since it began. The list keeps them.
-    fn add_peers(&mut self, peers: &[PeerAddress]) {
-        for address in peers {
-            if self.request.peers.len() < MAX_NAMED && !self.request.peers.contains(address) {
-                self.request.peers.push(address.clone());
-            }
-            // One too many is passed over: those before it are being asked.
-            let _ = self.download.offers.try_send(Offer::Named(address.clone()));
-        }
-    }
-
-    /// In what this is not what `request` asks for, if it is not.
-    fn differs_from(&self, request: &Request) -> Option<String> {
-        let status = self.download.status.borrow();
-        let leads_there = |path| request.output.leads_to(path, &status.name);
-        let is_there = || status.path.as_deref().is_some_and(leads_there);
-        if request.only != self.request.only {
-            let all = "all of it".to_owned();
-            let chosen = |only: &Vec<String>| match &only[..] {
-                [] => all.clone(),
-                only => only.join(", "),
-            };
-            let (now, asked) = (chosen(&self.request.only), chosen(&request.only));
-            Some(format!("{now}, and not {asked}"))
-        } else if request.output != self.request.output && !is_there() {
-            let output = self.request.output.path();
-            let path = status.path.as_ref().unwrap_or(output);
-            Some(format!("to {}", crate::store::shown(path)))
-        } else if request.overwrite != self.request.overwrite {
-            let what = if request.overwrite { "not " } else { "" };
-            Some(format!("{what}to replace what is there"))
-        } else if request.links != self.request.links {
-            let (now, asked) = (self.request.links, request.links);
-            Some(format!("with --links {now}, and not --links {asked}"))
-        } else if request.strict_names != self.request.strict_names {
-            let with = |is_strict| if is_strict { "with" } else { "without" };
-            Some(format!(
-                "{} --strict-names",
-                with(self.request.strict_names)
-            ))
-        } else {
-            None
-        }
-    }
-}
-
 impl Transfers {
-    /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
+    /// Downloads from `network`, at most as fast as `limits` allow, into `store`.
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: TransferSettings) -> Self {
-        let queue = Queue::new(settings.max_downloads);
         let fetches = Fetches::new(settings.read_cache, settings.read_ahead);
-        let services = Services {
-            seeds: Arc::new(AtomicBool::new(settings.seed)),
-            network,
-            limits,
-            store,
-            settings,
-            queue,
-            budget: InquiryBudget::default(),
-            waiters: Waiters::default(),
-            attached: Arc::new(Semaphore::new(MAX_ATTACHED)),
-        };
         Self {
-            services,
+            services: Services::new(network, limits, store, settings),
             downloads: Arc::default(),
             list_writer: Arc::default(),
             changes: Arc::default(),
@@ -183,33 +75,33 @@ impl Transfers {
         self.services.queue.set_at_a_time(at_a_time);
     }
 
-    /// Changes whether what is done is shared on.
+    /// Changes whether finished downloads are shared.
     pub fn set_seed(&self, seed: bool) {
         self.services.seeds.store(seed, Ordering::Relaxed);
     }
 
-    /// Whether what is done is shared on.
+    /// Whether finished downloads are shared.
     #[must_use]
     pub fn seeds(&self) -> bool {
         self.services.seeds.load(Ordering::Relaxed)
     }
 
-    /// What this room counts.
+    /// The counters of this module.
     #[must_use]
     pub fn metrics(&self) -> &Registry {
         &self.metrics.registry
     }
 
-    /// Starts a download, or joins the one of the same hash that is under way, for the node to run
-    /// whether somebody follows it or not.
+    /// Starts a download, or joins the running one of the same hash. The node runs it even if nothing
+    /// follows it.
     ///
     /// # Errors
-    /// [`DownloadError::Differs`], if the one under way is not as this was asked for.
+    /// [`DownloadError::Differs`] if the running download differs from the request.
     pub fn start(&self, request: Request) -> Result<Download, DownloadError> {
         self.join(request, Followers::run_detached)
     }
 
-    /// The same for somebody who follows it.
+    /// As [`Transfers::start`], but the download runs for as long as it has followers.
     ///
     /// # Errors
     /// As [`Transfers::start`].
@@ -227,21 +119,22 @@ impl Transfers {
         join: impl FnOnce(&mut Followers),
     ) -> Result<Download, DownloadError> {
         let mut downloads = self.lock();
-        let hash = request.hash;
-        let same = downloads.iter().position(|entry| entry.hash() == hash);
-        if let Some(entry) = same.map(|at| &mut downloads[at])
-            && entry.is_running()
+        let hash = request.wanted.hash;
+        let same = downloads.iter().position(|listed| listed.hash() == hash);
+        if let Some(listed) = same.map(|at| &mut downloads[at])
+            && listed.is_running()
         {
-            if let Some(differs) = entry.differs_from(&request) {
+            if let Some(differs) = listed.differs_from(&request) {
                 return Err(DownloadError::Differs { hash, differs });
             }
-            join(&mut entry.followers);
-            entry.add_peers(&request.peers);
-            return Ok(entry.download.clone());
+            join(&mut listed.followers);
+            listed.add_peers(&request.wanted.peers);
+            return Ok(listed.download.clone());
         }
         let before = same.map(|at| downloads.remove(at).download);
-        let status = DownloadStatus::new(hash, request.name.clone());
-        let download = self.spawn(request.clone(), status, before, Attempt::Anew);
+        let status = DownloadStatus::new(hash, request.delivery.name.clone());
+        let purpose = Purpose::Deliver(Arc::new(request.delivery.clone()), Attempt::First);
+        let download = self.spawn(request.wanted.clone(), purpose, status, before);
         let mut followers = Followers::default();
         join(&mut followers);
         downloads.push(ListedDownload {
@@ -250,140 +143,41 @@ impl Transfers {
             followers,
             is_paused: false,
         });
-        forget_ended(&mut downloads);
+        drop_oldest_ended(&mut downloads);
         Ok(download)
     }
 
-    /// Begins a run of a download of which `status` is known, after the one `before` has come to its end.
-    pub(super) fn spawn(
-        &self,
-        request: Request,
-        status: DownloadStatus,
-        before: Option<Download>,
-        begun: Attempt,
-    ) -> Download {
-        let hash = request.hash;
-        let (status, status_now) = watch::channel(status);
-        let (outcome, outcome_now) = watch::channel(None);
-        let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
-        let (is_to_seed, scopes) = (request.seed, request.scopes.clone());
-        // Who sent what before a pause is of interest after it, too.
-        let block_sources = before.as_ref().map(|before| before.block_sources.clone());
-        let block_sources = block_sources.unwrap_or_default();
-        let ending = Arc::new(Ending::default());
-        // Made out here, so that a task which is stopped before it first ran has ended, too.
-        let ended = EndReporter {
-            status: status.clone(),
-            outcome,
-            block_sources: block_sources.clone(),
-            metrics: Some(self.metrics.clone()),
-            ending: Arc::clone(&ending),
-        };
-        // What waited for a source when the node ended goes on waiting.
-        let is_waiting = status.borrow().state == DownloadState::Waiting;
-        let enter = || self.services.queue.enter(hash, status.clone());
-        let queued = (!is_waiting).then(enter);
-        let windows = ReadWindows::default();
-        let (transfers, windows_now) = (self.clone(), windows.clone());
-        let run = Run {
-            request,
-            status,
-            block_sources: block_sources.clone(),
-            windows,
-            ending: Arc::clone(&ending),
-            offered,
-        };
-        let run = async move {
-            if let Some(before) = before {
-                transfers.settle(hash, &before).await;
-            }
-            if begun == Attempt::Anew {
-                let store = transfers.services.store.clone();
-                let forget = spawn_blocking(move || store.forget_receipt(&hash)).await;
-                if let Ok(Err(error)) = forget {
-                    tracing::debug!(%error, "the receipt of an earlier download stays");
-                }
-            }
-            let result = run.until_end(&transfers, queued).await;
-            let result = ended.unless_stopped(result);
-            log_end(&result);
-            ended.with(result);
-            transfers.save_or_log().await;
-        };
-        let span = tracing::info_span!("download", %hash);
-        let task = tokio::spawn(run.instrument(span)).abort_handle();
-        Download {
-            status: status_now,
-            outcome: outcome_now,
-            offers,
-            task: Some(task),
-            ending,
-            is_to_seed,
-            scopes,
-            block_sources,
-            windows: windows_now,
-        }
-    }
-
-    /// Waits until nothing of a run that was stopped goes on.
-    pub(super) async fn settle(&self, hash: Hash, download: &Download) {
-        download.ended().await;
-        self.services.store.interrupt(&hash);
-        self.settle_writes(hash, true).await;
-    }
-
-    /// Waits until nothing that a run began to write goes on, or to prove, if it was stopped.
-    pub(super) async fn settle_writes(&self, hash: Hash, is_stopped: bool) {
-        let store = self.services.store.clone();
-        let is_free = move || {
-            let end = Instant::now() + SETTLE_PATIENCE;
-            while Instant::now() < end {
-                // What begins to be proven just now ends, too.
-                if store.is_free_within(&hash, SETTLE_STEP) {
-                    return true;
-                }
-                if is_stopped {
-                    store.interrupt(&hash);
-                }
-            }
-            false
-        };
-        if let Ok(false) = spawn_blocking(is_free).await {
-            tracing::warn!(%hash, "what was stopped is still being written");
-        }
-    }
-
-    /// A peer is join in `hash`, so it may have some of it: if that is being downloaded, the peer
-    /// is asked. One too many is passed over.
+    /// A peer asks for `hash`, so it may have some of it. If `hash` is being downloaded, the peer is
+    /// asked. If too many offers wait, this one is ignored.
     pub fn offer(&self, hash: &Hash, peer: PeerId) {
-        let downloads = self.lock();
-        let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        if let Some(entry) = same.filter(|entry| entry.is_running()) {
-            let _ = entry.download.offers.try_send(Offer::Asked(peer));
-        }
+        self.send_offer(hash, Offer::Asked(peer));
     }
 
-    /// A peer lists `hash`: if a download waits for it, it begins again.
+    /// A peer lists `hash`. If a download waits for it, it resumes.
     pub fn offer_listed(&self, hash: &Hash, peer: PeerId) {
+        self.send_offer(hash, Offer::Listed(peer));
+    }
+
+    fn send_offer(&self, hash: &Hash, offer: Offer) {
         let downloads = self.lock();
-        let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        if let Some(entry) = same.filter(|entry| entry.is_running()) {
-            let _ = entry.download.offers.try_send(Offer::Listed(peer));
+        let same = downloads.iter().find(|listed| listed.hash() == *hash);
+        if let Some(listed) = same.filter(|listed| listed.is_running()) {
+            let _ = listed.download.offers.try_send(offer);
         }
     }
 
-    /// How many downloads wait for a source, as that changes.
+    /// The number of downloads that wait for a source, as it changes.
     #[must_use]
     pub fn waiters(&self) -> watch::Receiver<usize> {
         self.services.waiters.count()
     }
 
-    /// What waits for a source.
+    /// The downloads that wait for a source.
     #[must_use]
     pub fn waiting(&self) -> HashSet<Hash> {
         let downloads = self.lock();
-        let is_waiting = |entry: &&ListedDownload| {
-            entry.is_running() && entry.download.state() == DownloadState::Waiting
+        let is_waiting = |listed: &&ListedDownload| {
+            listed.is_running() && listed.download.state() == DownloadState::Waiting
         };
         downloads
             .iter()
@@ -392,71 +186,71 @@ impl Transfers {
             .collect()
     }
 
-    /// The peers that people named for a download.
+    /// The peers that the user named for a download.
     pub(super) fn named(&self, hash: &Hash) -> Vec<PeerAddress> {
         let downloads = self.lock();
-        let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        same.map(|entry| entry.request.peers.clone())
+        let same = downloads.iter().find(|listed| listed.hash() == *hash);
+        same.map(|listed| listed.request.wanted.peers.clone())
             .unwrap_or_default()
     }
 
-    /// Waits until the node may ask a peer what it lists, for the sake of downloads that wait.
+    /// Waits until the node may ask a peer which content it lists, on behalf of waiting downloads.
     pub async fn may_list(&self) {
         self.services.budget.permit(InquiryKind::Listing).await;
     }
 
-    /// What is known of each download, in their order.
+    /// The status of each download, in the order of the list.
     #[must_use]
     pub fn list(&self) -> Vec<DownloadStatus> {
         let downloads = self.lock();
-        let status = |entry: &ListedDownload| entry.download.status.borrow().clone();
+        let status = |listed: &ListedDownload| listed.download.status.borrow().clone();
         downloads.iter().map(status).collect()
     }
 
-    /// Where the blocks of a download came from; none, if it is not listed.
+    /// Which source sent which blocks of a download; `None` if the download is not listed.
     #[must_use]
     pub fn detail(&self, hash: &Hash) -> Option<Detail> {
         let downloads = self.lock();
-        let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        same.map(|entry| entry.download.block_sources.detail())
+        let same = downloads.iter().find(|listed| listed.hash() == *hash);
+        same.map(|listed| listed.download.block_sources.detail())
     }
 
-    /// Who wants a download to go on; nobody, if it is not listed.
+    /// The followers of a download; none if the download is not listed.
     #[must_use]
     pub fn followers(&self, hash: &Hash) -> Followers {
         let downloads = self.lock();
-        let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        same.map(|entry| entry.followers).unwrap_or_default()
+        let same = downloads.iter().find(|listed| listed.hash() == *hash);
+        same.map(|listed| listed.followers).unwrap_or_default()
     }
 
-    /// Stops all downloads, as the node ends; the next run resumes them. Returns those that are too late
-    /// to stop, as their content is being put in place: wait for their ends.
+    /// Stops all downloads as the node shuts down. The next run of the node resumes them. Returns those
+    /// that are too late to stop, as their content is being put in its place: wait for their ends.
     pub fn stop_all(&self) -> Vec<Download> {
         self.fetches.stop_all();
         let downloads = self.lock();
-        // From the last on, so that nobody begins in the place of one that was stopped.
-        let late = downloads.iter().rev().filter(|entry| !self.stop(entry));
-        late.map(|entry| entry.download.clone()).collect()
+        // In reverse order, so that no waiting download takes the turn of one that was stopped.
+        let late = downloads.iter().rev().filter(|listed| !self.stop(listed));
+        late.map(|listed| listed.download.clone()).collect()
     }
 
-    /// Stops a run, and what is being proven for it. False if it is too late, as for [`Download::stop`].
-    pub(super) fn stop(&self, entry: &ListedDownload) -> bool {
-        let is_stopped = entry.download.stop();
+    /// Stops a run, and the verifying for it. False if it is too late, as for [`Download::stop`].
+    pub(super) fn stop(&self, listed: &ListedDownload) -> bool {
+        let is_stopped = listed.download.stop();
         if is_stopped {
-            self.services.store.interrupt(&entry.hash());
+            self.services.store.interrupt(&listed.hash());
         }
         is_stopped
     }
 
-    /// A follower of this run goes.
+    /// A follower of this run leaves.
     fn leave(&self, download: &Download) {
         let mut downloads = self.lock();
         let followed = downloads
             .iter_mut()
-            .find(|entry| entry.download.is_same_run(download));
-        let Some(entry) = followed else { return };
-        if entry.followers.leave() && entry.is_running() && self.stop(entry) {
-            entry.is_paused = true;
+            .find(|listed| listed.download.is_same_run(download));
+        let Some(listed) = followed else { return };
+        if listed.followers.leave() && listed.is_running() && self.stop(listed) {
+            listed.is_paused = true;
             drop(downloads);
             let (transfers, download) = (self.clone(), download.clone());
             tokio::spawn(async move {
@@ -471,38 +265,23 @@ impl Transfers {
     }
 }
 
-/// Says how a download ended, within its span.
-fn log_end(result: &Result<Finished, DownloadError>) {
-    match result {
-        Ok(finished) => tracing::info!(
-            name = finished.name,
-            path = %finished.path.display(),
-            fetched_bytes = finished.fetched_bytes,
-            seconds = finished.elapsed.as_secs_f64(),
-            sources = finished.sources,
-            "downloaded"
-        ),
-        Err(error) => tracing::info!(%error, "not downloaded"),
-    }
-}
-
-/// Forgets the first of those that are over, where there are too many. What is paused is not over.
-fn forget_ended(downloads: &mut Vec<ListedDownload>) {
-    let is_over = |entry: &ListedDownload| {
-        let state = entry.download.state();
+/// Drops the oldest finished and failed downloads if there are too many. Paused ones stay.
+fn drop_oldest_ended(downloads: &mut Vec<ListedDownload>) {
+    let is_over = |listed: &ListedDownload| {
+        let state = listed.download.state();
         matches!(state, DownloadState::Done | DownloadState::Failed)
     };
-    let over = downloads.iter().filter(|entry| is_over(entry)).count();
+    let over = downloads.iter().filter(|listed| is_over(listed)).count();
     let mut too_many = over.saturating_sub(MAX_ENDED);
-    downloads.retain(|entry| {
-        let is_one_too_many = too_many > 0 && is_over(entry);
+    downloads.retain(|listed| {
+        let is_one_too_many = too_many > 0 && is_over(listed);
         too_many -= usize::from(is_one_too_many);
         !is_one_too_many
     });
 }
 
 impl Follower {
-    /// The download.
+    /// The download that it follows.
     #[must_use]
     pub const fn download(&self) -> &Download {
         &self.download

@@ -127,25 +127,29 @@ impl Node {
         let output = blocking(move || output.settled(&hash, &store)).await?;
         let is_one_shot = self.core.settings.mode == Mode::OneShot;
         Ok(transfer::Request {
-            hash,
-            name,
-            output,
-            durable: !request.no_sync,
-            peers,
-            allowed,
-            timeout: request.timeout,
-            // A command that runs without a node ends after the time-out.
-            waits: request.waits && !is_one_shot,
-            only: request.only,
-            overwrite: request.overwrite,
-            links: request.links,
-            strict_names: request.strict_names,
-            may_expand: request.may_expand,
-            resume_on_start: !is_one_shot,
-            // Content that a power cut may destroy is not offered to others.
-            seed: request.seed && !request.no_sync,
-            scopes: scope.into(),
-            lists_as_sources,
+            wanted: transfer::Wanted {
+                hash,
+                peers,
+                allowed,
+                timeout: request.timeout,
+                // A command that runs without a node ends after the time-out.
+                waits: request.waits && !is_one_shot,
+            },
+            delivery: transfer::Delivery {
+                name,
+                output,
+                only: request.only,
+                overwrite: request.overwrite,
+                links: request.links,
+                strict_names: request.strict_names,
+                may_expand: request.may_expand,
+                durable: !request.no_sync,
+                resume_on_start: !is_one_shot,
+                // Content that a power cut may destroy is not offered to others.
+                seed: request.seed && !request.no_sync,
+                scopes: scope.into(),
+                lists_as_sources,
+            },
         })
     }
 

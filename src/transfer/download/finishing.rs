@@ -1,19 +1,25 @@
-//! The end of a download: everything is there and proven.
+//! The end of a download: all of its content is there and verified.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use super::{Purpose, Task, blocking};
+use super::{Task, blocking};
 use crate::{
     store::{FinishError, FinishOptions},
     transfer::{DownloadError, DownloadState, Finished, sink::Sink, stage::Stage},
 };
 
-/// How often what another program changed is fetched again, before the download fails.
+/// How often content that another program changed is fetched again, before the download fails.
 const MAX_ALTERED: u32 = 3;
 
+/// How long pending writes to a file that is opened again may take.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Task {
-    /// Puts what is complete in its place. None if another program changed some of it: that is fetched
-    /// again.
+    /// Puts the complete content in its place. `None` if another program changed some of it: that is
+    /// fetched again.
     pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
         self.write_out.ended().await?;
         let Some(mut stage) = self.stage.take() else {
@@ -21,7 +27,7 @@ impl Task {
                 "finished before anything was fetched",
             ));
         };
-        self.status.send_modify(|status| {
+        self.report.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
             status.verified_bytes = Some(stage.wanted_bytes);
             status.waits = None;
@@ -29,10 +35,10 @@ impl Task {
         });
         match self.put_in_place(&stage.sink).await {
             Ok(is_shared) => {
-                self.sources.abort_all();
+                self.supply.sources.abort_all();
                 Ok(Some(self.finished(&stage, is_shared)))
             }
-            // What was verified when it came was found to be lost when its file was whole, or just now.
+            // Verified data was lost before its file was complete, or just now.
             Err(DownloadError::Finish(
                 FinishError::Altered { path, missing }
                 | FinishError::Incomplete {
@@ -40,7 +46,7 @@ impl Task {
                     missing,
                 },
             )) if self.altered < MAX_ALTERED => {
-                self.holdings = stage.scheduler.take_holdings().into();
+                self.supply.holdings = stage.scheduler.take_holdings().into();
                 self.altered += 1;
                 tracing::warn!(path = %path.display(), missing, "another program changed it: fetching that again");
                 self.fetch_again(stage.sink).await?;
@@ -50,20 +56,17 @@ impl Task {
         }
     }
 
-    /// Returns whether it is shared on.
+    /// Returns whether this node shares the content from its place.
     async fn put_in_place(&self, sink: &Sink) -> Result<bool, DownloadError> {
-        let Purpose::Deliver { ending } = &self.purpose else {
-            return Err(DownloadError::Internal("finished what is only read"));
-        };
-        let ending = Arc::clone(ending);
+        let (delivery, ending) = (self.delivery()?, Arc::clone(&self.ending));
         let options = FinishOptions {
-            durable: self.request.durable,
-            overwrite: self.request.overwrite,
-            share: self.request.seed && self.seeds.load(Ordering::Relaxed),
-            // A command that runs without a node keeps no list of what it downloaded.
-            receipt: self.request.resume_on_start,
+            durable: delivery.durable,
+            overwrite: delivery.overwrite,
+            share: delivery.seed && self.services.seeds.load(Ordering::Relaxed),
+            // A command that runs without a node keeps no list of its downloads.
+            receipt: delivery.resume_on_start,
         };
-        let store = self.store.clone();
+        let store = self.services.store.clone();
         match sink.clone() {
             Sink::File(partial) => {
                 let finish = move || partial.finish(&store, options, &ending);
@@ -78,14 +81,14 @@ impl Task {
     }
 
     fn finished(&self, stage: &Stage, is_shared: bool) -> Finished {
-        let status = self.status.borrow();
+        let status = self.report.status.borrow();
         Finished {
-            hash: self.request.hash,
+            hash: self.wanted.hash,
             name: status.name.clone(),
             path: status.path.clone().unwrap_or_default(),
             size: stage.wanted_bytes,
-            elapsed: self.started.elapsed(),
-            sources: self.sources.useful() as u64,
+            elapsed: self.timing.started.elapsed(),
+            sources: self.supply.sources.roster().useful() as u64,
             resumed_bytes: stage.resumed_bytes,
             fetched_bytes: stage.fetched_bytes,
             is_shared,
@@ -93,8 +96,8 @@ impl Task {
         }
     }
 
-    /// Goes on with what is missing. A file may not be where it was any more: it is opened anew, once
-    /// nothing is written to it.
+    /// Fetches what is missing again. A file may have moved, so it is opened again, once nothing is
+    /// being written to it.
     async fn fetch_again(&mut self, sink: Sink) -> Result<(), DownloadError> {
         let Sink::File(partial) = sink else {
             self.fetch(sink, DownloadState::Downloading);
@@ -102,10 +105,10 @@ impl Task {
         };
         let spec = partial.spec().clone();
         drop(partial);
-        self.sources.restart();
-        self.holdings.clear();
-        let (store, hash) = (self.store.clone(), self.request.hash);
-        blocking(move || store.is_free_within(&hash, super::SETTLE_PATIENCE)).await?;
+        self.supply.sources.restart();
+        self.supply.holdings.clear();
+        let (store, hash) = (self.services.store.clone(), self.wanted.hash);
+        blocking(move || store.is_free_within(&hash, SETTLE_PATIENCE)).await?;
         self.open_file(spec).await
     }
 }

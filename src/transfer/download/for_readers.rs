@@ -1,60 +1,41 @@
-//! A download for those who read it, and only as much of it as they do.
+//! What differs if content is only read: just the blocks that readers want are fetched.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use pelago_content::{Descriptor, Hash, Kind, Manifest};
+use pelago_content::{Descriptor, Kind, Manifest};
 
 use super::{Task, blocking};
 use crate::{
-    store::{Cache, Ending},
+    store::Cache,
     transfer::{
-        DownloadError, DownloadState, UnfoldError, manifests::Round, sink::Sink, stage::Stage,
+        DownloadError, DownloadState, UnfoldError, manifests::Round, request::Purpose, sink::Sink,
+        stage::Stage,
     },
 };
 
-/// How long content that is only read is ready to be fetched after the last reader went: whoever seeks, or
-/// turns a page, comes again at once.
+/// How long content stays ready to be fetched after its last reader left. A reader that seeks or turns
+/// a page comes back immediately.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// How long after the last reader went the streams of its sources are given back: other contents may need
-/// them.
+/// How long after the last reader left the streams to the sources are released for other content.
 const RELEASE_PAUSE: Duration = Duration::from_millis(200);
 
-/// What becomes of what is fetched.
-pub(in crate::transfer) enum Purpose {
-    /// All of it is put in its place, unless it is stopped before that.
-    Deliver {
-        /// Decides between the two.
-        ending: Arc<Ending>,
-    },
-    /// What is read of it is kept here, for as long as somebody reads.
-    Read {
-        /// Where.
-        cache: Cache,
-        /// Whoever has this, has the content: itself, or a folder that it is in.
-        found_by: Hash,
-    },
-}
-
 impl Task {
-    /// Whether it is for readers, and they have been gone for some time.
+    /// Whether it is for readers, and they left some time ago.
     pub(super) fn is_left(&self, now: Instant) -> bool {
-        let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
-        let since = self.windows.idle_since().filter(|_| is_for_readers);
+        let is_reading = self.purpose.is_reading();
+        let since = self.windows.idle_since().filter(|_| is_reading);
         since.is_some_and(|since| now.duration_since(since) >= LINGER)
     }
 
-    /// Whether it is for readers, and has all that they want now.
+    /// Whether it is for readers, and has all blocks that they want now.
     pub(super) fn is_idle(&self) -> bool {
-        let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
-        let stage = self.stage.as_ref().filter(|_| is_for_readers);
+        let is_reading = self.purpose.is_reading();
+        let stage = self.stage.as_ref().filter(|_| is_reading);
         stage.is_some_and(|stage| stage.scheduler.is_done())
     }
 
-    /// Gives the streams of its sources back when it is not read any more, or all of it is here.
+    /// Releases the streams to the sources if there are no readers, or if all of the content is here.
     pub(super) fn release_if_idle(&mut self, now: Instant) {
         if !self.is_idle() {
             return;
@@ -65,26 +46,25 @@ impl Task {
         let since = self.windows.idle_since();
         let is_left = since.is_some_and(|since| now.duration_since(since) >= RELEASE_PAUSE);
         if is_left || stage.sink.missing().is_empty() {
-            self.sources.pause();
-            self.holdings.clear();
+            self.supply.sources.pause();
+            self.supply.holdings.clear();
             stage.scheduler.all_left();
         }
     }
 
-    /// Asks its sources again when something is read that is not here.
+    /// Asks the sources again if readers want blocks that are missing.
     pub(super) fn wake_for_readers(&mut self) {
         if let Some(windows) = self.windows.windows(&mut self.windows_seen)
             && let Some(stage) = &mut self.stage
         {
-            let windows = stage.windows(&windows);
-            stage.scheduler.read(windows);
+            stage.read(&windows);
         }
         if !self.is_idle() {
-            self.sources.resume();
+            self.supply.sources.resume();
         }
     }
 
-    /// The first source has said what the content is that is to be read.
+    /// The first source has said what the content is: prepares to cache it.
     pub(super) async fn begin_reading(
         &mut self,
         cache: Cache,
@@ -99,8 +79,8 @@ impl Task {
         Ok(())
     }
 
-    /// If it is a manifest that is read, and it is whole: keeps it.
-    pub(super) async fn keep_manifest(&mut self) -> Result<(), DownloadError> {
+    /// Stores the manifest that is read, once it is complete.
+    pub(super) async fn store_manifest(&mut self) -> Result<(), DownloadError> {
         let Purpose::Read { cache, .. } = &self.purpose else {
             return Ok(());
         };
@@ -109,14 +89,14 @@ impl Task {
             return Ok(());
         };
         let cache = cache.clone();
-        let keep = move || {
+        let store = move || {
             for manifest in round.manifests() {
                 let manifest = Manifest::from_bytes(&manifest.1).map_err(UnfoldError::from)?;
                 cache.keep_manifest(&manifest).map_err(UnfoldError::from)?;
             }
             Ok::<_, UnfoldError>(())
         };
-        blocking(keep).await??;
+        blocking(store).await??;
         self.windows.arrived();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a download fetches: the file, or the manifests of a folder and then its files.
+//! What a download fetches: a file, or the manifests of a folder and then its files.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,12 +7,13 @@ use std::{
 
 use pelago_content::{Descriptor, Kind, Listing, UNQUESTIONED_ENTRIES};
 
-use super::{Folder, Purpose, Task, blocking};
+use super::{Folder, Task, blocking};
 use crate::{
     store::{Differences, Ending, Partial, PartialFolder, PartialSpec},
     transfer::{
         DownloadError, DownloadState, Finished,
         manifests::{Next, Round, Unfolding},
+        request::{Delivery, Purpose},
         sink::Sink,
         stage::Stage,
         target::{ExistingTarget, examine_target},
@@ -26,13 +27,16 @@ impl Task {
         descriptor: Descriptor,
         name: Option<String>,
     ) -> Result<Option<Finished>, DownloadError> {
-        if let Purpose::Read { cache, .. } = &self.purpose {
-            let cache = cache.clone();
-            return self.begin_reading(cache, descriptor).await.map(|()| None);
-        }
-        let fixed = self.fixed_target().await?;
-        let name = self.request.name.clone().or(name);
-        let (output, hash) = (self.request.output.clone(), self.request.hash);
+        let delivery = match &self.purpose {
+            Purpose::Deliver(delivery, _) => Arc::clone(delivery),
+            Purpose::Read { cache, .. } => {
+                let cache = cache.clone();
+                return self.begin_reading(cache, descriptor).await.map(|()| None);
+            }
+        };
+        let fixed = self.fixed_target(&delivery).await?;
+        let name = delivery.name.clone().or(name);
+        let (output, hash) = (delivery.output.clone(), self.wanted.hash);
         let resolve = {
             let name = name.clone();
             move || output.resolve(name.as_deref(), &hash)
@@ -44,13 +48,13 @@ impl Task {
                 .map(|name| name.to_string_lossy().into_owned())
         };
         let name = name.or_else(file_name).unwrap_or_else(|| hash.to_string());
-        self.status.send_modify(|status| {
+        self.report.status.send_modify(|status| {
             status.name.clone_from(&name);
             status.path = Some(target.clone());
         });
-        // A fixed target was looked at before.
+        // A fixed target was examined before.
         if fixed.is_none()
-            && let Some(finished) = self.existing_content(target.clone()).await?
+            && let Some(finished) = self.existing_content(&delivery, target.clone()).await?
         {
             return Ok(Some(finished));
         }
@@ -58,14 +62,14 @@ impl Task {
             descriptor,
             target,
             name,
-            scopes: self.request.scopes.clone(),
-            resume_on_start: self.request.resume_on_start,
-            only: self.request.only.clone(),
+            scopes: self.scopes.clone(),
+            resume_on_start: delivery.resume_on_start,
+            only: delivery.only.clone(),
             part_of: None,
-            overwrite: self.request.overwrite,
+            overwrite: delivery.overwrite,
             is_named: fixed.is_some(),
-            links: self.request.links,
-            strict_names: self.request.strict_names,
+            links: delivery.links,
+            strict_names: delivery.strict_names,
         };
         match descriptor.kind() {
             Kind::File => {
@@ -77,8 +81,8 @@ impl Task {
                 self.open_file(spec).await?;
             }
             Kind::Folder => {
-                let unfolding =
-                    Unfolding::new(self.store.clone(), descriptor, self.request.may_expand)?;
+                let store = self.services.store.clone();
+                let unfolding = Unfolding::new(store, descriptor, delivery.may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
@@ -87,40 +91,40 @@ impl Task {
     }
 
     pub(super) async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
-        let (store, progress) = (self.store.clone(), self.checking());
-        let ending = self.ending();
+        let (store, progress) = (self.services.store.clone(), self.checking());
+        let ending = Arc::clone(&self.ending);
         let open = move || {
-            unless_stopped(ending.as_ref())?;
+            unless_stopped(&ending)?;
             Ok::<_, DownloadError>(Partial::create_or_resume(&store, spec, &progress)?)
         };
         let partial = blocking(open).await??;
         self.fetch(Sink::File(partial), DownloadState::Downloading);
-        self.notice_room().await
+        self.notice_shortage().await
     }
 
-    /// Warns if the disk has no room for the bytes that are still to be written. The download runs all the
-    /// same: zeros take no room, and somebody may make some.
-    async fn notice_room(&self) -> Result<(), DownloadError> {
+    /// Warns if the disk has too little space for the bytes that are not written yet. The download runs
+    /// all the same: runs of zeros take no space, and the user may free some.
+    async fn notice_shortage(&self) -> Result<(), DownloadError> {
         let Some(stage) = &self.stage else {
             return Ok(());
         };
         let needed = stage.wanted_bytes - stage.resumed_bytes;
-        let Some(path) = self.status.borrow().path.clone() else {
+        let Some(path) = self.report.status.borrow().path.clone() else {
             return Ok(());
         };
-        let (room, target) = (self.store.room().clone(), path.clone());
-        let look = move || room.shortage(target.parent()?, needed);
-        let Some(shortage) = blocking(look).await? else {
+        let (space, target) = (self.services.store.room().clone(), path.clone());
+        let measure = move || space.shortage(target.parent()?, needed);
+        let Some(shortage) = blocking(measure).await? else {
             return Ok(());
         };
         let notice = format!("{} may not fit: {shortage}", crate::store::shown(path));
         tracing::warn!("{notice}");
-        self.status
-            .send_modify(|status| status.notice = Some(notice));
+        self.report.notice(notice);
         Ok(())
     }
 
-    /// If it is manifests that were fetched: takes them and goes on to what they lead to.
+    /// Takes the manifests that were fetched, and begins the stage that they lead to. `None` if no
+    /// manifests were fetched.
     pub(super) async fn take_manifests(&mut self) -> Result<Option<()>, DownloadError> {
         let fetched = self.stage.as_ref().and_then(Stage::manifests).cloned();
         match fetched {
@@ -129,9 +133,9 @@ impl Task {
         }
     }
 
-    /// Has the next manifests fetched; or, if it is known what is in the folder, its files.
+    /// Begins to fetch the next manifests; or the files, if all entries of the folder are known.
     async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
-        // What is known of it is held once, and no longer than it is needed.
+        // The known entries are in memory once, and only while they are needed.
         let Some(Folder {
             mut unfolding,
             spec,
@@ -151,28 +155,36 @@ impl Task {
                 self.fetch(Sink::Manifests(round), DownloadState::Listing);
             }
             Next::Known(listing) => {
-                // A source may have said meanwhile that it lists it.
-                let scopes = self.request.scopes.clone();
-                let spec = PartialSpec { scopes, ..spec };
-                self.notice_entries(&listing);
-                let (store, progress) = (self.store.clone(), self.checking());
-                let ending = self.ending();
-                let open = move || {
-                    unless_stopped(ending.as_ref())?;
-                    let opened = PartialFolder::create_or_resume(&store, spec, listing, &progress);
-                    Ok::<_, DownloadError>(opened?)
-                };
-                let partial = blocking(open).await??;
-                let looked_at = Arc::clone(&partial);
-                self.show_differences(blocking(move || looked_at.differences()).await?);
-                self.fetch(Sink::Folder(partial), DownloadState::Downloading);
-                self.notice_room().await?;
+                // A source may have said meanwhile that it lists the content.
+                let scopes = self.scopes.clone();
+                self.open_folder(PartialSpec { scopes, ..spec }, listing)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Says how many files and folders there will be where these are so many that inodes matter.
+    async fn open_folder(
+        &mut self,
+        spec: PartialSpec,
+        listing: Arc<Listing>,
+    ) -> Result<(), DownloadError> {
+        self.notice_entries(&listing);
+        let (store, progress) = (self.services.store.clone(), self.checking());
+        let ending = Arc::clone(&self.ending);
+        let open = move || {
+            unless_stopped(&ending)?;
+            let opened = PartialFolder::create_or_resume(&store, spec, listing, &progress);
+            Ok::<_, DownloadError>(opened?)
+        };
+        let partial = blocking(open).await??;
+        let opened = Arc::clone(&partial);
+        self.show_differences(blocking(move || opened.differences()).await?);
+        self.fetch(Sink::Folder(partial), DownloadState::Downloading);
+        self.notice_shortage().await
+    }
+
+    /// Shows how many files and folders there will be, if they are so many that inodes matter.
     fn notice_entries(&self, listing: &Listing) {
         if listing.len() as u64 <= UNQUESTIONED_ENTRIES {
             return;
@@ -180,11 +192,10 @@ impl Task {
         let (files, folders) = (listing.totals().files, listing.folders());
         let notice = format!("it has {files} files and {folders} folders, and each takes an inode");
         tracing::info!("{notice}");
-        self.status
-            .send_modify(|status| status.notice = Some(notice));
+        self.report.notice(notice);
     }
 
-    /// Shows what of a folder is to lie here other than its manifests say.
+    /// Shows the differences between the folder on the disk and its manifests.
     fn show_differences(&self, differences: Differences) {
         if differences.is_empty() {
             return;
@@ -193,53 +204,48 @@ impl Task {
             tracing::info!("{difference}");
         }
         let differences = Some(Arc::new(differences));
-        self.status
+        self.report
+            .status
             .send_modify(|status| status.differences = differences);
     }
 
-    /// Tells how far proving again is what an earlier run left.
+    /// Shows that the download verifies again what an earlier run left, and how far that is.
     fn checking(&self) -> impl Fn(u64) + Sync + Send + 'static {
-        self.status
-            .send_modify(|status| status.state = DownloadState::Checking);
-        let status = self.status.clone();
+        let status = self.report.status.clone();
+        status.send_modify(|status| status.state = DownloadState::Checking);
         move |bytes| status.send_modify(|status| status.verified_bytes = Some(bytes))
     }
 
-    pub(super) async fn fixed_target(&self) -> Result<Option<PathBuf>, DownloadError> {
-        let output = self.request.output.clone();
+    pub(super) async fn fixed_target(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<PathBuf>, DownloadError> {
+        let output = delivery.output.clone();
         blocking(move || output.fixed()).await
     }
 
     /// The finished download, if the content is at `path` already.
     pub(super) async fn existing_content(
         &self,
+        delivery: &Delivery,
         path: PathBuf,
     ) -> Result<Option<Finished>, DownloadError> {
-        let (hash, overwrite) = (self.request.hash, self.request.overwrite);
-        let (store, looked_at) = (self.store.clone(), path.clone());
-        let ending = self.ending();
-        let look = move || {
-            let is_stopped = || ending.as_ref().is_some_and(|ending| ending.is_stopped());
-            let existing_content = examine_target(&looked_at, &hash, overwrite, &is_stopped)?;
+        let (hash, overwrite) = (self.wanted.hash, delivery.overwrite);
+        let (store, target) = (self.services.store.clone(), path.clone());
+        let ending = Arc::clone(&self.ending);
+        let examine = move || {
+            let existing = examine_target(&target, &hash, overwrite, &|| ending.is_stopped())?;
             // An earlier run may have ended between the last two steps.
-            if matches!(existing_content, ExistingTarget::Same { .. }) {
-                store.forget_partial_at(&hash, &looked_at)?;
+            if matches!(existing, ExistingTarget::Same { .. }) {
+                store.forget_partial_at(&hash, &target)?;
             }
-            Ok::<_, DownloadError>(existing_content)
+            Ok::<_, DownloadError>(existing)
         };
-        let existing_content = blocking(look).await??;
-        let ExistingTarget::Same { size } = existing_content else {
+        let existing = blocking(examine).await??;
+        let ExistingTarget::Same { size } = existing else {
             return Ok(None);
         };
         Ok(Some(self.already_there(&path, size)))
-    }
-
-    /// What decides whether it is stopped, if it is for a place on the disk.
-    fn ending(&self) -> Option<Arc<Ending>> {
-        match &self.purpose {
-            Purpose::Deliver { ending } => Some(Arc::clone(ending)),
-            Purpose::Read { .. } => None,
-        }
     }
 
     fn already_there(&self, path: &Path, size: u64) -> Finished {
@@ -247,11 +253,11 @@ impl Task {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         Finished {
-            hash: self.request.hash,
+            hash: self.wanted.hash,
             name: name.unwrap_or_default(),
             path: path.to_owned(),
             size,
-            elapsed: self.started.elapsed(),
+            elapsed: self.timing.started.elapsed(),
             sources: 0,
             resumed_bytes: size,
             fetched_bytes: 0,
@@ -262,8 +268,8 @@ impl Task {
 }
 
 /// A download that was stopped before a thread began to open it opens nothing.
-fn unless_stopped(ending: Option<&Arc<Ending>>) -> Result<(), DownloadError> {
-    match ending.is_some_and(|ending| ending.is_stopped()) {
+fn unless_stopped(ending: &Ending) -> Result<(), DownloadError> {
+    match ending.is_stopped() {
         true => Err(DownloadError::Paused),
         false => Ok(()),
     }

@@ -1,149 +1,118 @@
-//! How long a download waits for what: for sources, for its turn; and what it says of that.
+//! The regular tick of a download: who makes way for whom, whether it waits, and when it gives up.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Stage, Task};
-use crate::transfer::{DownloadError, DownloadState, WaitReason};
-
-/// How long a download keeps its turn without a source that has anything for it; and while others wait
-/// for theirs, without anything that comes.
-const TURN_PATIENCE: Duration = Duration::from_secs(5);
+use super::{
+    Task,
+    report::{Moment, Verified},
+};
+use crate::transfer::{DownloadError, WaitReason, stage::Stage};
 
 impl Task {
-    /// From now on time counts.
-    pub(super) fn begin_search(&mut self) {
-        let now = Instant::now();
-        self.patience.restart(now);
-        (self.last_source, self.last_arrival) = (now, now);
-    }
-
-    /// Sources that have nothing to give make room for those that wait.
-    fn make_room(&mut self, now: Instant) {
-        let wanted = self.sources.crowded_out();
+    /// Sources that have nothing to give make way for candidates that wait.
+    fn replace_useless_sources(&mut self, now: Instant) {
+        let wanted = self.supply.sources.roster().crowded_out();
         let Some(stage) = self.stage.as_mut().filter(|_| wanted > 0) else {
             return;
         };
-        let mut made = 0;
+        let mut replaced = 0;
         for peer in stage.scheduler.of_no_use() {
-            if made < wanted && self.sources.replace(peer, now) {
+            if replaced < wanted && self.supply.sources.replace(peer, now) {
                 stage.scheduler.left(peer);
-                self.holdings.remove(&peer);
-                made += 1;
+                self.supply.holdings.remove(&peer);
+                replaced += 1;
             }
         }
     }
 
-    /// Renews the status, and gives up when there has been no source for too long.
+    /// Renews the status.
+    ///
+    /// # Errors
+    /// [`DownloadError::NoSource`] if nothing has arrived for too long, and the download does not wait;
+    /// [`DownloadError::Paused`] if its readers are gone.
     pub(super) fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
-        self.make_room(now);
+        self.replace_useless_sources(now);
         self.release_if_idle(now);
         if self.is_left(now) {
             return Err(DownloadError::Paused);
         }
-        let with_content = self.sources.with_content();
-        self.waiting.note_source(with_content > 0);
-        // Before there is content to schedule, whoever has it is about to be asked.
-        let can_go_on = |stage: &Stage| {
+        let with_content = self.supply.sources.roster().with_content();
+        self.timing.waiting.note_source(with_content > 0);
+        // Before the first stage, the sources are about to be asked what the content is.
+        let can_continue = |stage: &Stage| {
             let scheduler = &stage.scheduler;
-            scheduler.is_done() || scheduler.can_go_on()
+            scheduler.is_done() || scheduler.can_continue()
         };
-        let is_able = with_content > 0 && self.stage.as_ref().is_none_or(can_go_on);
+        let is_able = with_content > 0 && self.stage.as_ref().is_none_or(can_continue);
         let is_only_busy = |stage: &Stage| stage.scheduler.is_only_busy();
         let has_source = is_able && !self.stage.as_ref().is_some_and(is_only_busy);
-        self.take_turns(is_able, now);
+        let is_idle = self.is_idle();
+        // An idle download keeps its turn, as its readers may continue at any moment.
+        if !is_idle {
+            let (hash, status) = (self.wanted.hash, &self.report.status);
+            self.timing.take_turns(hash, status, is_able, now);
+        }
         if has_source {
-            self.last_source = now;
+            self.timing.last_source = now;
         }
-        let is_throttled = self.throttled.take();
-        let stands = is_able && (self.turn.is_none() || is_throttled) || self.is_idle();
-        self.patience.tick(now, stands);
-        let is_over = self.patience.is_over(self.request.timeout, now);
-        if !is_over || !self.request.waits || has_source || with_content == 0 {
-            self.waiting.end();
+        let is_throttled = self.supply.throttled.take();
+        let is_held = is_able && (self.timing.turn.is_none() || is_throttled) || is_idle;
+        self.timing.patience.tick(now, is_held);
+        let is_over = self.timing.patience.is_over(self.wanted.timeout, now);
+        let may_wait = self.wanted.waits && !has_source && with_content > 0;
+        if !is_over || !may_wait {
+            self.timing.waiting.end();
         }
-        if is_over && !self.waits_attached(has_source, with_content) {
+        if is_over && !(may_wait && self.timing.waiting.begin()) {
             return Err(DownloadError::NoSource {
-                hash: self.request.hash,
-                timeout: self.request.timeout,
+                hash: self.wanted.hash,
+                timeout: self.wanted.timeout,
                 tried: self.tried(is_able),
             });
         }
-        let verified = self.stage.as_ref().map(|stage| {
-            let blocks = stage.sink.verified();
-            let bytes = stage.bytes_of(&blocks);
-            (blocks, bytes, stage.manifests().is_none())
-        });
-        let shown = verified.as_ref().filter(|(.., is_shown)| *is_shown);
-        let shown = shown.map(|(blocks, ..)| blocks);
-        self.block_sources.tick(now, shown, &self.sources.states());
-        let verified = verified.map(|(_, bytes, _)| bytes);
-        let rate = verified.map(|verified| self.meter.read(now, verified));
-        let waits = self.waits(is_able, has_source);
-        let state = self.waiting.is_waiting().then_some(DownloadState::Waiting);
-        let state = state.or(self.state);
-        self.status.send_modify(|status| {
-            status.state = state.unwrap_or(status.state);
-            status.verified_bytes = verified.or(status.verified_bytes);
-            status.bytes_per_second = rate.unwrap_or(0);
-            status.sources = with_content as u64;
-            status.waits = waits;
-        });
+        let moment = Moment {
+            verified: self.stage.as_ref().map(verified),
+            sources: with_content as u64,
+            waits: self.wait_reason(is_able, has_source),
+            is_waiting: self.timing.waiting.is_waiting(),
+        };
+        let states = self.supply.sources.roster().states();
+        self.report.update(now, moment, &states);
         Ok(())
     }
 
-    /// Whether it waits with the sources that it has: they are busy, or will have more.
-    fn waits_attached(&mut self, has_source: bool, with_content: usize) -> bool {
-        let may_help = self.request.waits && !has_source && with_content > 0;
-        may_help && self.waiting.begin()
-    }
-
-    /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
-    fn take_turns(&mut self, is_able: bool, now: Instant) {
-        if self.is_idle() {
-            // It may be read on at any moment.
-        } else if !is_able {
-            // Whoever can go on shall not wait for one that cannot.
-            self.queued = None;
-            if now.duration_since(self.last_source) >= TURN_PATIENCE {
-                self.turn = None;
-            }
-        } else if self.turn.is_none() {
-            let enter = || self.queue.enter(self.request.hash, self.status.clone());
-            self.turn = self.queued.get_or_insert_with(enter).try_turn();
-            if self.turn.is_some() {
-                self.queued = None;
-                self.last_arrival = now;
-            }
-        } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
-            && self.queue.is_waited_for()
-        {
-            self.turn = None;
-        }
-    }
-
-    /// What keeps it from being faster, as far as that is known here.
-    fn waits(&self, is_able: bool, has_source: bool) -> Option<WaitReason> {
-        if is_able && let Some(queued) = &self.queued {
-            let ahead = queued.ahead();
+    /// Why the download is not faster, as far as that is known here.
+    fn wait_reason(&self, is_able: bool, has_source: bool) -> Option<WaitReason> {
+        if is_able && let Some(ticket) = &self.timing.ticket {
+            let ahead = ticket.ahead();
             return Some(WaitReason::Turn { ahead });
         }
         if !has_source {
             return Some(WaitReason::Source {
-                since: self.last_source.min(self.patience.since()),
+                since: self.timing.last_source.min(self.timing.patience.since()),
                 tried: self.tried(is_able),
             });
         }
-        let rate = self.limits.holding_downloads()?;
+        let rate = self.services.limits.holding_downloads()?;
         Some(WaitReason::Limit { rate })
     }
 
-    /// Who was asked, and what came of it; if there are sources for all that, they are busy.
+    /// Which peers were asked, with the outcomes. If the download could fetch, its sources are busy.
     fn tried(&self, is_able: bool) -> String {
         if is_able {
             "those who have it are busy, and are asked again".to_owned()
         } else {
-            self.sources.summary()
+            self.supply.sources.roster().summary()
         }
+    }
+}
+
+fn verified(stage: &Stage) -> Verified {
+    let blocks = stage.sink.verified();
+    Verified {
+        bytes: stage.bytes_of(&blocks),
+        blocks,
+        is_shown: stage.manifests().is_none(),
     }
 }

@@ -62,7 +62,7 @@ fn a_source_that_is_wrong_about_a_file_gives_the_others_and_another_source_gives
         has(&mut scheduler, wrong, blocks);
         let asked = run(&mut scheduler, wrong, 1);
         assert!(!asked.contains(&(wrong, 1)), "{asked:?}");
-        assert!(!scheduler.is_done() && !scheduler.can_go_on());
+        assert!(!scheduler.is_done() && !scheduler.can_continue());
         assert!(!scheduler.may_still_use(&wrong) || scheduler.missing.len() > FILE);
         has(&mut scheduler, other, 0..FILES * FILE);
         let asked = run(&mut scheduler, wrong, 1);

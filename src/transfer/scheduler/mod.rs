@@ -18,6 +18,7 @@ mod rarity;
 mod readers;
 #[cfg(test)]
 mod readers_tests;
+mod reading;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use rand::{SeedableRng, rngs::StdRng};
 #[cfg(feature = "benchmarks")]
 pub use bench::schedule;
 
+pub(super) use self::source::MAX_IN_FLIGHT;
 use self::{
     pace::{Allowance, Pace},
     rarity::Rarity,
@@ -51,9 +53,6 @@ const MAX_FAILURES: u32 = 5;
 /// The minimum pause after a source says that it is busy. If a source asked for no pause at all, it
 /// would be asked for the same chunks again and again, and other sources would never get them.
 const MIN_BUSY: Duration = Duration::from_millis(100);
-
-/// The maximum number of chunks in flight at one source, however small they are.
-pub(super) const MAX_IN_FLIGHT: usize = 1024;
 
 /// A chunk is requested twice only if the other source is faster by this much.
 const MIN_GAIN: Duration = Duration::from_millis(100);
@@ -313,7 +312,7 @@ impl Scheduler {
 
     /// Whether a source has missing blocks, or is about to send some. If not, the download depends
     /// on another source, or on updates.
-    pub(super) fn can_go_on(&self) -> bool {
+    pub(super) fn can_continue(&self) -> bool {
         !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
     }
 

@@ -7,8 +7,11 @@ use std::{
 
 use pelago_content::Part;
 
-use super::{Allowance, MAX_IN_FLIGHT, Pace};
+use super::pace::{Allowance, Pace};
 use crate::transfer::holding::Holding;
+
+/// The maximum number of chunks in flight at one source, however small they are.
+pub(in crate::transfer) const MAX_IN_FLIGHT: usize = 1024;
 
 /// The assumed time for a chunk from a source that has sent nothing yet.
 const FIRST_GUESS: Duration = Duration::from_millis(500);

@@ -151,11 +151,11 @@ fn a_source_is_dropped_when_the_last_of_its_claims_has_failed() {
     let (peer, mut scheduler) = (PeerId::random(), scheduler(10));
     let now = Instant::now();
     scheduler.has_all(peer);
-    assert!(scheduler.can_go_on());
+    assert!(scheduler.can_continue());
     for (_, part) in requests(&scheduler.poll(now)) {
         scheduler.failed(peer, part, Failure::Absent, now);
     }
-    assert!(!scheduler.can_go_on());
+    assert!(!scheduler.can_continue());
     assert_eq!(scheduler.poll(now), [Action::Drop(peer)]);
 }
 
@@ -421,7 +421,7 @@ fn what_a_source_has_of_other_content_counts_for_nothing() {
         &BlockRanges::from(64..1000),
         &BlockRanges::from(64..1000),
     );
-    assert!(!scheduler.can_go_on());
+    assert!(!scheduler.can_continue());
     assert_eq!(requests(&scheduler.poll(Instant::now())), []);
     scheduler.has_only(peer, &BlockRanges::from(0..2));
     run(&mut scheduler, Instant::now(), Duration::from_millis(1));
@@ -473,7 +473,7 @@ fn that_all_are_busy_is_known_until_one_sends_something() {
     for (peer, part) in requests(&scheduler.poll(now)) {
         scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now);
     }
-    assert!(scheduler.is_only_busy() && scheduler.can_go_on());
+    assert!(scheduler.is_only_busy() && scheduler.can_continue());
     now += MIN_BUSY;
     let again = requests(&scheduler.poll(now));
     assert!(scheduler.is_only_busy(), "asked again, it has not answered");

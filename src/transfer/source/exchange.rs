@@ -15,11 +15,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Context, End, Event, MAX_ORDERS, Order, Request, Source, Wanted};
+use super::{Context, End, Event, MAX_ORDERS, Order, Source};
 use crate::{
     network::{Outgoing, StreamDemand},
     transfer::{
-        batch::{Batch, Writes},
+        batch::{Batch, ChunkRequest, StagePart, Writes},
         receiving::receive,
         scheduler::Failure,
         subscription::{MAX_REFUSED, hold, is_refusal, refused_pause},
@@ -35,7 +35,7 @@ const SLOW_ARRIVAL: Duration = Duration::from_secs(1);
 
 /// A request that was sent.
 struct SentRequest {
-    request: Request,
+    request: ChunkRequest,
     /// Whether it was the last item of a frame.
     ends_frame: bool,
 }
@@ -47,7 +47,7 @@ struct Progress(Mutex<Step>);
 #[derive(Default)]
 struct Step {
     /// The request whose answer is being waited for.
-    current: Option<Wanted>,
+    current: Option<StagePart>,
     is_answered: bool,
     /// Since when data has come that is not being verified yet.
     begun: Option<Instant>,
@@ -125,7 +125,7 @@ impl Source<'_> {
     async fn exchange(
         &self,
         stream: Outgoing,
-        first: Request,
+        first: ChunkRequest,
         orders: &mut mpsc::Receiver<Order>,
         writes: &mut Writes,
         refused: u32,
@@ -158,13 +158,13 @@ impl Source<'_> {
             let mut step = progress.lock();
             (step.current.take(), step.next.take())
         };
-        let asked = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.wanted));
+        let asked = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.part));
         let mut left: Vec<_> = current.into_iter().chain(asked).collect();
         if let Some(Order::Fetch(request)) = next {
-            left.push(request.wanted);
+            left.push(request.part);
         }
-        for wanted in left {
-            self.failed(wanted, Failure::Busy(pause)).await;
+        for part in left {
+            self.failed(part, Failure::Busy(pause)).await;
         }
         ended
     }
@@ -269,11 +269,11 @@ impl Source<'_> {
     async fn read_answer(
         &self,
         reader: &mut Stall<impl AsyncRead + Unpin>,
-        request: Request,
+        request: ChunkRequest,
         batch: &mut Batch,
         progress: &Progress,
     ) -> Result<(), End> {
-        progress.lock().current = Some(request.wanted);
+        progress.lock().current = Some(request.part);
         let answer = chunk::read_answer(reader).await;
         let answer = answer.map_err(|error| progress.end_of(error))?;
         {
@@ -305,7 +305,7 @@ impl Source<'_> {
                 return Err(End::Dishonest(what.to_owned()));
             }
         };
-        self.failed(request.wanted, failure).await;
+        self.failed(request.part, failure).await;
         Ok(())
     }
 
@@ -329,8 +329,8 @@ impl Source<'_> {
         received.await
     }
 
-    async fn failed(&self, wanted: Wanted, failure: Failure) {
-        self.send_event(Event::Failed(self.peer, wanted, failure))
+    async fn failed(&self, part: StagePart, failure: Failure) {
+        self.send_event(Event::Failed(self.peer, part, failure))
             .await;
     }
 }

@@ -21,7 +21,7 @@ pub(super) use self::attached::{AttachedWait, MAX_ATTACHED};
 pub(super) use self::budget::{InquiryBudget, InquiryKind};
 pub(super) use self::inquiries::Inquiries;
 use self::inquiries::Inquiry;
-use super::{Request, subscription::ask};
+use super::{Wanted, subscription::ask};
 use crate::network::{Network, PeerAddress};
 
 /// How long one inquiry may take.
@@ -69,7 +69,7 @@ impl Drop for Waiter {
 pub(super) struct SourceSearch<'a> {
     pub(super) network: &'a Network,
     pub(super) budget: &'a InquiryBudget,
-    pub(super) request: &'a Request,
+    pub(super) wanted: &'a Wanted,
     /// How long a peer may be silent.
     pub(super) stall: Duration,
 }
@@ -139,7 +139,7 @@ impl SourceSearch<'_> {
     }
 
     fn may_ask(&self, peer: &PeerId) -> bool {
-        let allowed = self.request.allowed.as_ref();
+        let allowed = self.wanted.allowed.as_ref();
         *peer != self.network.local_peer_id()
             && allowed.is_none_or(|allowed| allowed.contains(peer))
     }
@@ -172,7 +172,7 @@ impl SourceSearch<'_> {
     }
 
     async fn look_up(&self, providers: &mut Vec<PeerId>) {
-        if let Ok(mut found) = self.network.find_providers(self.request.hash).await {
+        if let Ok(mut found) = self.network.find_providers(self.wanted.hash).await {
             while let Some(peer) = found.recv().await {
                 providers.push(peer);
                 if providers.len() >= MAX_PROVIDERS {
@@ -188,7 +188,7 @@ impl SourceSearch<'_> {
         if !self.may_ask(&connected) {
             return None;
         }
-        let (hash, stall) = (self.request.hash, self.stall);
+        let (hash, stall) = (self.wanted.hash, self.stall);
         let has = ask(self.network, connected, hash, stall).await.ok()?;
         has.map(|_| connected)
     }

@@ -1,0 +1,81 @@
+//! A download in the list.
+
+use pelago_content::Hash;
+
+use super::{Download, DownloadState, Followers, Request, waiting::Offer};
+use crate::network::PeerAddress;
+
+/// The maximum number of peers that the user may name for one download.
+pub(super) const MAX_NAMED: usize = 64;
+
+/// A download in the list.
+pub(super) struct ListedDownload {
+    pub(super) request: Request,
+    pub(super) download: Download,
+    pub(super) followers: Followers,
+    /// Whether it was paused, so that the next run of the node does not resume it.
+    pub(super) is_paused: bool,
+}
+
+impl ListedDownload {
+    pub(super) fn hash(&self) -> Hash {
+        self.request.wanted.hash
+    }
+
+    /// Whether it fetches, or waits.
+    pub(super) fn is_running(&self) -> bool {
+        !self.is_paused && !self.download.state().is_ended()
+    }
+
+    pub(super) fn name_and_state(&self) -> (String, DownloadState) {
+        let status = self.download.status();
+        let status = status.borrow();
+        (status.name.clone(), status.state)
+    }
+
+    /// Asks peers that the user named after the download began. The list keeps them.
+    pub(super) fn add_peers(&mut self, named: &[PeerAddress]) {
+        let peers = &mut self.request.wanted.peers;
+        for address in named {
+            if peers.len() < MAX_NAMED && !peers.contains(address) {
+                peers.push(address.clone());
+            }
+            // If the channel is full, the peer is ignored: those before it are being asked.
+            let _ = self.download.offers.try_send(Offer::Named(address.clone()));
+        }
+    }
+
+    /// How this download differs from what `request` asks for, if it does.
+    pub(super) fn differs_from(&self, request: &Request) -> Option<String> {
+        let status = self.download.status.borrow();
+        let (now, asked) = (&self.request.delivery, &request.delivery);
+        let leads_there = |path| asked.output.leads_to(path, &status.name);
+        let is_there = || status.path.as_deref().is_some_and(leads_there);
+        if asked.only != now.only {
+            let all = "all of it".to_owned();
+            let chosen = |only: &Vec<String>| match &only[..] {
+                [] => all.clone(),
+                only => only.join(", "),
+            };
+            Some(format!(
+                "{}, and not {}",
+                chosen(&now.only),
+                chosen(&asked.only)
+            ))
+        } else if asked.output != now.output && !is_there() {
+            let path = status.path.as_ref().unwrap_or(now.output.path());
+            Some(format!("to {}", crate::store::shown(path)))
+        } else if asked.overwrite != now.overwrite {
+            let what = if asked.overwrite { "not " } else { "" };
+            Some(format!("{what}to replace what is there"))
+        } else if asked.links != now.links {
+            let (now, asked) = (now.links, asked.links);
+            Some(format!("with --links {now}, and not --links {asked}"))
+        } else if asked.strict_names != now.strict_names {
+            let with = if now.strict_names { "with" } else { "without" };
+            Some(format!("{with} --strict-names"))
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! Decides which peers are the sources of a download: which are asked, used, spare or banned. Pure:
+//! events and the time go in, effects come out.
+//!
+//! A candidate that is asked becomes a source when it says that it has content. At most `max_asked`
+//! are asked at a time and at most `max_active` are used; the others wait in [`Candidates`].
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use pelago_content::Printable;
+
+use super::{
+    block_sources::SourceState,
+    candidates::{Candidates, merge},
+    outcomes::Outcomes,
+    recent_peers::RecentPeers,
+    source::{End, SourceId},
+};
+use crate::network::Candidate;
+
+/// How long a source is used at least before it makes way for another: it may be about to have news.
+const MIN_USE: Duration = Duration::from_secs(1);
+
+/// The maximum number of banned peers that are shown.
+const MAX_SHOWN_BANNED: usize = 64;
+
+/// What the caller must do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Run the candidate as a source with this id.
+    Start(SourceId, Candidate),
+    /// End the source.
+    Stop(SourceId),
+}
+
+/// A peer that is asked or used.
+struct Member {
+    candidate: Candidate,
+    /// The peer, once it is known.
+    peer: Option<PeerId>,
+    has_content: bool,
+    /// When it was asked.
+    since: Instant,
+}
+
+/// The sources of one download, and the peers that may become sources.
+pub(super) struct Roster {
+    max_active: usize,
+    max_asked: usize,
+    next_id: SourceId,
+    active: HashMap<SourceId, Member>,
+    /// Sources that left `active` and have not been stopped yet.
+    stopped: Vec<SourceId>,
+    candidates: Candidates,
+    banned: RecentPeers,
+    useful: RecentPeers,
+    outcomes: Outcomes,
+    /// Whether no source is wanted for now.
+    is_paused: bool,
+}
+
+impl Roster {
+    /// Uses at most `max_active` sources, and asks at most `max_asked` further peers at a time.
+    pub(super) fn new(max_active: usize, max_asked: usize) -> Self {
+        Self {
+            max_active: max_active.max(1),
+            max_asked: max_asked.max(1),
+            next_id: 0,
+            active: HashMap::new(),
+            stopped: Vec::new(),
+            candidates: Candidates::default(),
+            banned: RecentPeers::default(),
+            useful: RecentPeers::default(),
+            outcomes: Outcomes::default(),
+            is_paused: false,
+        }
+    }
+
+    /// Returns what to do now.
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects: Vec<_> = self.stopped.drain(..).map(Effect::Stop).collect();
+        while let Some(candidate) = self.next_candidate() {
+            self.next_id += 1;
+            effects.push(Effect::Start(self.next_id, candidate.clone()));
+            let member = Member {
+                peer: candidate.peer,
+                candidate,
+                has_content: false,
+                since: now,
+            };
+            self.active.insert(self.next_id, member);
+        }
+        effects
+    }
+
+    /// The next candidate to ask, if one more may be asked.
+    fn next_candidate(&mut self) -> Option<Candidate> {
+        let with_content = self.with_content();
+        let is_full =
+            with_content >= self.max_active || self.active.len() - with_content >= self.max_asked;
+        if self.is_paused || is_full {
+            return None;
+        }
+        self.candidates.next()
+    }
+
+    /// Adds a discovered candidate. False if too many wait already: it is not remembered.
+    pub(super) fn offer(&mut self, candidate: Candidate) -> bool {
+        if let Some(peer) = candidate.peer {
+            if self.banned.contains(&peer) {
+                return true;
+            }
+            let mut active = self.active.values_mut();
+            if let Some(known) = active.find(|member| member.peer == Some(peer)) {
+                merge(&mut known.candidate, candidate);
+                return true;
+            }
+        }
+        self.candidates.offer(candidate)
+    }
+
+    /// Whether at least one candidate is due for a retry.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.candidates.is_due(now)
+    }
+
+    /// Retries at most `at_a_time` candidates that are due. Returns when the next one is due.
+    pub(super) fn retry(&mut self, now: Instant, at_a_time: usize) -> Option<Instant> {
+        self.candidates.wake(now, at_a_time)
+    }
+
+    /// How many waiting candidates could be asked if that many sources made way for them.
+    pub(super) fn crowded_out(&self) -> usize {
+        let with_content = self.with_content();
+        let asked = self.active.len() - with_content;
+        if with_content < self.max_active {
+            return 0;
+        }
+        let free = self.max_asked.saturating_sub(asked);
+        self.candidates.waiting().min(free)
+    }
+
+    /// A source that has nothing to give makes way for a waiting candidate. False if it was not used
+    /// for long enough yet.
+    pub(super) fn replace(&mut self, peer: PeerId, now: Instant) -> bool {
+        let used = self.active.values().find(|member| member.serves(peer));
+        if used.is_none_or(|member| now.duration_since(member.since) < MIN_USE) {
+            return false;
+        }
+        for candidate in self.stop_all_of(peer) {
+            self.candidates.retry_last(candidate, now);
+        }
+        true
+    }
+
+    /// The source says that it has content. False if it is not used: it is another source's peer, a
+    /// banned peer, one more than may be used, or stopped already.
+    pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
+        let mut others = self.active.iter().filter(|(other, _)| **other != id);
+        let is_double = others.any(|(_, member)| member.serves(peer));
+        let is_full = self.with_content() >= self.max_active;
+        let Some(member) = self.active.get_mut(&id) else {
+            return false;
+        };
+        let is_spare = is_full && !member.has_content;
+        // Which peer a candidate without an id is shows only now.
+        if is_spare || is_double || self.banned.contains(&peer) {
+            let stopped = self.stop(id);
+            if let Some(member) = stopped.filter(|_| is_spare) {
+                self.candidates.wait(member.candidate);
+            }
+            return false;
+        }
+        member.peer = Some(peer);
+        member.has_content = true;
+        self.candidates.had_content(&member.candidate);
+        true
+    }
+
+    /// The source of `peer` that has content.
+    pub(super) fn source_of(&self, peer: PeerId) -> Option<SourceId> {
+        let mut used = self.active.iter();
+        used.find_map(|(id, member)| member.serves(peer).then_some(*id))
+    }
+
+    /// Whether the peer is used as a source that has content.
+    pub(super) fn is_used(&self, peer: PeerId) -> bool {
+        self.source_of(peer).is_some()
+    }
+
+    /// A chunk of this peer was good.
+    pub(super) fn was_useful(&mut self, peer: PeerId) {
+        self.useful.insert(peer);
+        for member in self.active.values().filter(|m| m.peer == Some(peer)) {
+            self.candidates.was_useful(&member.candidate);
+        }
+    }
+
+    /// The source has ended. It is retried later, dropped, or banned.
+    pub(super) fn ended(&mut self, id: SourceId, peer: Option<PeerId>, end: &End, now: Instant) {
+        let Some(Member { candidate, .. }) = self.active.remove(&id) else {
+            return;
+        };
+        let who = match (end, peer) {
+            // A peer counts once, whichever addresses it was reached at.
+            (End::Absent, Some(peer)) => peer.to_string(),
+            _ => describe(&candidate, peer),
+        };
+        tracing::debug!(source = %who, ?end, "source ended");
+        self.outcomes.record(who, end);
+        match end {
+            End::Dishonest(_) => {
+                if let Some(peer) = peer {
+                    self.banned.insert(peer);
+                    // The same peer may have been reached twice.
+                    self.stop_all_of(peer);
+                }
+            }
+            End::Lost(_) => _ = self.candidates.retry(candidate, true, now),
+            End::Unreachable(_) => _ = self.candidates.retry(candidate, false, now),
+            End::Busy => self.candidates.soon(candidate, now),
+            End::Absent => _ = self.candidates.absent(candidate, now),
+            End::NotAllowed | End::Refused(_) | End::Disk(_) => {}
+        }
+    }
+
+    /// The sources of `peer` have nothing of what they claimed. They may have it later, as when they
+    /// are just finishing a download.
+    pub(super) fn give_up(&mut self, peer: PeerId, now: Instant) {
+        for candidate in self.stop_all_of(peer) {
+            self.outcomes.record(peer.to_string(), &End::Absent);
+            self.candidates.absent(candidate, now);
+        }
+    }
+
+    /// Bans the peer. The summary gives the reason.
+    pub(super) fn ban(&mut self, peer: PeerId, end: &End) {
+        self.banned.insert(peer);
+        self.outcomes.record(peer.to_string(), end);
+        self.stop_all_of(peer);
+    }
+
+    /// The peer lost `count` files in all. The summary gives the reason for the last one.
+    pub(super) fn lost_files(&mut self, peer: PeerId, count: usize, why: &str) {
+        self.outcomes.lost_files(peer.to_string(), count, why);
+    }
+
+    /// Stops all sources, and asks the same peers again.
+    pub(super) fn restart(&mut self) {
+        for (id, member) in self.active.drain() {
+            self.stopped.push(id);
+            self.candidates.wait(member.candidate);
+        }
+    }
+
+    /// Stops all sources until [`Roster::resume`]: their streams are free for other downloads.
+    pub(super) fn pause(&mut self) {
+        self.is_paused = true;
+        self.restart();
+    }
+
+    /// Asks sources again, if they were paused.
+    pub(super) fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// Forgets all sources, once the caller has ended them.
+    pub(super) fn clear(&mut self) {
+        self.active.clear();
+    }
+
+    /// The states of the peers that are asked, used or banned.
+    pub(super) fn states(&self) -> HashMap<PeerId, SourceState> {
+        let banned = self.banned.latest().take(MAX_SHOWN_BANNED);
+        let mut states: HashMap<_, _> = banned.map(|peer| (peer, SourceState::Refused)).collect();
+        for member in self.active.values() {
+            if let Some(peer) = member.peer {
+                let state = if member.has_content {
+                    SourceState::Idle
+                } else {
+                    SourceState::Asked
+                };
+                let known = states.entry(peer).or_insert(state);
+                if member.has_content {
+                    *known = state;
+                }
+            }
+        }
+        states
+    }
+
+    /// The number of sources that have content.
+    pub(super) fn with_content(&self) -> usize {
+        let active = self.active.values();
+        active.filter(|member| member.has_content).count()
+    }
+
+    /// The number of peers that sent good chunks.
+    pub(super) fn useful(&self) -> usize {
+        self.useful.len()
+    }
+
+    /// Which peers were asked, with the outcomes, for a message.
+    pub(super) fn summary(&self) -> String {
+        let with_content = self.with_content();
+        self.outcomes
+            .summary(self.active.len() - with_content, with_content)
+    }
+
+    fn stop(&mut self, id: SourceId) -> Option<Member> {
+        let stopped = self.active.remove(&id);
+        self.stopped.extend(stopped.is_some().then_some(id));
+        stopped
+    }
+
+    /// Stops all sources of a peer, and returns their candidates.
+    fn stop_all_of(&mut self, peer: PeerId) -> Vec<Candidate> {
+        let theirs = self
+            .active
+            .extract_if(|_, member| member.peer == Some(peer));
+        let (ids, candidates): (Vec<_>, _) =
+            theirs.map(|(id, member)| (id, member.candidate)).unzip();
+        self.stopped.extend(ids);
+        candidates
+    }
+}
+
+impl Member {
+    /// Whether it is used as a source for what `peer` has.
+    fn serves(&self, peer: PeerId) -> bool {
+        self.has_content && self.peer == Some(peer)
+    }
+}
+
+fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
+    match (candidate.addresses.first(), peer) {
+        (Some(address), _) => Printable(address).to_string(),
+        (None, Some(peer)) => peer.to_string(),
+        (None, None) => "a peer".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Found;
+
+    /// A peer that discovery found.
+    fn candidate(peer: PeerId) -> Candidate {
+        Candidate {
+            peer: Some(peer),
+            addresses: Vec::new(),
+            found: Found::Dht,
+            named_by: None,
+        }
+    }
+
+    /// An address that the user named; which peer answers there is not known yet.
+    fn address(port: u16) -> Candidate {
+        Candidate {
+            peer: None,
+            addresses: vec![format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()],
+            found: Found::Given,
+            named_by: None,
+        }
+    }
+
+    fn peers<const N: usize>() -> [PeerId; N] {
+        std::array::from_fn(|_| PeerId::random())
+    }
+
+    fn start(id: SourceId, peer: PeerId) -> Effect {
+        Effect::Start(id, candidate(peer))
+    }
+
+    #[test]
+    fn only_so_many_are_asked_and_used_at_a_time() {
+        let (mut roster, now) = (Roster::new(2, 1), Instant::now());
+        let [a, b, c] = peers();
+        for peer in [a, b, c] {
+            assert!(roster.offer(candidate(peer)));
+        }
+        assert_eq!(roster.poll(now), [start(1, a)]);
+        assert_eq!(roster.poll(now), [], "one is asked at a time");
+        assert!(roster.has_content(1, a));
+        assert_eq!(roster.poll(now), [start(2, b)]);
+        assert!(roster.has_content(2, b));
+        assert_eq!(roster.poll(now), [], "two are used at a time");
+        assert_eq!((roster.with_content(), roster.crowded_out()), (2, 1));
+        // One that was used and is lost makes space for the third.
+        roster.ended(1, Some(a), &End::Lost("gone".into()), now);
+        assert_eq!(roster.poll(now), [start(3, c)]);
+    }
+
+    #[test]
+    fn a_spare_source_takes_the_place_of_one_that_has_nothing_to_give() {
+        let (mut roster, now) = (Roster::new(1, 2), Instant::now());
+        let [used, spare] = peers();
+        roster.offer(candidate(used));
+        roster.offer(candidate(spare));
+        assert_eq!(roster.poll(now), [start(1, used), start(2, spare)]);
+        assert!(roster.has_content(1, used));
+        assert!(!roster.has_content(2, spare), "one is used at a time");
+        assert_eq!(roster.poll(now), [Effect::Stop(2)]);
+        assert_eq!(roster.crowded_out(), 1);
+        assert!(!roster.replace(used, now), "it may be about to have news");
+        let later = now + MIN_USE;
+        assert!(roster.replace(used, later));
+        assert_eq!(roster.poll(later), [Effect::Stop(1), start(3, spare)]);
+        assert!(!roster.is_used(used) && !roster.has_content(1, used));
+        // The first one is asked again when its time has come.
+        let due = roster.retry(later, usize::MAX).unwrap();
+        roster.ended(3, Some(spare), &End::Refused("enough".into()), due);
+        assert_eq!(roster.poll(due), []);
+        roster.retry(due, usize::MAX);
+        assert_eq!(roster.poll(due), [start(4, used)]);
+    }
+
+    #[test]
+    fn a_banned_peer_is_stopped_and_never_asked_again() {
+        let (mut roster, now) = (Roster::new(4, 4), Instant::now());
+        let [liar] = peers();
+        roster.offer(candidate(liar));
+        assert_eq!(roster.poll(now), [start(1, liar)]);
+        assert!(roster.has_content(1, liar));
+        roster.ban(liar, &End::Dishonest("wrong bytes".into()));
+        assert_eq!(roster.poll(now), [Effect::Stop(1)]);
+        assert!(roster.offer(candidate(liar)));
+        assert_eq!(roster.poll(now), []);
+        assert_eq!(roster.states()[&liar], SourceState::Refused);
+        // It is found out at an address of which nothing was known.
+        roster.offer(address(1));
+        assert_eq!(roster.poll(now), [Effect::Start(2, address(1))]);
+        assert!(!roster.has_content(2, liar));
+        assert_eq!(roster.poll(now), [Effect::Stop(2)]);
+    }
+
+    #[test]
+    fn a_peer_that_is_reached_twice_is_used_once_and_banned_wholly() {
+        let (mut roster, now) = (Roster::new(4, 4), Instant::now());
+        let [peer] = peers();
+        roster.offer(address(1));
+        roster.offer(address(2));
+        assert_eq!(roster.poll(now).len(), 2);
+        assert!(roster.has_content(1, peer));
+        assert_eq!(roster.source_of(peer), Some(1));
+        assert!(!roster.has_content(2, peer));
+        assert_eq!(roster.poll(now), [Effect::Stop(2)]);
+        // The end of the source that is not used changes nothing.
+        roster.ended(2, Some(peer), &End::Dishonest("wrong bytes".into()), now);
+        assert!(roster.is_used(peer));
+        roster.ended(1, Some(peer), &End::Dishonest("wrong bytes".into()), now);
+        assert!(!roster.is_used(peer));
+        assert_eq!(roster.states()[&peer], SourceState::Refused);
+    }
+
+    #[test]
+    fn paused_sources_are_asked_again_when_they_are_resumed() {
+        let (mut roster, now) = (Roster::new(4, 4), Instant::now());
+        let [peer, other] = peers();
+        roster.offer(candidate(peer));
+        assert_eq!(roster.poll(now), [start(1, peer)]);
+        assert!(roster.has_content(1, peer));
+        roster.pause();
+        assert_eq!(roster.poll(now), [Effect::Stop(1)]);
+        assert!(roster.offer(candidate(other)));
+        assert_eq!(roster.poll(now), []);
+        roster.resume();
+        assert_eq!(roster.poll(now), [start(2, peer), start(3, other)]);
+    }
+
+    #[test]
+    fn a_source_that_was_lost_is_asked_again_after_a_pause() {
+        let (mut roster, now) = (Roster::new(4, 4), Instant::now());
+        let [peer] = peers();
+        roster.offer(candidate(peer));
+        assert_eq!(roster.poll(now), [start(1, peer)]);
+        roster.ended(1, Some(peer), &End::Lost("reset".into()), now);
+        assert_eq!(roster.poll(now), []);
+        let due = roster.retry(now, usize::MAX).unwrap();
+        assert!(due > now && roster.is_due(due) && !roster.is_due(now));
+        roster.retry(due, usize::MAX);
+        assert_eq!(roster.poll(due), [start(2, peer)]);
+        // One that has nothing, and never had, is dropped.
+        roster.ended(2, Some(peer), &End::Absent, due);
+        assert_eq!(roster.retry(due, usize::MAX), None);
+    }
+}
