@@ -1,7 +1,7 @@
-//! Chunks on their way from the wire to the disk: read into one buffer, verified and written at once.
+//! Chunks between the wire and the disk: read into one buffer, verified and written together.
 //!
-//! A large chunk is a batch of its own; many small ones share a buffer and a trip to a blocking thread.
-//! Buffers go round, so that a source costs a fixed amount of memory.
+//! A large chunk is a batch of its own. Many small ones share a buffer and a call of a blocking
+//! thread. Buffers are reused, so that a source costs a fixed amount of memory.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::sink::Sink;
 use crate::store::WriteError;
 
-/// Batches of one source that may be waiting for disk and hash at a time. Each holds a buffer.
+/// The maximum number of batches of one source that wait for disk and hash. Each holds a buffer.
 const WRITES_AT_A_TIME: usize = 2;
 
-/// Bytes after which a batch is written though more is to come.
+/// A batch of this many bytes is written even if more data is coming.
 const ENOUGH: usize = 256 << 10;
 
-/// A part of one stage. Each stage of a download numbers its files anew, so a late chunk of an earlier
-/// stage must not be taken for one of the current stage.
+/// A part of one stage. Each stage of a download numbers its files anew, so a late chunk of an
+/// earlier stage must not be taken for one of the current stage.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StagePart {
     pub(super) stage: u64,
@@ -42,22 +42,22 @@ struct Piece {
     bytes: Range<usize>,
 }
 
-/// Chunks that have been read.
+/// Chunks that were read.
 #[derive(Default)]
 pub(super) struct Batch {
     pieces: Vec<Piece>,
-    /// As long as it ever had to be: only what is filled means something.
+    /// As long as it ever had to be. Only the first `filled` bytes are valid.
     buffer: Vec<u8>,
     filled: usize,
 }
 
-/// A batch after verifying and writing: up to the first chunk that cannot be written.
+/// A batch that was verified and written, up to the first chunk that cannot be written.
 pub(super) struct Written {
-    /// What is verified and written.
+    /// The parts that are verified and written.
     pub(super) parts: Vec<StagePart>,
-    /// What failed its proof, and is not written.
+    /// The parts that failed their proofs, and are not written.
     pub(super) unproven: Vec<Unproven>,
-    /// Why the others are not written.
+    /// Why the other parts are not written.
     pub(super) result: Result<(), WriteError>,
     buffer: Vec<u8>,
 }
@@ -65,13 +65,13 @@ pub(super) struct Written {
 /// A chunk that failed its proof.
 pub(super) struct Unproven {
     pub(super) part: StagePart,
-    /// Whether it is of a manifest.
+    /// Whether it is part of a manifest.
     pub(super) is_manifest: bool,
     pub(super) error: ProofError,
 }
 
 impl Batch {
-    /// Where the data of the answer to `request` is to be read to.
+    /// Adds a chunk. Returns the space for the data of the answer to `request`.
     pub(super) fn add(
         &mut self,
         request: ChunkRequest,
@@ -92,14 +92,14 @@ impl Batch {
         &mut self.buffer[bytes]
     }
 
-    /// Leaves out what was added last: it did not come to its end.
+    /// Removes the chunk that was added last, as it is incomplete.
     pub(super) fn take_back(&mut self) {
         if let Some(piece) = self.pieces.pop() {
             self.filled = piece.bytes.start;
         }
     }
 
-    /// Whether it is not worth while to wait for more.
+    /// Whether to write the batch now instead of waiting for more.
     pub(super) fn is_full(&self) -> bool {
         self.filled >= ENOUGH
     }
@@ -131,7 +131,7 @@ impl Batch {
     }
 }
 
-/// Batches being verified and written, at most [`WRITES_AT_A_TIME`].
+/// Batches that are being verified and written, at most [`WRITES_AT_A_TIME`].
 #[derive(Default)]
 pub(super) struct Writes {
     running: FuturesUnordered<JoinHandle<Written>>,
@@ -139,7 +139,7 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// Whether another batch may be begun.
+    /// Whether another batch may be started.
     pub(super) fn has_room(&self) -> bool {
         self.running.len() < WRITES_AT_A_TIME
     }
@@ -152,7 +152,7 @@ impl Writes {
         }
     }
 
-    /// Has a batch verified and written in the background.
+    /// Verifies and writes a batch in the background.
     pub(super) fn start(&mut self, batch: Batch) {
         if batch.pieces.is_empty() {
             self.buffers.push(batch.buffer);
@@ -161,7 +161,7 @@ impl Writes {
         }
     }
 
-    /// The next batch that is written; `None` while there is none.
+    /// The next batch that is written; `None` if none is being written.
     pub(super) async fn next(&mut self) -> Option<Written> {
         loop {
             // A task that cannot be joined was ended with the runtime.

@@ -26,7 +26,7 @@ pub enum SourceState {
     Idle,
     /// It is sending.
     Sending,
-    /// It is no longer used.
+    /// It is not used any more.
     Gone,
     /// It sent wrong data or broke the protocol, and is not asked again.
     Refused,

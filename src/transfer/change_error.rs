@@ -8,62 +8,62 @@ use thiserror::Error;
 use super::{DownloadState, DownloadStatus, NotKept};
 use crate::store::{PartialError, RemoveError};
 
-/// Why a download was not changed as asked.
+/// Why a download was not changed as requested.
 #[derive(Clone, Debug, Error)]
 pub enum ChangeError {
-    /// It is not in the list, or not any more.
+    /// It is not in the list, or no longer.
     #[error("{hash} is not among the downloads")]
     NotListed {
-        /// Its hash.
+        /// The hash.
         hash: Hash,
     },
-    /// There is nothing to pause, resume or cancel.
+    /// It has ended, so it cannot be paused, resumed or cancelled.
     #[error("{name:?} is {} already", state.as_str())]
     Ended {
-        /// What it is called.
+        /// The name of the download.
         name: String,
         /// How it ended.
         state: DownloadState,
     },
-    /// Only what has ended is removed.
+    /// It has not ended, so it cannot be removed.
     #[error("{name:?} has not ended: it is {}", state.as_str())]
     Running {
-        /// What it is called.
+        /// The name of the download.
         name: String,
-        /// What it is doing.
+        /// Its state.
         state: DownloadState,
     },
-    /// What is in its place was there before, or no record tells what the download put there.
+    /// The content was there before the download, or the record of the download is gone.
     #[error(
         "{name:?} was there before it was to be downloaded, or Pelago has no record of what it put there: \
          it is not removed"
     )]
     NotDownloaded {
-        /// What it is called.
+        /// The name of the download.
         name: String,
-        /// Where it is.
+        /// The path of the content.
         path: Option<PathBuf>,
     },
-    /// The record of what it put in its place cannot be read.
+    /// The record of what the download put on the disk cannot be read.
     #[error("the record of what was downloaded cannot be read, so nothing is removed: {0}")]
     Receipt(#[from] Arc<io::Error>),
-    /// What is in its place cannot be removed.
+    /// The content cannot be removed from its place.
     #[error(transparent)]
     Delivered(Arc<RemoveError>),
-    /// What is here of it cannot be removed.
+    /// The data of the unfinished download cannot be removed.
     #[error(transparent)]
     Data(Arc<PartialError>),
-    /// It was changed as asked, but the next start of the node does not know of it.
+    /// The change took effect, but could not be saved.
     #[error("{name:?} is {is}, but the next start of the node does not know of it: {why}")]
     NotKept {
-        /// What it is called.
+        /// The name of the download.
         name: String,
         /// What became of it.
         is: &'static str,
-        /// Why the change is not kept.
+        /// Why the change is not saved.
         why: NotKept,
     },
-    /// Nothing was to be changed, and an earlier change is not kept.
+    /// There was nothing to change, and an earlier change is not saved.
     #[error(transparent)]
     NoneKept(NotKept),
     /// The node shut down.
@@ -80,7 +80,7 @@ impl ChangeError {
         }
     }
 
-    /// A word for programs: it stays the same between versions.
+    /// A code for programs. It stays the same between versions.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl ChangeError {
         }
     }
 
-    /// What a person can do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -1,7 +1,7 @@
-//! What people do with a download in the list: pause, resume, cancel, remove, move.
+//! Changes of a download in the list: pause, resume, reorder.
 //!
-//! Every change is in the list that is kept before it is answered; if it cannot be kept, it is made all
-//! the same, and answered with [`ChangeError::NotKept`].
+//! Each change is saved before it is answered. If it cannot be saved, it takes effect all the same,
+//! and the answer is [`ChangeError::NotKept`].
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use super::{
     request::{Attempt, Purpose},
 };
 
-/// Where in the order of downloads.
+/// A position in the order of downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePosition {
     /// Before all others.
     First,
     /// After all others.
     Last,
-    /// Just before this one.
+    /// Directly before this one.
     Before(Hash),
 }
 
 impl Transfers {
-    /// Stops a download until it is resumed, also over a restart. One that is paused stays so.
+    /// Stops a download until it is resumed, even over a restart. A paused download stays paused.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed, or its content is being
-    /// put in place: the answer is given when that has ended; [`ChangeError::NotKept`].
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed, or, after its
+    /// end, if its content was being put in place; [`ChangeError::NotKept`].
     pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |listed| {
             if has_ended(&listed.download) {
@@ -38,7 +38,7 @@ impl Transfers {
             listed.is_paused = self.stop(listed);
             Ok(listed.download.clone())
         })?;
-        // What is too late to stop is waited for: its end is the answer.
+        // A run that is too late to stop comes to its end, which is the answer.
         let _ = download.finished().await;
         if has_ended(&download) {
             return Err(ChangeError::ended(&download.current_status()));
@@ -46,8 +46,8 @@ impl Transfers {
         self.save_change(&download, "paused").await
     }
 
-    /// Stops all downloads that run until they are resumed, and keeps that in one write. Returns those that
-    /// are paused by it; the others came to their ends.
+    /// Stops all running downloads until they are resumed, and saves that in one write. Returns
+    /// those that are paused by it; the others came to their ends.
     ///
     /// # Errors
     /// [`ChangeError::NotKept`], which names the first; all are paused all the same.
@@ -58,7 +58,7 @@ impl Transfers {
                 .iter_mut()
                 .rev()
                 .filter(|listed| listed.is_running());
-            // From the last on, so that nobody begins in the place of one that was stopped.
+            // In reverse order, so that no waiting download takes the turn of one that was stopped.
             let stop = |listed: &mut ListedDownload| {
                 listed.is_paused = self.stop(listed);
                 listed.download.clone()
@@ -66,7 +66,7 @@ impl Transfers {
             running.map(stop).collect()
         };
         for download in &stopped {
-            // What is too late to stop comes to its end.
+            // A run that is too late to stop comes to its end.
             let _ = download.finished().await;
         }
         let paused = stopped.iter().rev().filter(|download| !has_ended(download));
@@ -74,12 +74,12 @@ impl Transfers {
             .await
     }
 
-    /// Goes on with all downloads that are paused or have failed, and keeps that in one write.
+    /// Resumes all downloads that are paused or have failed, and saves that in one write.
     ///
-    /// `resumed` is given each of them.
+    /// `resumed` is called for each of them.
     ///
     /// # Errors
-    /// [`ChangeError::NotKept`], which names the first; all go on all the same.
+    /// [`ChangeError::NotKept`], which names the first; all resume all the same.
     pub async fn resume_all(
         &self,
         mut resumed: impl FnMut(&Download),
@@ -102,8 +102,8 @@ impl Transfers {
         .await
     }
 
-    /// Keeps a change of all these. If there are none, an earlier change, by which they are as they were to
-    /// be, may not be kept yet.
+    /// Saves a change of all these downloads. Even if there are none, an earlier change may not be
+    /// saved yet.
     async fn save_changes(
         &self,
         changed: Vec<DownloadStatus>,
@@ -120,7 +120,7 @@ impl Transfers {
         }
     }
 
-    /// Has the node go on with a download that is not done.
+    /// Resumes a download that is not done. The node runs it.
     fn resume_listed(&self, listed: &mut ListedDownload) -> Download {
         listed.followers.run_detached();
         if !listed.is_running() {
@@ -135,9 +135,9 @@ impl Transfers {
         listed.download.clone()
     }
 
-    /// Goes on with a download that was paused or has failed; one that runs goes on whoever follows it.
-    /// It waits for a source as long as those of the last run do. The caller keeps the change, with
-    /// [`Transfers::save_change`].
+    /// Resumes a download that was paused or has failed. A running download becomes independent of
+    /// its followers. It waits for a source as long as the resumed downloads of the last run do.
+    /// The caller saves the change with [`Transfers::save_change`].
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done.
@@ -152,10 +152,10 @@ impl Transfers {
         Ok(download)
     }
 
-    /// Puts a download somewhere else in the order: of those that wait, the first is the next to fetch.
+    /// Moves a download in the order. The first of those that wait is the next to fetch.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`], of either; [`ChangeError::NotKept`].
+    /// [`ChangeError::NotListed`], for either download; [`ChangeError::NotKept`].
     pub async fn reorder(&self, hash: &Hash, place: QueuePosition) -> Result<(), ChangeError> {
         {
             let mut downloads = self.lock();
@@ -172,10 +172,10 @@ impl Transfers {
         Ok(())
     }
 
-    /// Keeps a change of a download, which `is` this now.
+    /// Saves a change of a download. `is` says what became of it.
     ///
     /// # Errors
-    /// [`ChangeError::NotKept`]; the change is made all the same.
+    /// [`ChangeError::NotKept`]; the change takes effect all the same.
     pub async fn save_change(
         &self,
         download: &Download,
@@ -192,7 +192,7 @@ impl Transfers {
         }
     }
 
-    /// Has those that wait for their turn do so in the order of the list.
+    /// Sorts the queue into the order of the list.
     fn arrange(&self) {
         let downloads = self.lock();
         self.services
@@ -211,14 +211,14 @@ impl Transfers {
         change(listed.ok_or(ChangeError::NotListed { hash: *hash })?)
     }
 
-    /// Takes this run off the list; one that was begun since stays.
+    /// Takes this run off the list. A later run of the same download stays.
     pub(super) fn forget(&self, download: &Download) {
         self.lock()
             .retain(|listed| !listed.download.is_same_run(download));
     }
 }
 
-/// Whether a run came to an end of its own, and was not paused.
+/// Whether a run came to its own end, and was not paused.
 fn has_ended(download: &Download) -> bool {
     matches!(
         download.state(),
@@ -226,7 +226,7 @@ fn has_ended(download: &Download) -> bool {
     )
 }
 
-/// `order` with `hash` in another place.
+/// `order` with `hash` moved to `place`.
 fn reordered(
     mut order: Vec<Hash>,
     hash: Hash,

@@ -1,10 +1,11 @@
-//! One download: from the search for sources until its content is in place, or for as long as readers
-//! want parts of it.
+//! One download: from the search for sources until its content is in place, or for as long as
+//! readers want parts of it.
 //!
-//! This file has the loop and its events. `opening` prepares what is fetched, `tick` renews the status
-//! and ends a download without sources, `finishing` puts complete content in its place, `for_readers`
-//! has what differs for readers, and `unproven` handles data that failed its proof. A task has three
-//! parts: `supply` (where content comes from), `timing` (when it may fetch) and `report` (what it shows).
+//! This file has the loop and its events. `opening` prepares what is fetched, `tick` renews the
+//! status and ends a download without sources, `finishing` puts complete content in its place,
+//! `for_readers` has what differs for readers, and `unproven` handles data that failed its proof. A
+//! task has three parts: `supply` (where content comes from), `timing` (when it may fetch) and
+//! `report` (what it shows).
 
 mod finishing;
 mod for_readers;
@@ -206,7 +207,8 @@ impl Task {
         while self.is_complete() {
             if self.take_manifests().await?.is_none() {
                 self.supply.sources.rechecked().await;
-                // If something was lost, the loop continues: perhaps nothing of that must be fetched.
+                // If something was lost, the loop continues: perhaps nothing of that must be
+                // fetched.
                 if let Some(finished) = self.finish().await? {
                     return Ok(Some(finished));
                 }
@@ -221,7 +223,8 @@ impl Task {
             .is_some_and(|stage| stage.scheduler.is_done())
     }
 
-    /// Handles an event of a source. Returns the finished download, if it turns out to be there already.
+    /// Handles an event of a source. Returns the finished download, if it turns out to be there
+    /// already.
     async fn handle_event(
         &mut self,
         id: SourceId,
@@ -364,7 +367,7 @@ impl Task {
         }
     }
 
-    /// The source is no longer used: what it owes is requested from others.
+    /// The source is not used any more: what it owes is requested from others.
     fn forget(&mut self, peer: PeerId) {
         self.supply.forget(peer);
         if let Some(stage) = &mut self.stage {
@@ -375,8 +378,8 @@ impl Task {
     /// Begins the next stage: fetches what `sink` lacks, from all known sources.
     fn fetch(&mut self, sink: Sink, state: DownloadState) {
         self.timing.waiting.end();
-        // Sources that still owe what has arrived from others are cancelled: new requests would wait
-        // behind that.
+        // Sources that still owe what has arrived from others are cancelled: new requests would
+        // wait behind that.
         self.schedule(Instant::now());
         let mut before = self.stage.take();
         if let Some(before) = before

@@ -1,4 +1,4 @@
-//! Why a download ended without its file.
+//! Why a download ended without its content.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -9,26 +9,26 @@ use tokio::task::JoinError;
 use super::manifests::UnfoldError;
 use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_written};
 
-/// Why a download ended without its file. What was verified is kept in every case.
+/// Why a download ended without its content. Verified data is kept in every case.
 #[derive(Debug, Error)]
 pub enum DownloadError {
-    /// Nobody who could be reached has it, or has the rest of it.
+    /// No reachable peer has it, or has the rest of it.
     #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]
     NoSource {
-        /// What was looked for.
+        /// The hash of the content.
         hash: Hash,
-        /// How long.
+        /// How long nothing arrived.
         timeout: Duration,
-        /// Where, and what came of it.
+        /// Which peers were asked, with the outcomes.
         tried: String,
     },
-    /// There is something else at the target.
+    /// Other content is at the target.
     #[error("{} exists already and is other content", crate::store::shown(path))]
     TargetExists {
         /// The target.
         path: PathBuf,
     },
-    /// The target, or the folder it is to lie in, cannot be used.
+    /// The target or its parent folder cannot be used.
     #[error(
         "cannot write {}: {}",
         crate::store::shown(path),
@@ -37,42 +37,42 @@ pub enum DownloadError {
     Target {
         /// The path that failed.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What lies at the target cannot be compared with what was asked for.
+    /// The content at the target cannot be compared with the requested content.
     #[error("cannot compare what is at the target: {0}")]
     Compare(#[from] HashError),
-    /// The folder cannot be what it says, or its manifests cannot be kept.
+    /// The folder is invalid, or its manifests cannot be stored.
     #[error(transparent)]
     Folder(#[from] UnfoldError),
-    /// The download cannot begin or go on.
+    /// The download cannot begin or resume.
     #[error(transparent)]
     Partial(#[from] PartialError),
     /// The disk failed, or is full.
     #[error(transparent)]
     Write(WriteError),
-    /// The file cannot be put in its place.
+    /// The content cannot be put in its place.
     #[error(transparent)]
     Finish(#[from] FinishError),
-    /// It is under way already, but not as it was asked for now.
+    /// The content is being downloaded already, with other options.
     #[error("{hash} is being downloaded already, but {differs}")]
     Differs {
-        /// What is downloaded.
+        /// The hash of the content.
         hash: Hash,
-        /// In what.
+        /// The difference.
         differs: String,
     },
-    /// What is only read has nowhere to be.
+    /// There is no place to cache content that is only read.
     #[error("there is nowhere to keep what is read: {0}")]
     Cache(io::Error),
-    /// Too much else is read.
+    /// Too many other contents are being read.
     #[error("too much else is being read: try again later")]
     TooManyRead,
-    /// Somebody paused it.
+    /// It was paused.
     #[error("paused: what was verified is kept")]
     Paused,
-    /// It did what it never does: a mistake in Pelago itself.
+    /// An invariant of Pelago itself was violated.
     #[error("a mistake in Pelago: {0}; what was verified is kept")]
     Internal(&'static str),
     /// The node shut down.
@@ -91,7 +91,7 @@ impl From<JoinError> for DownloadError {
 }
 
 impl DownloadError {
-    /// A word for programs: it stays the same between versions.
+    /// A code for programs. It stays the same between versions.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl DownloadError {
         }
     }
 
-    /// Whether the disk has no room for what was to be written.
+    /// Whether the disk was full.
     pub(super) fn is_full(&self) -> bool {
         match self {
             Self::Write(error) => error.is_full(),
@@ -124,7 +124,7 @@ impl DownloadError {
         }
     }
 
-    /// What a person can do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

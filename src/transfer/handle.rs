@@ -1,4 +1,4 @@
-//! A handle to one run of a download, and how that tells its end.
+//! The handle to one run of a download, and the report of its end.
 
 use std::{sync::Arc, thread};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::store::{Ending, Scopes};
 
-/// How a download ended, for everyone who waits.
+/// The result of a run, shared by all handles.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
 
 /// A handle to one run of a download.
@@ -22,40 +22,40 @@ pub struct Download {
     pub(super) status: watch::Receiver<DownloadStatus>,
     pub(super) outcome: watch::Receiver<Option<Outcome>>,
     pub(super) offers: mpsc::Sender<Offer>,
-    /// None if it only rests.
+    /// `None` if nothing runs.
     pub(super) task: Option<AbortHandle>,
-    /// Decides whether this run was stopped or came to its end.
+    /// Decides whether this run is stopped or comes to its end.
     pub(super) ending: Arc<Ending>,
     pub(super) is_to_seed: bool,
-    /// Who may know of it, by what was asked for.
+    /// Who may learn of the content, as requested.
     pub(super) scopes: Scopes,
     pub(super) block_sources: BlockSources,
-    /// Who reads it meanwhile.
+    /// The blocks that readers want.
     pub(super) windows: ReadWindows,
 }
 
-/// What a run shares with the [`Download`] handles of it.
+/// What a run shares with the [`Download`] handles to it.
 #[derive(Clone)]
 pub(super) struct Published {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) block_sources: BlockSources,
-    /// The blocks that readers want meanwhile.
+    /// The blocks that readers want.
     pub(super) windows: ReadWindows,
     /// Decides whether the run is stopped or comes to its end.
     pub(super) ending: Arc<Ending>,
 }
 
-/// Tells how a download ended; if its task is aborted, that it was paused.
+/// Reports how a run ended. If its task is aborted, the run is paused.
 pub(super) struct EndReporter {
     pub(super) published: Published,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
-    /// None for what is no download of anybody's.
+    /// `None` for a fetch that is only for readers.
     pub(super) metrics: Option<Metrics>,
 }
 
 impl EndReporter {
-    /// The run has come to its end with this; if it was stopped before that, it is paused. Returns what
-    /// holds.
+    /// The run has come to its end with `result`. If it was stopped before, it is paused. Returns
+    /// the result that counts.
     pub(super) fn unless_stopped(
         &self,
         result: Result<Finished, DownloadError>,
@@ -67,7 +67,7 @@ impl EndReporter {
         }
     }
 
-    /// It has ended with this.
+    /// Reports the result of the run.
     pub(super) fn report(&self, result: Result<Finished, DownloadError>) {
         if let Some(metrics) = &self.metrics {
             metrics.ended(&result);
@@ -85,7 +85,7 @@ impl EndReporter {
                     status.verified_bytes = Some(finished.size);
                     status.state = DownloadState::Done;
                 }
-                // The next run goes on with what the end of this one cut off.
+                // The next run of the node resumes it.
                 Err(error)
                     if matches!(**error, DownloadError::Paused | DownloadError::ShuttingDown) =>
                 {
@@ -104,7 +104,7 @@ impl EndReporter {
 impl Drop for EndReporter {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
-            // Nobody asked for this end: a person has to see it.
+            // The user did not cause this end, and has to see it.
             let is_fault = thread::panicking();
             self.report(Err(match is_fault {
                 true => DownloadError::Internal("its task panicked, as the log says"),
@@ -115,7 +115,7 @@ impl Drop for EndReporter {
 }
 
 impl Download {
-    /// One that nothing is done for.
+    /// A handle to a download that does not run.
     pub(super) fn inactive(status: DownloadStatus, is_to_seed: bool, scopes: Scopes) -> Self {
         let (_, status) = watch::channel(status);
         let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
@@ -133,28 +133,29 @@ impl Download {
         }
     }
 
-    /// What is known of it, as it changes: some ten times a second at most.
+    /// The status as it changes: at most some ten times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<DownloadStatus> {
         self.status.clone()
     }
 
-    /// Who may know of it, by what was asked for: a source that lists it may have widened that.
+    /// Who may learn of the content, as requested. A source that lists the content may have widened
+    /// that.
     #[must_use]
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
 
-    /// Whether it is to be shared on.
+    /// Whether the content is to be shared.
     #[must_use]
     pub const fn is_to_seed(&self) -> bool {
         self.is_to_seed
     }
 
-    /// Waits for its end.
+    /// Waits for the end.
     ///
     /// # Errors
-    /// Why it ended without its file.
+    /// Why the download failed or was paused.
     pub async fn finished(&self) -> Result<Finished, Arc<DownloadError>> {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
@@ -165,7 +166,7 @@ impl Download {
         }
     }
 
-    /// Waits until its task is gone, with what that began and cannot be interrupted.
+    /// Waits until the task has ended, with all work of it that cannot be interrupted.
     pub(super) async fn ended(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}
@@ -179,9 +180,9 @@ impl Download {
         self.status.borrow().state
     }
 
-    /// Stops this run. What was verified is kept, and the same request resumes from there. False if it is
-    /// too late: the run has failed, or its content is being put in place. Then nothing is stopped, and
-    /// [`Download::finished`] tells how the run ends.
+    /// Stops this run. Verified data is kept, and the same request resumes from there. False if it
+    /// is too late: the run has failed, or its content is being put in place. If so, nothing is
+    /// stopped, and [`Download::finished`] returns the result.
     pub(super) fn stop(&self) -> bool {
         let is_stopped = self.ending.stop();
         if is_stopped && let Some(task) = &self.task {
@@ -203,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// A run that goes on until it is stopped.
+    /// A run that continues until it is stopped.
     fn run() -> (Download, EndReporter) {
         let status = DownloadStatus::new(Hash::from_bytes([7; 32]), None);
         let mut download = Download::inactive(status.clone(), false, Scopes::default());

@@ -1,8 +1,8 @@
 //! The saved list of downloads: what the last run of the node left, and how this run writes it.
 //!
 //! A list that cannot be read is never replaced. A list of a newer version ends the start with a
-//! [`LoadError`]; a damaged one is renamed; if the disk does not return it, nothing is written, and each
-//! change that should be saved fails with [`NotKept`].
+//! [`LoadError`]; a damaged one is renamed; if the disk does not return it, nothing is written, and
+//! each change that should be saved fails with [`NotKept`].
 
 use std::{
     io,
@@ -151,8 +151,8 @@ impl LoadError {
 }
 
 impl SavedList {
-    /// Reads what the last run left in `store`: its list, and the records that the list does not name.
-    /// Changes nothing.
+    /// Reads what the last run left in `store`: its list, and the records that the list does not
+    /// name. Changes nothing.
     ///
     /// # Errors
     /// [`LoadError`]; the node must not use the store then.
@@ -188,9 +188,9 @@ impl SavedList {
         Ok(Self { list, recorded })
     }
 
-    /// All downloads in their order: those of the list, then those that only have a record. Commands
-    /// that ran without a node began the latter. But without the list, the user may have paused any of
-    /// them, so all of them are paused.
+    /// All downloads in their order: those of the list, then those that only have a record.
+    /// Commands that ran without a node began the latter. But without the list, the user may have
+    /// paused any of them, so all of them are paused.
     pub(super) fn downloads(self) -> Vec<SavedDownload> {
         let (mut downloads, is_whole) = match self.list {
             ListFile::Whole(saved) => (saved, true),

@@ -25,8 +25,8 @@
 //! | `services`, `metrics` | what all downloads share and count |
 //! | `status`, `block_sources`, `outcomes`, `error` | what is shown of a download |
 //!
-//! Only verified data is kept. The failure of a source is an event for the scheduler, and never ends a
-//! download. A download that fails ends with a [`DownloadError`].
+//! Only verified data is kept. The failure of a source is an event for the scheduler, and never
+//! ends a download. A download that fails ends with a [`DownloadError`].
 
 mod batch;
 mod block_sources;

@@ -91,9 +91,9 @@ pub async fn open(
     given: Vec<PeerAddress>,
     patience: Duration,
 ) -> Result<Opened, NoHolder> {
-    let (found, nobody) = gather(network, hash, given, patience).await;
+    let (found, no_holder) = gather(network, hash, given, patience).await;
     let Some(first) = found.values().next() else {
-        return Err(nobody);
+        return Err(no_holder);
     };
     let (descriptor, name) = (
         first.descriptor,
@@ -132,7 +132,7 @@ async fn gather(
     let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady_pace().boxed()));
     let mut answers = FuturesUnordered::new();
     let mut found = BTreeMap::new();
-    let mut nobody = NoHolder {
+    let mut no_holder = NoHolder {
         asked: 0,
         claimed: 0,
     };
@@ -140,7 +140,7 @@ async fn gather(
     loop {
         tokio::select! {
             Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
-                nobody.asked += 1;
+                no_holder.asked += 1;
                 answers.push(timeout(PEER_TIMEOUT, ask(network, hash, candidate)));
             }
             Some(answer) = answers.next() => {
@@ -149,11 +149,11 @@ async fn gather(
                         found.insert(peer, has);
                         until = until.min(Instant::now() + GATHERING);
                     }
-                    Ok(Some((_, _, false))) => nobody.claimed += 1,
+                    Ok(Some((_, _, false))) => no_holder.claimed += 1,
                     Ok(None) | Err(_) => {}
                 }
             }
-            () = sleep_until(until) => return (found, nobody),
+            () = sleep_until(until) => return (found, no_holder),
         }
     }
 }

@@ -57,8 +57,8 @@ impl Outcomes {
         }
     }
 
-    /// The outcomes in one line, with `unanswered` peers that have not answered and `exhausted` ones
-    /// that have nothing more.
+    /// The outcomes in one line, with `unanswered` peers that have not answered and `exhausted`
+    /// ones that have nothing more.
     pub(super) fn summary(&self, unanswered: usize, exhausted: usize) -> String {
         let is_alone = self.failed.is_empty() && unanswered + exhausted == 0;
         let mut text = match self.absent.len() {

@@ -18,9 +18,9 @@ use super::{
 };
 
 impl Transfers {
-    /// Resumes the downloads of the last run, and lists those that were paused or had ended. From now on
-    /// each change is saved, if the list of the last run could be read or set aside. Returns the
-    /// downloads that resume.
+    /// Resumes the downloads of the last run, and lists those that were paused or had ended. From
+    /// now on each change is saved, if the list of the last run could be read or set aside. Returns
+    /// the downloads that resume.
     pub async fn load(&self, saved: SavedList) -> Vec<Download> {
         let storage = match &saved.list {
             ListFile::Whole(_) => ListStorage::InStore,

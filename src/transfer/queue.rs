@@ -261,7 +261,7 @@ mod tests {
             (ahead(&second_status), ahead(&fourth_status)),
             (Some(3), Some(1))
         );
-        // A download that leaves is no longer counted.
+        // A download that leaves does not count any more.
         drop(fourth);
         assert_eq!((ahead(&third_status), third.ahead()), (Some(1), 1));
 

@@ -113,9 +113,9 @@ impl Recheck {
         item: &Item,
         answer: Answer,
     ) -> Result<CheckedAnswer, FrameError> {
-        let lie = |why: String| Ok(CheckedAnswer::Ends(RecheckOutcome::Dishonest(why)));
+        let dishonest = |why: String| Ok(CheckedAnswer::Ends(RecheckOutcome::Dishonest(why)));
         if let Err(wrong) = answer.check(item) {
-            return lie(wrong.to_string());
+            return dishonest(wrong.to_string());
         }
         match answer {
             Answer::Data {
@@ -132,14 +132,14 @@ impl Recheck {
                 let chunk = descriptor.geometry().chunk(item.level, item.index);
                 let is_proven = chunk.map(|chunk| verify(&descriptor, chunk, &data, &proof));
                 match is_proven {
-                    Ok(Err(error)) => lie(error.to_string()),
+                    Ok(Err(error)) => dishonest(error.to_string()),
                     Ok(Ok(())) | Err(_) => Ok(CheckedAnswer::Good),
                 }
             }
             Answer::Busy(wait) => Ok(CheckedAnswer::Busy(wait)),
             Answer::Absent | Answer::Changed => Ok(CheckedAnswer::Ends(RecheckOutcome::Withdrawn)),
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
-                lie("it refuses a chunk that the content has".to_owned())
+                dishonest("it refuses a chunk that the content has".to_owned())
             }
         }
     }

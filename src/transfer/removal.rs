@@ -13,18 +13,18 @@ use super::{
 };
 use crate::store::{RemoveError, Store};
 
-/// Paths that are named in a notice, at most.
+/// The maximum number of paths in a notice.
 const MAX_NAMED: usize = 20;
 
 impl Transfers {
-    /// Stops a download and takes it off the list, with all that is here of it: also what the last run of
-    /// the node had put in place just before it ended. Returns where that was, if it was removed. What was
-    /// in its place before the download was asked for stays.
+    /// Stops a download and takes it off the list, with all its data, including content that the
+    /// last run of the node put in place just before it ended. Returns the path of that, if it was
+    /// removed. What was at the target before the request stays.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or its content is being put in
-    /// place: the answer is given when that has ended;
-    /// [`ChangeError::Data`] if something cannot be removed: it stays paused then; [`ChangeError::NotKept`].
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or, after its end, if its
+    /// content was being put in place; [`ChangeError::Data`] if something cannot be removed, in
+    /// which case the download stays paused; [`ChangeError::NotKept`].
     pub async fn cancel(
         &self,
         hash: &Hash,
@@ -52,7 +52,7 @@ impl Transfers {
         };
         let abandoned = blocking(abandon).await;
         if abandoned.is_err() {
-            // It stays paused, also for the next run.
+            // The download stays paused, in the next run of the node, too.
             self.save_or_log().await;
         }
         let (placed, left) = abandoned?;
@@ -62,12 +62,12 @@ impl Transfers {
         Ok((DownloadStatus { notice, ..status }, placed))
     }
 
-    /// Takes a download that has ended off the list. What is on the disk stays, but nothing is known of
-    /// it any more if it was not done.
+    /// Takes a download that has ended off the list. Its data stays on the disk, but the record of
+    /// an unfinished download is removed.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::Data`] if its record cannot
-    /// be removed; [`ChangeError::NotKept`].
+    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::Data`] if its record
+    /// cannot be removed; [`ChangeError::NotKept`].
     pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, ended)?;
         let (store, hash) = (self.services.store.clone(), *hash);
@@ -85,13 +85,15 @@ impl Transfers {
         self.save_change(&download, "no longer listed").await
     }
 
-    /// Takes a download that has ended off the list, with all that it put on the disk and that is still
-    /// what it was, whichever run of the node put it there. Returns where that was, if it was done: then
-    /// the caller keeps the change, with [`Transfers::save_change`]; and names what stays.
+    /// Takes a download that has ended off the list, and removes what it put on the disk, in this
+    /// run of the node or an earlier one, if it is unchanged. Returns the path of that, if the
+    /// download was done: then the caller saves the change with [`Transfers::save_change`]. Also
+    /// returns a notice of what stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
-    /// [`ChangeError::Receipt`] and [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
+    /// [`ChangeError::Receipt`] and [`ChangeError::Delivered`], in which cases nothing is removed;
+    /// [`ChangeError::Data`].
     pub async fn remove_with_data(
         &self,
         hash: &Hash,
@@ -120,7 +122,7 @@ impl Transfers {
     }
 }
 
-/// Removes what an earlier attempt of a download put at `target`, and adds to `left` what stays of that.
+/// Removes what an earlier attempt of a download put at `target`, and adds to `left` what stays.
 /// Returns the target, if it was removed.
 fn remove_placed(
     store: &Store,
@@ -149,14 +151,14 @@ fn remove_placed(
     Ok(placed)
 }
 
-/// A receipt that stays is removed with the next start.
+/// The next start removes a receipt that stays.
 fn forget_receipt(store: &Store, hash: &Hash) {
     if let Err(error) = store.forget_receipt(hash) {
         tracing::debug!(%hash, %error, "the receipt of a download stays");
     }
 }
 
-/// Names what was not removed, as it is not what the download made (any more).
+/// A notice of what stays, because the download did not make it or it was changed since.
 fn stays(left: &[PathBuf]) -> Option<String> {
     let shown = left
         .iter()

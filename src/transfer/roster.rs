@@ -21,7 +21,8 @@ use super::{
 };
 use crate::network::Candidate;
 
-/// How long a source is used at least before it makes way for another: it may be about to have news.
+/// How long a source is used at least before it makes way for another: it may be about to have
+/// news.
 const MIN_USE: Duration = Duration::from_secs(1);
 
 /// The maximum number of banned peers that are shown.
@@ -143,8 +144,8 @@ impl Roster {
         self.candidates.waiting().min(free)
     }
 
-    /// A source that has nothing to give makes way for a waiting candidate. False if it was not used
-    /// for long enough yet.
+    /// A source that has nothing to give makes way for a waiting candidate. False if it was not
+    /// used for long enough yet.
     pub(super) fn replace(&mut self, peer: PeerId, now: Instant) -> bool {
         let used = self.active.values().find(|member| member.serves(peer));
         if used.is_none_or(|member| now.duration_since(member.since) < MIN_USE) {
@@ -227,8 +228,8 @@ impl Roster {
         }
     }
 
-    /// The sources of `peer` have nothing of what they claimed. They may have it later, as when they
-    /// are just finishing a download.
+    /// The sources of `peer` have nothing of what they claimed. They may have it later, as when
+    /// they are just finishing a download.
     pub(super) fn give_up(&mut self, peer: PeerId, now: Instant) {
         for candidate in self.stop_all_of(peer) {
             self.outcomes.record(peer.to_string(), &End::Absent);

@@ -1,4 +1,5 @@
-//! One run of a download or of a reading: its turns to fetch, and the waiting for sources in between.
+//! One run of a download or of a reading: its turns to fetch, and the waiting for sources in
+//! between.
 
 use std::{
     sync::Arc,
@@ -145,7 +146,8 @@ impl Transfers {
         self.settle_writes(hash, true).await;
     }
 
-    /// Waits until all writes that a run began are complete; and, if it was stopped, its verifying, too.
+    /// Waits until all writes that a run began are complete; and, if it was stopped, its verifying,
+    /// too.
     pub(super) async fn settle_writes(&self, hash: Hash, is_stopped: bool) {
         let store = self.services.store.clone();
         let is_free = move || {
@@ -242,8 +244,8 @@ impl Run {
         });
     }
 
-    /// Waits until a peer says that it has the content. That peer is asked first then. Returns a place
-    /// in the queue.
+    /// Waits until a peer says that it has the content. That peer is asked first then. Returns a
+    /// place in the queue.
     async fn wait_for_source(
         &mut self,
         transfers: &Transfers,

@@ -1,7 +1,8 @@
-//! The list of downloads as it is saved for the next run: what was asked for, in order, and what rests.
+//! The format of the saved list of downloads: what was requested, in order, and what is paused or
+//! ended.
 //!
-//! Owns the form: versioned CBOR. How far a download is stands in its own record, which is proven; what
-//! is said of that here is for people to look at until then.
+//! The format is versioned CBOR. The progress of a download is in its own record, which is
+//! verified; the list repeats it for display until then.
 
 use std::{fmt::Display, path::PathBuf, str::FromStr};
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::store::{Links, PartialSpec, Scopes};
 
-/// Of the form below.
+/// The version of the format below.
 pub(super) const VERSION: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -25,23 +26,23 @@ struct List {
     downloads: Vec<SavedDownload>,
 }
 
-/// The part of a list that every version has.
+/// The part of the format that all versions share.
 #[derive(Deserialize)]
 struct Versioned {
     #[serde(rename = "v")]
     version: u64,
 }
 
-/// Why a list says nothing.
+/// Why a list cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It is no list of any version known here.
+    /// It has no known format.
     Damaged,
-    /// A newer Pelago wrote it.
+    /// A newer version of Pelago wrote it.
     Newer { version: u64 },
 }
 
-/// A download to go on with, or to list as paused.
+/// A download to resume, or to list as paused or ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedDownload {
     #[serde(rename = "h")]
@@ -50,10 +51,10 @@ pub(super) struct SavedDownload {
     name: Option<String>,
     #[serde(rename = "t")]
     output: Output,
-    /// Addresses.
+    /// Addresses of peers to ask.
     #[serde(rename = "a")]
     peers: Vec<String>,
-    /// Ids.
+    /// The ids of the only peers that may be asked.
     #[serde(rename = "f")]
     allowed: Option<Vec<String>>,
     #[serde(rename = "o")]
@@ -62,17 +63,17 @@ pub(super) struct SavedDownload {
     overwrite: bool,
     #[serde(rename = "s")]
     scopes: Scopes,
-    /// Whether a source may widen them.
+    /// Whether a source may widen the scopes.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     lists_as_sources: bool,
     #[serde(rename = "g")]
     seed: bool,
     #[serde(rename = "p")]
     is_paused: bool,
-    /// Bytes, once known.
+    /// The size in bytes, once known.
     #[serde(rename = "b")]
     size: Option<u64>,
-    /// Bytes that were verified.
+    /// The number of verified bytes.
     #[serde(rename = "k")]
     verified_bytes: Option<u64>,
     /// How it ended, if it did.
@@ -90,7 +91,7 @@ pub(super) struct SavedDownload {
     /// Whether a folder may have far more entries than its manifests account for.
     #[serde(rename = "z", default, skip_serializing_if = "std::ops::Not::not")]
     may_expand: bool,
-    /// What was asked for, if it has not begun where it is listed.
+    /// The requested output, if the download has not begun where it is listed.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     asked: Option<Output>,
     /// Whether it waited for a source.
@@ -108,7 +109,7 @@ enum End {
 }
 
 impl SavedDownload {
-    /// What to keep of a download; none if its place cannot be written down.
+    /// The entry for a download; `None` if its path is not UTF-8.
     pub(super) fn new(request: &Request, status: &DownloadStatus, is_paused: bool) -> Option<Self> {
         let end = match status.state {
             DownloadState::Done => Some(End::Done),
@@ -148,7 +149,7 @@ impl SavedDownload {
         })
     }
 
-    /// Of a download that only its record tells of.
+    /// The entry for a download of which only a record exists.
     pub(super) fn recorded(spec: PartialSpec) -> Self {
         Self {
             hash: (*spec.descriptor.hash().as_bytes()).into(),
@@ -172,13 +173,13 @@ impl SavedDownload {
             no_sync: false,
             links: spec.links,
             strict_names: spec.strict_names,
-            // It had begun.
+            // It had begun already.
             may_expand: true,
             is_waiting: false,
         }
     }
 
-    /// The same, not to be resumed before a person asks for it.
+    /// The same entry, paused.
     pub(super) fn paused(self) -> Self {
         Self {
             is_paused: true,
@@ -194,12 +195,12 @@ impl SavedDownload {
         self.is_paused
     }
 
-    /// Whether nothing more is to be done about it by itself.
+    /// Whether it stays as it is until a request.
     pub(super) const fn is_inactive(&self) -> bool {
         self.is_paused || self.end.is_some()
     }
 
-    /// Whether it waited for a source, and does so again.
+    /// Whether it waited for a source, and waits again.
     pub(super) const fn is_waiting(&self) -> bool {
         self.is_waiting && !self.is_inactive()
     }
@@ -208,8 +209,8 @@ impl SavedDownload {
         self.end == Some(End::Done)
     }
 
-    /// What was asked for. Peers that cannot be read are logged and left out, but for those that alone may
-    /// be asked: without them nobody may.
+    /// The request for the next run. Peers that cannot be parsed are logged and dropped. If all of
+    /// the only peers that may be asked are dropped, no peer may be asked.
     pub(super) fn request(&self) -> Request {
         let ids = |ids: &Vec<String>| self.readable(ids);
         Request {
@@ -249,7 +250,7 @@ impl SavedDownload {
         texts.iter().filter_map(read).collect()
     }
 
-    /// What it looks like while it rests.
+    /// Its status while it does not run.
     pub(super) fn status(&self) -> DownloadStatus {
         let (state, failure) = match &self.end {
             Some(End::Done) => (DownloadState::Done, None),
@@ -275,8 +276,8 @@ impl SavedDownload {
 }
 
 impl Request {
-    /// What to ask for to go on with a download that got as far as `status`: the same, by the name and, if it
-    /// has begun there, at the place that it has by now, and with more patience.
+    /// The request to resume a download whose status is `status`: with the name and, if it has
+    /// begun there, the path that it has by now, and with the timeout of resumed downloads.
     pub(super) fn resumed_from(&self, status: &DownloadStatus) -> Self {
         let Self { wanted, delivery } = self.clone();
         let begun = status.path.clone();
@@ -297,17 +298,17 @@ impl Request {
     }
 }
 
-/// The list as it is saved.
+/// Encodes a list.
 pub(super) fn to_bytes(downloads: Vec<SavedDownload>) -> Vec<u8> {
     let list = List {
         version: VERSION,
         downloads,
     };
-    // Nothing in it is beyond CBOR: paths were seen to be UTF-8.
+    // CBOR can encode all of it: the paths are UTF-8.
     cbor4ii::serde::to_vec(Vec::new(), &list).unwrap_or_default()
 }
 
-/// The downloads of a list.
+/// Decodes a list.
 pub(super) fn from_bytes(list: &[u8]) -> Result<Vec<SavedDownload>, Unreadable> {
     let versioned: Versioned = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
     match versioned.version {
@@ -444,7 +445,7 @@ mod tests {
         };
         assert_eq!(again(&ended("target-exists")), request.delivery.output);
         assert_eq!(again(&ended("no-source")), Output::Exactly("/tmp/x".into()));
-        // It goes on, and has not come to its place again.
+        // It resumes, and has not reached its path again.
         let goes_on = ended("target-exists").resumed();
         assert_eq!(again(&goes_on), request.delivery.output);
     }

@@ -27,7 +27,8 @@ pub struct TransferSettings {
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
     pub stall: Duration,
-    /// Whether finished downloads are shared, until [`set_seed`](super::Transfers::set_seed) changes it.
+    /// Whether finished downloads are shared, until [`set_seed`](super::Transfers::set_seed)
+    /// changes it.
     pub seed: bool,
     /// The maximum number of bytes that are cached of content that was only read.
     pub read_cache: u64,

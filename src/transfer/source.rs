@@ -1,8 +1,8 @@
-//! One peer as a source of one download: its streams, what it has, what it sends.
+//! One peer as a source of one download: its streams, the blocks that it has, and the data that it
+//! sends.
 //!
-//! A source is a task that ends with the reason why; what it learns on the way are [`Event`]s. What has
-//! come is verified and written on blocking threads ([`batch`](super::batch)) while the next is being
-//! read.
+//! A source is a task that ends with a reason. On the way it sends [`Event`]s. Arrived data is
+//! verified and written on blocking threads ([`batch`](super::batch)) while the next data is read.
 
 mod end;
 mod exchange;
@@ -40,56 +40,57 @@ use crate::{
     network::{Candidate, Network, Outgoing},
 };
 
-/// Orders that may be handed to a source and not yet carried out: all that may be in flight, before
-/// and after a cancel.
+/// The maximum number of orders that a source has not carried out yet: all chunks that may be in
+/// flight, before and after a cancel.
 pub(super) const MAX_ORDERS: usize = 4 * MAX_IN_FLIGHT;
 
-/// How long after a source did not give what it said it had it is asked anew what it has.
+/// The pause before a source is asked again which blocks it has, after it did not give one that it
+/// claimed.
 const DENIED_PAUSE: Duration = Duration::from_secs(1);
 
-/// What sources have said and the download has not taken note of yet, at most: some 130 KB each, as large as
-/// an update may be. A source with more waits, and its peer with it.
+/// The maximum number of updates of sources that the download has not handled yet: each is at most
+/// some 130 KB. A source with more updates waits, and its peer with it.
 pub(super) const MAX_UPDATES: usize = 16;
 
-/// How long after an update the next one is read. Peers that keep to the protocol send four a second.
+/// The pause between an update and the next one. Peers that follow the protocol send four a second.
 const UPDATE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Names the source of an event; a peer's id may not be known yet.
+/// Identifies the source of an event. Its peer id may not be known yet.
 pub(super) type SourceId = u64;
 
-/// What a source is told to do.
+/// An order to a source.
 pub(super) enum Order {
     /// Fetch a chunk.
     Fetch(ChunkRequest),
-    /// Nothing of what was ordered before is wanted any more: have the peer stop sending it.
+    /// Cancel all earlier orders: make the peer stop sending.
     Cancel,
 }
 
-/// What a source learns.
+/// An event of a source.
 pub(super) enum Event {
-    /// It has blocks: more of them, or these and no others if it is the first answer to a question. The
-    /// permit is one of [`MAX_UPDATES`].
-    Has(PeerId, Box<Availability>, UpdateKind, OwnedSemaphorePermit),
-    /// Chunks are on their way from it, and not verified yet.
+    /// The source has blocks: further ones, or exactly these if it is a snapshot. The permit is one
+    /// of [`MAX_UPDATES`].
+    Has(PeerId, Box<Has>, UpdateKind, OwnedSemaphorePermit),
+    /// Chunks from the source are arriving, and are not verified yet.
     Arriving(PeerId),
-    /// Chunks have come, and are verified and written.
+    /// Chunks have arrived, and are verified and written.
     Arrived(PeerId, Vec<StagePart>),
-    /// A chunk has not come.
+    /// A chunk did not arrive.
     Failed(PeerId, StagePart, Failure),
-    /// A chunk of a file has come and failed its proof, for this reason.
+    /// A chunk of a file arrived and failed its proof, for this reason.
     Unproven(PeerId, StagePart, String),
-    /// The answer to a question that followed a failed proof is a lie, for this reason.
+    /// The answer to a recheck proves that the source is dishonest, for this reason.
     Dishonest(PeerId, String),
-    /// It has ended.
+    /// The source has ended.
     Ended(Option<PeerId>, End),
 }
 
-/// Which answer it is to the question what a source has.
+/// The meaning of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UpdateKind {
-    /// The first: all that it has.
+    /// The first update: all blocks that the source has.
     Snapshot,
-    /// Another: what came since.
+    /// A later update: blocks that the source has in addition.
     Addition,
 }
 
@@ -104,11 +105,11 @@ pub(super) struct Context {
     /// Whether our own limits hold the download back.
     pub(super) throttled: Throttled,
     pub(super) events: mpsc::Sender<(SourceId, Event)>,
-    /// Room for what they say they have.
+    /// Permits for updates that the download has not handled yet.
     pub(super) updates: Arc<Semaphore>,
 }
 
-/// Runs `candidate` as a source until it ends or `orders` closes.
+/// Runs `candidate` as a source until it ends, or until `orders` closes.
 pub(super) async fn run(
     context: Context,
     id: SourceId,
@@ -147,15 +148,15 @@ struct Source<'a> {
     context: &'a Context,
     id: SourceId,
     peer: PeerId,
-    /// It did not give a chunk that it said it had.
+    /// Notified when the source did not give a chunk that it claimed.
     denied: Notify,
-    /// It said that it has all of the content.
+    /// Whether the source said that it has all of the content.
     has_all: AtomicBool,
 }
 
-/// Why an availability stream is of no more use.
+/// Why an availability stream must be renewed.
 enum Renewal {
-    /// The source did not give what it said it had.
+    /// The source did not give a chunk that it claimed.
     Denied,
     /// Others of our downloads wait for a stream.
     Yielded,
@@ -173,10 +174,10 @@ impl Source<'_> {
                 };
                 drop(subscription);
                 if matches!(renewal, Renewal::Yielded) && self.has_all.load(Ordering::Relaxed) {
-                    // There is no more news until it denies some of it.
+                    // There are no further updates until it denies a chunk.
                     self.denied.notified().await;
                 }
-                // It may be ending a download, and have all of it when that is done.
+                // It may be finishing a download, and have everything when that is done.
                 sleep(DENIED_PAUSE).await;
                 subscription = self.subscribe().await?;
             }
@@ -186,8 +187,8 @@ impl Source<'_> {
             end = more_updates => end,
             end = self.fetch(orders, &mut writes) => end,
         };
-        // What has come before the end is not to be fetched again; and a lie is one, also if whoever
-        // told it was gone before it was found out.
+        // Data that arrived before the end must not be fetched again. And a dishonest source is
+        // banned even if it was gone before its data was verified.
         while let Some(written) = writes.next().await {
             let is_worse = !matches!(end, Err(End::Dishonest(_) | End::Disk(_)));
             if let Err(found_out) = self.written(written).await
@@ -199,7 +200,7 @@ impl Source<'_> {
         end
     }
 
-    /// Asks what the peer has; passes on the first that it says.
+    /// Asks the peer which blocks it has. Passes its first update on.
     async fn subscribe(&self) -> Result<Subscription, End> {
         let Context {
             network,
@@ -212,7 +213,7 @@ impl Source<'_> {
         Ok(subscription)
     }
 
-    /// Passes on what the peer says; returns only if that cannot be read.
+    /// Passes further updates on. Returns only if the stream must be renewed or fails.
     async fn read_updates(&self, updates: &mut Stall<Outgoing>) -> Result<Renewal, End> {
         while let Some(Update::Has(has)) = availability::read_update(updates).await? {
             if has.descriptor.hash() != self.context.hash {
@@ -221,7 +222,7 @@ impl Source<'_> {
             self.take(has, UpdateKind::Addition).await;
             sleep(UPDATE_PAUSE).await;
         }
-        // A peer that closes has no more news; what it has, it still has.
+        // A peer that closes the stream has no further updates. It still has its blocks.
         std::future::pending().await
     }
 
@@ -234,7 +235,7 @@ impl Source<'_> {
             UpdateKind::Addition => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
         }
         let room = Arc::clone(&self.context.updates).acquire_owned().await;
-        // It is never closed.
+        // The semaphore is never closed.
         if let Ok(room) = room {
             self.send_event(Event::Has(self.peer, Box::new(has), kind, room))
                 .await;
@@ -245,7 +246,7 @@ impl Source<'_> {
         self.arrived(written.parts).await;
         for unproven in written.unproven {
             let why = unproven.error.to_string();
-            // A manifest is proven by everyone who sends it.
+            // Each peer that sends a manifest has verified it.
             if unproven.is_manifest {
                 return Err(End::Dishonest(why));
             }
@@ -262,7 +263,7 @@ impl Source<'_> {
     }
 
     async fn send_event(&self, event: Event) {
-        // The download may be over; then this task is about to be ended too.
+        // The download may be over; then this task is ended, too.
         let _ = self.context.events.send((self.id, event)).await;
     }
 }

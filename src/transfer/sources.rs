@@ -23,7 +23,8 @@ use super::{
 };
 use crate::network::Candidate;
 
-/// The maximum number of rechecks at a time. Each holds a block; beyond it, sources are not rechecked.
+/// The maximum number of rechecks at a time. Each holds a block; beyond it, sources are not
+/// rechecked.
 const MAX_RECHECKS: usize = 16;
 
 /// How long a finished download waits for rechecks. By then the questions are sent, and the sources

@@ -25,13 +25,14 @@ pub(super) struct Stage {
     pub(super) wanted_bytes: u64,
     /// The wanted bytes that were there from the start.
     pub(super) resumed_bytes: u64,
-    /// The wanted bytes that had to be fetched. Blocks that the content has several times count once.
+    /// The wanted bytes that had to be fetched. Blocks that the content has several times count
+    /// once.
     pub(super) fetched_bytes: u64,
 }
 
 impl Stage {
-    /// Fetches what `sink` lacks, after the stage `before`, with at most `window` bytes in flight at one
-    /// source.
+    /// Fetches what `sink` lacks, after the stage `before`, with at most `window` bytes in flight
+    /// at one source.
     pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
         let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
         let verified = sink.verified();
@@ -100,8 +101,8 @@ impl Stage {
         (part.stage == self.number).then_some(part.part)
     }
 
-    /// A source has all the manifests of this stage: each peer that knows the entries of a folder has
-    /// its manifests.
+    /// A source has all the manifests of this stage: each peer that knows the entries of a folder
+    /// has its manifests.
     pub(super) fn has_manifests(&mut self, peer: PeerId) {
         let all = (0..self.sequence.blocks()).into();
         self.scheduler.has(peer, &all, &BlockRanges::new());

@@ -31,7 +31,8 @@ use crate::{
     store::Store,
 };
 
-/// The maximum number of finished and failed downloads in the list. Beyond it, the oldest is dropped.
+/// The maximum number of finished and failed downloads in the list. Beyond it, the oldest is
+/// dropped.
 const MAX_ENDED: usize = 100;
 
 /// The downloads of a node. A handle: clones share them.
@@ -92,8 +93,8 @@ impl Transfers {
         &self.metrics.registry
     }
 
-    /// Starts a download, or joins the running one of the same hash. The node runs it even if nothing
-    /// follows it.
+    /// Starts a download, or joins the running one of the same hash. The node runs it even if
+    /// nothing follows it.
     ///
     /// # Errors
     /// [`DownloadError::Differs`] if the running download differs from the request.
@@ -147,8 +148,8 @@ impl Transfers {
         Ok(download)
     }
 
-    /// A peer asks for `hash`, so it may have some of it. If `hash` is being downloaded, the peer is
-    /// asked. If too many offers wait, this one is ignored.
+    /// A peer asks for `hash`, so it may have some of it. If `hash` is being downloaded, the peer
+    /// is asked. If too many offers wait, this one is ignored.
     pub fn offer(&self, hash: &Hash, peer: PeerId) {
         self.send_offer(hash, Offer::Asked(peer));
     }
@@ -223,8 +224,9 @@ impl Transfers {
         same.map(|listed| listed.followers).unwrap_or_default()
     }
 
-    /// Stops all downloads as the node shuts down. The next run of the node resumes them. Returns those
-    /// that are too late to stop, as their content is being put in its place: wait for their ends.
+    /// Stops all downloads as the node shuts down. The next run of the node resumes them. Returns
+    /// those that are too late to stop, as their content is being put in its place: wait for their
+    /// ends.
     pub fn stop_all(&self) -> Vec<Download> {
         self.fetches.stop_all();
         let downloads = self.lock();

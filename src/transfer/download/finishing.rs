@@ -18,8 +18,8 @@ const MAX_ALTERED: u32 = 3;
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Task {
-    /// Puts the complete content in its place. `None` if another program changed some of it: that is
-    /// fetched again.
+    /// Puts the complete content in its place. `None` if another program changed some of it: that
+    /// is fetched again.
     pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
         self.write_out.ended().await?;
         let Some(mut stage) = self.stage.take() else {

@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// How long content stays ready to be fetched after its last reader left. A reader that seeks or turns
-/// a page comes back immediately.
+/// How long content stays ready to be fetched after its last reader left. A reader that seeks or
+/// turns a page comes back immediately.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// How long after the last reader left the streams to the sources are released for other content.
@@ -35,7 +35,8 @@ impl Task {
         stage.is_some_and(|stage| stage.scheduler.is_done())
     }
 
-    /// Releases the streams to the sources if there are no readers, or if all of the content is here.
+    /// Releases the streams to the sources if there are no readers, or if all of the content is
+    /// here.
     pub(super) fn release_if_idle(&mut self, now: Instant) {
         if !self.is_idle() {
             return;

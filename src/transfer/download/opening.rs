@@ -102,8 +102,8 @@ impl Task {
         self.notice_shortage().await
     }
 
-    /// Warns if the disk has too little space for the bytes that are not written yet. The download runs
-    /// all the same: runs of zeros take no space, and the user may free some.
+    /// Warns if the disk has too little space for the bytes that are not written yet. The download
+    /// runs all the same: runs of zeros take no space, and the user may free some.
     async fn notice_shortage(&self) -> Result<(), DownloadError> {
         let Some(stage) = &self.stage else {
             return Ok(());

@@ -96,7 +96,7 @@ impl Supply {
         }
     }
 
-    /// The peer is no longer a source. It may be found again.
+    /// The peer is not a source any more. It may be found again.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.discovery.forget(&peer);
         self.holdings.remove(&peer);

@@ -28,8 +28,8 @@ impl Task {
     /// Renews the status.
     ///
     /// # Errors
-    /// [`DownloadError::NoSource`] if nothing has arrived for too long, and the download does not wait;
-    /// [`DownloadError::Paused`] if its readers are gone.
+    /// [`DownloadError::NoSource`] if nothing has arrived for too long, and the download does not
+    /// wait; [`DownloadError::Paused`] if its readers are gone.
     pub(super) fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         self.replace_useless_sources(now);
@@ -98,7 +98,8 @@ impl Task {
         Some(WaitReason::Limit { rate })
     }
 
-    /// Which peers were asked, with the outcomes. If the download could fetch, its sources are busy.
+    /// Which peers were asked, with the outcomes. If the download could fetch, its sources are
+    /// busy.
     fn tried(&self, is_able: bool) -> String {
         if is_able {
             "those who have it are busy, and are asked again".to_owned()

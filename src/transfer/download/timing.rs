@@ -12,8 +12,8 @@ use crate::transfer::{
     waiting::AttachedWait,
 };
 
-/// How long a download keeps its turn without a source that has missing blocks; and, while others wait
-/// for a turn, without any arrival.
+/// How long a download keeps its turn without a source that has missing blocks; and, while others
+/// wait for a turn, without any arrival.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The turns and waits of a download.

@@ -1,5 +1,5 @@
-//! What has come is made durable while the rest is fetched: a power cut costs seconds, and the end does not
-//! wait for the disk to take all at once.
+//! What has come is made durable while the rest is fetched: a power cut costs seconds, and the end
+//! does not wait for the disk to take all at once.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::{
     transfer::{DownloadError, sink::Sink},
 };
 
-/// How long what has come may stay in memory. Short enough that what is left at the end is written in a
-/// moment; what is verified in that time is what a power cut costs.
+/// How long what has come may stay in memory. Short enough that what is left at the end is written
+/// in a moment; what is verified in that time is what a power cut costs.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Writes out what a download has so far.

@@ -67,8 +67,8 @@ impl Transfers {
         self.cache().await.map(|_| ())
     }
 
-    /// The run that fetches what `request` asks for: a download of the list if it fetches now, else one
-    /// for readers only.
+    /// The run that fetches what `request` asks for: a download of the list if it fetches now, else
+    /// one for readers only.
     pub(super) async fn fetch(&self, request: &ReadRequest) -> Result<Fetch, DownloadError> {
         if let Some(download) = self.fetching(&request.hash) {
             return Ok(Fetch {

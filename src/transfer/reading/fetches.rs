@@ -1,7 +1,7 @@
 //! The contents that are fetched for readers only, while they read.
 //!
-//! Limits how many are fetched at a time, and drops those that were not read for the longest time when
-//! the cache or its disk is full.
+//! Limits how many are fetched at a time, and drops those that were not read for the longest time
+//! when the cache or its disk is full.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
     transfer::{Download, queue::Queue},
 };
 
-/// The maximum number of contents that are fetched for readers at a time, including those that their
-/// last reader left a moment ago.
+/// The maximum number of contents that are fetched for readers at a time, including those that
+/// their last reader left a moment ago.
 const MAX_FETCHED: usize = 64;
 
 /// The maximum number of manifests that are decoded for readers at a time. One may have 64 MiB, and
@@ -38,7 +38,8 @@ pub(in crate::transfer) struct Fetches {
 }
 
 impl Fetches {
-    /// Caches at most `max_bytes`, and fetches at most `read_ahead` bytes ahead of all readers together.
+    /// Caches at most `max_bytes`, and fetches at most `read_ahead` bytes ahead of all readers
+    /// together.
     pub(in crate::transfer) fn new(max_bytes: u64, read_ahead: u64) -> Self {
         Self {
             read_ahead: ReadAhead::new(read_ahead),
@@ -54,7 +55,8 @@ impl Fetches {
         self.running.lock()
     }
 
-    /// The running fetch of `hash`, or the one that `start` begins. `None` if too many contents are read.
+    /// The running fetch of `hash`, or the one that `start` begins. `None` if too many contents are
+    /// read.
     pub(super) fn get_or_start(
         &self,
         hash: Hash,
@@ -86,8 +88,8 @@ impl Fetches {
         }
     }
 
-    /// Frees as many bytes of the cache as its disk lacks. False if the disk lacks space and the cache
-    /// has nothing to free. Blocks until the files are removed.
+    /// Frees as many bytes of the cache as its disk lacks. False if the disk lacks space and the
+    /// cache has nothing to free. Blocks until the files are removed.
     pub(super) fn free_excess(&self) -> bool {
         let Some(cache) = self.cache.get() else {
             return false;
@@ -98,8 +100,8 @@ impl Fetches {
         excess == 0 || self.free(excess)
     }
 
-    /// Frees `bytes` of the cache for a writer on its disk. False if there is nothing to free. Blocks
-    /// until the files are removed.
+    /// Frees `bytes` of the cache for a writer on its disk. False if there is nothing to free.
+    /// Blocks until the files are removed.
     pub(super) fn free(&self, bytes: u64) -> bool {
         let Some(cache) = self.cache.get() else {
             return false;

@@ -9,10 +9,10 @@ use pelago_content::BLOCK_SIZE;
 
 use crate::store::PIECE_BLOCKS;
 
-/// Pieces in a reader's share of the budget, at least, while there is room for that.
+/// The minimum number of pieces in a reader's share of the budget, while it is large enough.
 const PIECES_IN_SHARE: u64 = 16;
 
-/// Blocks of the smallest piece: 64 KiB are sent at once.
+/// The number of blocks in the smallest piece: 64 KiB are sent at once.
 const LEAST_PIECE_BLOCKS: u64 = 4;
 
 /// The budget of all readers. Clones share it.
@@ -25,12 +25,12 @@ struct SharedBudget {
     readers: AtomicU64,
 }
 
-/// One reader that has content fetched, until it is dropped.
+/// The share of one reader whose content is fetched, until it is dropped.
 #[derive(Debug)]
 pub(super) struct ReadAheadShare(ReadAhead);
 
 impl ReadAhead {
-    /// So many bytes for all readers together.
+    /// A budget of `bytes` for all readers together.
     pub(super) fn new(bytes: u64) -> Self {
         Self(Arc::new(SharedBudget {
             blocks: bytes / BLOCK_SIZE,
@@ -38,7 +38,7 @@ impl ReadAhead {
         }))
     }
 
-    /// Another reader has content fetched.
+    /// Adds a reader whose content is fetched.
     pub(super) fn enter(&self) -> ReadAheadShare {
         self.0.readers.fetch_add(1, Ordering::Relaxed);
         ReadAheadShare(self.clone())
@@ -46,7 +46,7 @@ impl ReadAhead {
 }
 
 impl ReadAheadShare {
-    /// How many blocks this reader is given at a time: each piece is in memory until it is sent.
+    /// The number of blocks in a piece for this reader: each piece is in memory until it is sent.
     pub(super) fn piece_blocks(&self) -> u64 {
         let share = self.0.0.blocks / self.readers();
         (share / PIECES_IN_SHARE).clamp(LEAST_PIECE_BLOCKS, PIECE_BLOCKS)
@@ -56,8 +56,8 @@ impl ReadAheadShare {
         self.0.0.readers.load(Ordering::Relaxed).max(1)
     }
 
-    /// How many blocks ahead of this reader may be asked for now, of `wanted`; always a piece, as less is
-    /// never read.
+    /// How many blocks ahead of this reader may be fetched now, of `wanted`. At least a piece, as
+    /// no read is smaller.
     pub(super) fn blocks(&self, wanted: u64) -> u64 {
         wanted
             .min(self.0.0.blocks / self.readers())

@@ -1,8 +1,8 @@
 //! One reader of content, which is here or must be fetched first.
 //!
-//! What is here is returned immediately. What is missing is fetched, as far ahead as the reader wants,
-//! and returned as soon as it is verified. A reader keeps nothing in memory but what it returns; when it
-//! is dropped, its fetch ends. Failures are reported as a [`ReadError`].
+//! What is here is returned immediately. What is missing is fetched, as far ahead as the reader
+//! wants, and returned as soon as it is verified. A reader keeps nothing in memory but what it
+//! returns; when it is dropped, its fetch ends. Failures are reported as a [`ReadError`].
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -39,7 +39,8 @@ pub struct Reader {
     fetching: Option<Fetching>,
     /// The number of lookups that succeeded.
     found: u32,
-    /// The error of the last fetch, if the disk was full. The cache frees space before the next fetch.
+    /// The error of the last fetch, if the disk was full. The cache frees space before the next
+    /// fetch.
     full: Option<Arc<DownloadError>>,
     /// Whether the cache has freed space since the last lookup that succeeded.
     has_freed_space: bool,
@@ -59,7 +60,8 @@ struct Fetching {
 }
 
 impl Transfers {
-    /// A reader of what `request` names, which fetches `read_ahead` bytes ahead of what is not here.
+    /// A reader of what `request` names, which fetches `read_ahead` bytes ahead of what is not
+    /// here.
     #[must_use]
     pub fn reader(&self, request: ReadRequest, read_ahead: u64) -> Reader {
         Reader {
@@ -223,14 +225,14 @@ impl Reader {
         found.map_err(|error| ReadError::Fetch(Arc::new(error.into())))
     }
 
-    /// The error to report if the fetch fails: why data on the disk cannot be read, if that is why it
-    /// was fetched.
+    /// The error to report if the fetch fails: why data on the disk cannot be read, if that is why
+    /// it was fetched.
     fn explain(&mut self, failed: ReadError) -> ReadError {
         self.unreadable.take().unwrap_or(failed)
     }
 
-    /// Frees space in the cache after a fetch found the disk full. False if there is nothing to free, or
-    /// if this was tried since the last lookup that succeeded.
+    /// Frees space in the cache after a fetch found the disk full. False if there is nothing to
+    /// free, or if this was tried since the last lookup that succeeded.
     async fn free_space(&mut self) -> bool {
         if std::mem::replace(&mut self.has_freed_space, true) {
             return false;

@@ -1,4 +1,4 @@
-//! Who reads what of content while it is fetched, and when more of it has come.
+//! Which blocks the readers of one download want next, and when data arrived.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
@@ -6,34 +6,34 @@ use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use tokio::sync::{Notify, watch};
 
-/// The readers of one download. A handle: clones share them.
+/// The readers of one download. A handle: clones share it.
 #[derive(Clone)]
 pub(in crate::transfer) struct ReadWindows(Arc<Shared>);
 
 struct Shared {
     readers: Mutex<Readers>,
     changed: Notify,
-    /// How often something has come.
+    /// How often something arrived.
     arrived: watch::Sender<u64>,
 }
 
 struct Readers {
     next: u64,
     windows: BTreeMap<u64, Option<Window>>,
-    /// How often that changed.
+    /// How often the windows changed.
     version: u64,
-    /// When the last reader went.
+    /// When the last reader left.
     idle_since: Instant,
 }
 
-/// Blocks of a file that a reader wants next.
+/// The blocks of a file that a reader wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::transfer) struct Window {
     pub(in crate::transfer) file: Hash,
     pub(in crate::transfer) blocks: Range<u64>,
 }
 
-/// One reader, until it is dropped.
+/// The window of one reader, until it is dropped.
 pub(super) struct ReaderWindow {
     windows: ReadWindows,
     number: u64,
@@ -56,7 +56,7 @@ impl Default for ReadWindows {
 }
 
 impl ReadWindows {
-    /// Another reader, which wants nothing yet.
+    /// Adds a reader, whose window is empty.
     pub(super) fn reader(&self) -> ReaderWindow {
         let mut readers = self.lock();
         let number = readers.next;
@@ -67,7 +67,7 @@ impl ReadWindows {
         ReaderWindow { windows, number }
     }
 
-    /// What is wanted, if that is another than at the version `seen`, which becomes the one now.
+    /// The windows, if they changed since version `seen`, which becomes the current one.
     pub(in crate::transfer) fn windows(&self, seen: &mut Option<u64>) -> Option<Vec<Window>> {
         let readers = self.lock();
         if *seen == Some(readers.version) {
@@ -77,22 +77,22 @@ impl ReadWindows {
         Some(readers.windows.values().flatten().cloned().collect())
     }
 
-    /// Waits until something else is wanted than before.
+    /// Waits until the windows change.
     pub(in crate::transfer) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
-    /// Something has come and can be read.
+    /// Something arrived and can be read.
     pub(in crate::transfer) fn arrived(&self) {
         self.0.arrived.send_modify(|times| *times += 1);
     }
 
-    /// Tells when something has come.
+    /// A receiver that is notified of arrivals.
     pub(super) fn arrivals(&self) -> watch::Receiver<u64> {
         self.0.arrived.subscribe()
     }
 
-    /// Since when nobody reads; none if somebody does.
+    /// Since when there have been no readers; `None` if there are some.
     pub(in crate::transfer) fn idle_since(&self) -> Option<Instant> {
         let readers = self.lock();
         readers.windows.is_empty().then_some(readers.idle_since)
@@ -121,7 +121,7 @@ impl ReadWindows {
 }
 
 impl ReaderWindow {
-    /// It wants these blocks of a file next, and no others.
+    /// Moves the window to these blocks of a file.
     pub(super) fn want(&self, file: Hash, blocks: Range<u64>) {
         let window = Window { file, blocks };
         self.windows.change(self.number, Some(Some(window)));

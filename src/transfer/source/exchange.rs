@@ -1,6 +1,8 @@
-//! The chunk streams of a source: requests go out as they come, answers are read in their order.
+//! The chunk streams of a source: requests are sent as they come, and answers are read in their
+//! order.
 //!
-//! A stream that ends before its first answer was refused: its requests are made again soon, on another.
+//! A stream that ends before its first answer was refused. Its requests are soon repeated on
+//! another stream.
 
 use std::{convert::Infallible, io, pin::pin, time::Duration};
 
@@ -26,11 +28,11 @@ use crate::{
     },
 };
 
-/// Bytes asked for in one request that has several items: half of what a source may have to verify at
-/// a time, so that small files are written while the next are on their way.
+/// The maximum number of bytes in one request of several items: half of what a source may have to
+/// verify at a time, so that small files are written while the next ones arrive.
 const MAX_REQUEST: u64 = 256 << 10;
 
-/// How long chunks arrive before the download hears of it. What arrives sooner needs no patience.
+/// How long chunks arrive before the download gets an event. Faster arrivals need no patience.
 const SLOW_ARRIVAL: Duration = Duration::from_secs(1);
 
 /// A request that was sent.
@@ -40,23 +42,24 @@ struct SentRequest {
     ends_frame: bool,
 }
 
-/// How far the exchange on one chunk stream is.
+/// The progress of the exchange on one chunk stream.
 #[derive(Default)]
 struct Progress(Mutex<Step>);
 
 #[derive(Default)]
 struct Step {
-    /// The request whose answer is being waited for.
+    /// The part whose answer is being awaited.
     current: Option<StagePart>,
     is_answered: bool,
-    /// Since when data has come that is not being verified yet.
+    /// Since when data has arrived that is not being verified yet.
     begun: Option<Instant>,
-    /// What was ordered, and did not fit in the last frame.
+    /// An order that did not fit into the last frame.
     next: Option<Order>,
 }
 
 impl Progress {
-    /// What it means that the stream ended with `error`: before the first answer, that it was refused.
+    /// Why the source ends if its stream ended with `error`. Before the first answer, the stream
+    /// was refused.
     fn end_of(&self, error: FrameError) -> End {
         match error {
             FrameError::Io(error) if !self.lock().is_answered && is_refusal(&error) => End::Busy,
@@ -69,16 +72,16 @@ impl Progress {
     }
 }
 
-/// Why no more requests go out on a stream.
+/// Why no more requests are sent on a stream.
 enum StreamEnd {
-    /// Nothing of what was asked for is wanted any more.
+    /// The requests were cancelled.
     Cancelled,
-    /// Others wait for a stream: this one ends once what was asked for has come.
+    /// Others wait for a stream, so this one ends after the outstanding answers.
     Yielded,
 }
 
 impl Source<'_> {
-    /// Fetches what is ordered, on one stream until a cancel, until nothing was wanted for a while, or until
+    /// Carries out orders. A stream lasts until a cancel, until it was idle for a while, or until
     /// others wait for a stream; the next order opens another.
     pub(super) async fn fetch(
         &self,
@@ -90,7 +93,7 @@ impl Source<'_> {
             let first = match self.taking(writes, orders.recv()).await? {
                 Some(Order::Fetch(request)) => request,
                 Some(Order::Cancel) => continue,
-                // The download wants no more from this source: it is about to end it.
+                // The download wants nothing more from this source, and is about to end it.
                 None => std::future::pending().await,
             };
             let open = self.context.network.open(self.peer, Protocol::Chunk);
@@ -104,7 +107,8 @@ impl Source<'_> {
         }
     }
 
-    /// Waits for `next`, and takes meanwhile what was written: without that, what has come counts as owed.
+    /// Waits for `next`, and meanwhile handles written batches. Otherwise their chunks would count
+    /// as owed.
     async fn taking<T>(
         &self,
         writes: &mut Writes,
@@ -120,8 +124,8 @@ impl Source<'_> {
         }
     }
 
-    /// One stream from its first request to its end. If the peer refuses the stream, after so many that it
-    /// `refused`, the requests on it are to be made again soon.
+    /// Runs one stream from its first request to its end. If the peer refuses the stream, after it
+    /// `refused` this many others, the requests are repeated after a pause.
     async fn exchange(
         &self,
         stream: Outgoing,
@@ -138,7 +142,7 @@ impl Source<'_> {
         let ended = {
             let receive = self.receive(reader, &mut outstanding, writes, demand.clone(), &progress);
             let mut receive = pin!(receive);
-            // Both halves are dropped with it, which resets the stream.
+            // Both halves are dropped at the end of this block, which resets the stream.
             tokio::select! {
                 end = self.ask(writer, orders, asked, demand, &progress) => match end {
                     Ok(StreamEnd::Cancelled) => return Ok(()),
@@ -153,7 +157,7 @@ impl Source<'_> {
             Err(End::Busy) => refused_pause(refused),
             Err(_) => return ended,
         };
-        // What is not answered is ordered again, on another stream.
+        // Unanswered requests are ordered again, on another stream.
         let (current, next) = {
             let mut step = progress.lock();
             (step.current.take(), step.next.take())
@@ -169,8 +173,8 @@ impl Source<'_> {
         ended
     }
 
-    /// Sends requests as they come, without waiting for answers, until they are cancelled, or until others
-    /// wait for a stream. Small ones that wait already share a frame.
+    /// Sends requests as they come, without waiting for answers, until they are cancelled, or until
+    /// others wait for a stream. Small requests that wait already share a frame.
     async fn ask(
         &self,
         mut writer: impl AsyncWrite + Unpin,
@@ -181,7 +185,8 @@ impl Source<'_> {
     ) -> Result<StreamEnd, FrameError> {
         let mut held = pin!(hold(&mut demand));
         loop {
-            // From taking an order to noting it there is no await: whatever ends this finds all of them.
+            // There is no await between taking an order and recording it, so an end of this task at
+            // any point loses none.
             let _ = asked.reserve().await;
             let next = progress.lock().next.take();
             let order = match next {
@@ -219,16 +224,17 @@ impl Source<'_> {
                     request,
                     ends_frame,
                 };
-                // Nobody else sends, so there is room. The receiver outlives this.
+                // Only this task sends, so there is space. The receiver outlives this task.
                 let _ = asked.try_send(note);
             }
             chunk::write_request(&mut writer, &items).await?;
         }
     }
 
-    /// ReadWindows answers in the order of the requests, and hands the data on, until there was nothing to wait
-    /// for as long as would be a stall, or there is nothing and others wait for a stream. The responder ends
-    /// streams that are not used, too: a requester that is first does not take that for a failure.
+    /// Reads answers in the order of the requests, and passes the data on. Returns when nothing was
+    /// outstanding for as long as a stall takes, or when nothing is outstanding and others wait for
+    /// a stream. The responder ends unused streams, too; a requester that ends them first does not
+    /// mistake that for a failure.
     async fn receive(
         &self,
         reader: impl AsyncRead + Unpin,
@@ -251,7 +257,7 @@ impl Source<'_> {
                     has_begun = true;
                     reader.arm();
                     let read = self.read_answer(&mut reader, request, &mut batch, progress).await;
-                    // What has come before an end is not to be fetched again.
+                    // Data that arrived before an end must not be fetched again.
                     if ends_frame || batch.is_full() || read.is_err() {
                         let full = std::mem::replace(&mut batch, writes.batch());
                         writes.start(full);
@@ -259,13 +265,13 @@ impl Source<'_> {
                     }
                     read?;
                 }
-                // Nothing is outstanding, or what is will be ordered again.
-                () = demand.until_demanded(), if has_begun && writes.has_room() => return Ok(()),
+                // Nothing is outstanding, or it will be ordered again.
+                () = wanted.until_wanted(), if has_begun && writes.has_room() => return Ok(()),
             }
         }
     }
 
-    /// ReadWindows one answer: data goes into the batch, anything else is told.
+    /// Reads one answer: data goes into the batch, anything else becomes an event.
     async fn read_answer(
         &self,
         reader: &mut Stall<impl AsyncRead + Unpin>,
@@ -287,7 +293,7 @@ impl Source<'_> {
                 let data = batch.add(request, proof, length);
                 let received = self.read_data(reader, data, progress).await;
                 if let Err(error) = received {
-                    // What is not whole proves nothing against anybody.
+                    // Incomplete data proves nothing against a peer.
                     batch.take_back();
                     return Err(FrameError::from(error).into());
                 }
@@ -309,8 +315,8 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// ReadWindows the data of an answer. If it and what came before it and is not verified yet takes long, the
-    /// download hears of it.
+    /// Reads the data of an answer. If this takes long, together with earlier data that is not
+    /// verified yet, the download gets an event.
     async fn read_data(
         &self,
         reader: &mut Stall<impl AsyncRead + Unpin>,
