@@ -1,4 +1,4 @@
-//! The cost of the scheduler: all chunks of 1 GiB from 1, 16 and 300 sources.
+//! Measures the scheduler: all chunks of 1 GiB from 1, 16 and 300 sources.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pelago::benchmarks::schedule;

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_content_is_told_in_a_thousand_cells_with_who_sent_them() {
+    fn large_content_is_shown_in_a_thousand_cells_with_their_sources() {
         let block = 16_384;
         let sequence = Sequence::new([5000 * block]);
         let block_sources = BlockSources::default();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_sources_are_remembered() {
+    fn only_a_limited_number_of_sources_is_remembered() {
         let block_sources = BlockSources::default();
         let sequence = Sequence::new([1]);
         block_sources.begin(1, (0..1).into());

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_here_once_however_often_it_is_found() {
+    fn a_peer_has_one_entry_however_often_it_is_found() {
         let (mut candidates, now) = (Candidates::default(), Instant::now());
         let [first, second] = [PeerId::random(), PeerId::random()];
         for _ in 0..3 {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_of_a_candidate_have_one_namer() {
+    fn all_addresses_of_a_candidate_have_one_origin() {
         let peer = PeerId::random();
         let [first, second] = [PeerId::random(), PeerId::random()];
         let at = |port: u16, found_by, named_by| Candidate {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn one_too_many_is_told_of() {
+    fn offer_says_when_too_many_candidates_wait() {
         let mut candidates = Candidates::default();
         for _ in 0..MAX_WAITING {
             assert!(candidates.offer(candidate(PeerId::random(), FoundBy::Named)));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn who_had_content_is_asked_again_after_pauses_that_grow_until_it_sends_something() {
+    fn a_candidate_that_had_content_is_retried_with_growing_pauses_until_it_sends_something() {
         let (mut candidates, mut now) = (Candidates::default(), Instant::now());
         let source = candidate(PeerId::random(), FoundBy::Dht);
         assert!(!candidates.absent(source.clone(), now), "it never had any");

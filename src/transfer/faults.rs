@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_loses_two_files_and_is_a_liar_at_the_third() {
+    fn a_source_loses_two_files_and_counts_as_dishonest_at_the_third() {
         let mut faults = Faults::default();
         let [peer, other] = [PeerId::random(), PeerId::random()];
         let file = |n| Hash::from_bytes([n; 32]);

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_to_leave_ends_it_and_not_what_the_node_keeps() {
+    fn only_the_last_follower_ends_a_download_that_the_node_does_not_run() {
         let mut followers = Followers::default();
         followers.follow();
         followers.follow();

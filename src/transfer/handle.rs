@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_was_stopped_is_paused_whatever_it_came_to() {
+    async fn a_stopped_run_is_paused_whatever_its_result() {
         let (download, reporter) = run();
         assert!(download.stop() && download.stop());
         let result = reporter.unless_stopped(Err(DownloadError::TooManyRead));

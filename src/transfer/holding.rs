@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_scatters_is_remembered_coarsely_and_others_are_not() {
+    fn a_source_with_scattered_blocks_is_remembered_coarsely_and_others_are_not() {
         let [liar, honest] = [PeerId::random(), PeerId::random()];
         let mut holdings = Holdings::default();
         let none = BlockRanges::new();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_shared_however_many_scatter_and_suggest() {
+    fn many_sources_with_scattered_blocks_share_one_budget() {
         let peers: Vec<_> = (0..64).map(|_| PeerId::random()).collect();
         let mut holdings = Holdings::default();
         for update in 0..16 {

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_in_vain_says_who_was_asked_and_what_came_of_it() {
+    fn a_search_in_vain_names_the_peers_and_their_outcomes() {
         let mut outcomes = Outcomes::default();
         assert_eq!(outcomes.summary(0, 0), "no peer was found to ask");
         outcomes.record("a".into(), &End::Absent);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_word_on_a_source_that_lost_files_says_how_many_and_why() {
+    fn the_summary_counts_the_files_that_a_source_lost_and_gives_the_last_reason() {
         let mut outcomes = Outcomes::default();
         outcomes.lost_files("a".into(), 1, "other bytes");
         assert_eq!(

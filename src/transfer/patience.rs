@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_do_not_renew_patience_and_what_is_verified_does() {
+    fn only_verified_data_renews_patience() {
         let peer = PeerId::random();
         assert_eq!(lasts(|patience, _, now| patience.tick(now, false)), 12);
         let arrives = |patience: &mut Patience, second: u64, now| {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_take_turns_in_sending_rubbish_do_not_keep_a_download_from_its_end() {
+    fn sources_that_send_rubbish_in_turns_do_not_prolong_a_download() {
         let rubbish = |patience: &mut Patience, second: u64, now| {
             if second.is_multiple_of(10) {
                 patience.arriving.clear();

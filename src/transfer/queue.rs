@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_get_their_turn_in_the_order_that_people_want() {
+    fn waiting_downloads_get_their_turns_in_the_order_of_the_user() {
         let queue = Queue::new(1);
         let (first, _) = enter(&queue, 1);
         let running = first.turn().now_or_never().flatten();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn more_may_fetch_at_once_and_fewer_when_some_are_done() {
+    fn more_fetch_immediately_and_fewer_once_some_are_done() {
         let queue = Queue::new(1);
         let mut all: Vec<_> = (1..=4).map(|number| enter(&queue, number)).collect();
         let mut taken = |at: usize| all[at].0.try_turn();
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_lets_others_go_first_gets_its_turn_after_them() {
+    fn a_download_that_yields_its_turn_gets_it_after_the_others() {
         let queue = Queue::new(1);
         let (status, _now) = watch::channel(DownloadStatus::new(hash(1), None));
         let running = queue.enter(hash(1), status.clone()).try_turn();

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_are_remembered_however_many_come() {
+    fn the_newest_peers_are_remembered_however_many_come() {
         let mut peers = RecentPeers::default();
         let [first, last] = [PeerId::random(), PeerId::random()];
         peers.insert(first);

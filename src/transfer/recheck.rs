@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_block_of_each_run_that_a_source_proves_at_once_is_asked_for() {
+    fn one_block_of_each_run_that_a_source_verifies_together_is_requested() {
         let hash = Hash::from_bytes([7; 32]);
         let geometry = Geometry::new(300 * BLOCK_SIZE);
         let indexes = |level, index| {

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_are_asked_and_used_at_a_time() {
+    fn limits_hold_for_asked_and_used_sources() {
         let (mut roster, now) = (Roster::new(2, 1), Instant::now());
         let [a, b, c] = peers();
         for peer in [a, b, c] {

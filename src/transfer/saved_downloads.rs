@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_found_again() {
+    fn a_request_survives_a_round_trip() {
         let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
         let saved = SavedDownload::new(&request, &status, true).unwrap();
         let list = to_bytes(vec![saved.clone()]);
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_list_is_told_from_one_of_a_newer_version() {
+    fn a_damaged_list_differs_from_one_of_a_newer_version() {
         let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
         let list = to_bytes(vec![SavedDownload::new(&request, &status, true).unwrap()]);
         for damaged in [&list[1..], &list[..list.len() / 2], &[0; 100], b""] {
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_begun_goes_on_at_its_place() {
+    fn a_download_resumes_at_the_path_where_it_began() {
         let request = request();
         let begun = DownloadStatus {
             state: DownloadState::Downloading,
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_its_place_is_listed_there_and_asked_for_as_at_first() {
+    fn a_download_that_never_began_at_its_path_is_listed_there_and_requested_as_before() {
         let request = request();
         let failure = |code: &'static str| Failure {
             code: code.into(),
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_source_does_so_in_the_next_run() {
+    fn a_download_that_waits_for_a_source_waits_in_the_next_run_too() {
         let request = request();
         let waits = DownloadStatus {
             state: DownloadState::Waiting,
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_is_listed_as_it_ended() {
+    fn an_ended_download_is_listed_as_it_ended() {
         let request = request();
         let failure = Failure {
             code: "no-source".into(),

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_lose_what_makes_them_so() {
+    fn hostile_names_are_sanitised() {
         for (name, wanted) in [
             ("film.mkv", Some("film.mkv")),
             ("../../etc/passwd", Some("passwd")),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_cut_is_known_again() {
+    fn a_truncated_name_is_recognised() {
         let long = format!("{}.mkv", "n".repeat(300));
         let output = Output::Into("/folder".into());
         for (len, leads) in [(255, true), (240, true), (143, true), (60, false)] {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_not_hashed_on_once_it_is_stopped() {
+    fn hashing_a_large_file_ends_when_the_download_is_stopped() {
         // 8 GiB, for which the file system allocates nothing.
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(8 << 30).unwrap();

@@ -1,5 +1,5 @@
-//! What has come is made durable while the rest is fetched: a power cut costs seconds, and the end
-//! does not wait for the disk to take all at once.
+//! Makes arrived data durable while the rest is fetched: a power cut costs seconds, and the end of
+//! the download does not wait for the disk to take everything.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::{
     transfer::{DownloadError, sink::Sink},
 };
 
-/// How long what has come may stay in memory. Short enough that what is left at the end is written
-/// in a moment; what is verified in that time is what a power cut costs.
+/// How long arrived data may stay in memory. Short enough for the last write to take only a moment;
+/// a power cut costs what was verified in that time.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Writes out what a download has so far.
+/// Writes the data of a download to the disk in the background.
 pub(super) struct WriteOut {
-    /// When it began the last time.
+    /// When the last write began.
     began: Instant,
     running: Option<JoinHandle<Result<(), WriteError>>>,
 }
@@ -29,7 +29,7 @@ impl WriteOut {
         }
     }
 
-    /// Begins, if it is time; tells what came of the last time.
+    /// Begins a write, if it is time; fails if the last one failed.
     pub(super) async fn tick(
         &mut self,
         sink: Option<&Sink>,
@@ -43,17 +43,17 @@ impl WriteOut {
             self.running = match sink.cloned() {
                 Some(Sink::File(partial)) => Some(spawn_blocking(move || partial.write_out())),
                 Some(Sink::Folder(folder)) => Some(spawn_blocking(move || folder.write_out())),
-                // They are kept when they are whole.
+                // Manifests are stored when they are complete.
                 Some(Sink::Manifests(_)) | None => None,
             };
         }
         Ok(())
     }
 
-    /// Waits until nothing is being written out.
+    /// Waits until no write is running.
     pub(super) async fn ended(&mut self) -> Result<(), DownloadError> {
         match self.running.take() {
-            // It is ended with the runtime only.
+            // A write that cannot be joined was ended with the runtime.
             Some(running) => running
                 .await
                 .unwrap_or(Ok(()))

@@ -55,7 +55,7 @@ fn run(scheduler: &mut Scheduler, wrong: PeerId, file: usize) -> HashSet<(PeerId
 }
 
 #[test]
-fn a_source_that_is_wrong_about_a_file_gives_the_others_and_another_source_gives_that() {
+fn a_source_that_lost_a_file_sends_the_others_and_another_source_sends_that_one() {
     let [wrong, other] = [PeerId::random(), PeerId::random()];
     for blocks in [0..FILES * FILE, 0..FILES * FILE - 1] {
         let mut scheduler = scheduler();

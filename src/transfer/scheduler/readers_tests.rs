@@ -63,7 +63,7 @@ fn run(scheduler: &mut Scheduler, now: &mut Instant) -> BlockRanges {
 }
 
 #[test]
-fn what_is_read_comes_before_what_is_rare() {
+fn blocks_for_readers_come_before_rare_pieces() {
     let (mut scheduler, now) = (scheduler(64), Instant::now());
     // All pieces but one are there twice.
     let most = [0..100 * 16, 101 * 16..64 * BLOCKS].into_iter().collect();
@@ -87,7 +87,7 @@ fn what_is_read_comes_before_what_is_rare() {
 }
 
 #[test]
-fn what_is_read_comes_in_its_order_and_readers_take_turns() {
+fn readers_get_blocks_in_order_and_take_turns() {
     let (mut scheduler, now) = (scheduler(64), Instant::now());
     peer_with_all(&mut scheduler);
     let (one, other) = (10 * BLOCKS, 50 * BLOCKS);
@@ -171,7 +171,7 @@ fn when_a_reader_leaves_or_seeks_its_sources_stop_sending() {
 }
 
 #[test]
-fn what_a_lost_source_owed_to_a_reader_who_left_is_not_asked_for_again() {
+fn blocks_owed_to_a_reader_that_left_are_not_requested_again() {
     let (scheduler, now) = (scheduler(64), Instant::now());
     let mut scheduler = scheduler.for_readers();
     let lost = peer_with_all(&mut scheduler);

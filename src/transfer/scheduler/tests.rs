@@ -115,7 +115,7 @@ fn only_what_a_source_has_is_asked_of_it() {
 }
 
 #[test]
-fn a_busy_source_is_left_in_peace_and_asked_again() {
+fn a_busy_source_is_asked_again_after_its_pause() {
     let (peer, mut scheduler) = (PeerId::random(), scheduler(MIB));
     let now = Instant::now();
     scheduler.has_all(peer);
@@ -465,7 +465,7 @@ fn pieces_are_counted_once_however_they_come() {
 }
 
 #[test]
-fn that_all_are_busy_is_known_until_one_sends_something() {
+fn all_sources_count_as_busy_until_one_sends_something() {
     let [busy, other] = [PeerId::random(), PeerId::random()];
     let (mut scheduler, mut now) = (scheduler(20 * MIB), Instant::now());
     assert!(!scheduler.is_only_busy(), "there is nobody");
@@ -485,7 +485,7 @@ fn that_all_are_busy_is_known_until_one_sends_something() {
 }
 
 #[test]
-fn a_source_that_is_asked_anew_has_what_it_says_and_no_more() {
+fn a_source_that_is_asked_again_has_exactly_what_it_says() {
     let peer = PeerId::random();
     let (mut scheduler, now) = (scheduler(MIB), Instant::now());
     scheduler.has_all(peer);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_in_vain_is_believed_less_and_less_often() {
+    fn claims_in_vain_are_believed_less_and_less_often() {
         let (peer, start) = (PeerId::random(), Instant::now());
         let mut inquiries = Inquiries::new(&[], start);
         let seconds = (0..3600).map(|second| start + Duration::from_secs(second));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_peers_are_remembered() {
+    fn only_a_limited_number_of_peers_is_remembered() {
         let start = Instant::now();
         let mut inquiries = Inquiries::new(&[], start);
         for _ in 0..2 * MAX_PEERS {
