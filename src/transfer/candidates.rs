@@ -215,7 +215,7 @@ mod tests {
         }
         assert_eq!(candidates.waiting(), 2);
         // A peer that the user named comes first, even if it was discovered before.
-        let mut given = candidate(second, Found::Given);
+        let mut given = candidate(second, FoundBy::Given);
         given.addresses.push("/ip4/10.0.0.1/tcp/1".parse().unwrap());
         assert!(candidates.offer(given.clone()));
         assert_eq!(candidates.next(), Some(given.clone()));

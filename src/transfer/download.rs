@@ -302,7 +302,7 @@ impl Task {
     }
 
     /// The peer lists all blocks that it has. What it said before no longer counts.
-    fn replace_holding(&mut self, peer: PeerId, has: &Has) {
+    fn replace_holding(&mut self, peer: PeerId, has: &Availability) {
         self.supply.holdings.begin_anew(&peer);
         if let Some(stage) = &mut self.stage
             && stage.manifests().is_none()
@@ -352,7 +352,7 @@ impl Task {
         }
         for address in has.peers {
             let address = PeerAddress::from(address);
-            self.supply.discovery.named(peer, &address);
+            self.supply.discovery.add_named(peer, &address);
         }
         Ok(None)
     }

@@ -160,7 +160,11 @@ async fn gather(
 
 /// The first update of a candidate, and whether it sent a node that proves it; `None` if it has
 /// nothing or sent wrong data.
-async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
+async fn ask(
+    network: &Network,
+    hash: Hash,
+    candidate: Candidate,
+) -> Option<(PeerId, Availability, bool)> {
     let connected = network.reach(candidate).await;
     let peer = connected.ok()?;
     let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
@@ -172,7 +176,7 @@ async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(Pee
 /// Requests a node of what a peer says it has; `None` if it does not send one with its proof. A
 /// peer that has only a part is asked for the first block of that part. For a folder, its manifest
 /// is requested.
-async fn prove(network: &Network, peer: PeerId, has: &Has) -> Option<()> {
+async fn prove(network: &Network, peer: PeerId, has: &Availability) -> Option<()> {
     let descriptor = has.descriptor;
     let geometry = descriptor.geometry();
     let is_whole = descriptor.kind() == Kind::Folder || has.blocks.len() >= geometry.blocks();

@@ -347,14 +347,14 @@ fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::Found;
+    use crate::network::FoundBy;
 
     /// A peer that discovery found.
     fn candidate(peer: PeerId) -> Candidate {
         Candidate {
             peer: Some(peer),
             addresses: Vec::new(),
-            found: Found::Dht,
+            found_by: FoundBy::Dht,
             named_by: None,
         }
     }
@@ -364,7 +364,7 @@ mod tests {
         Candidate {
             peer: None,
             addresses: vec![format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()],
-            found: Found::Given,
+            found_by: FoundBy::Given,
             named_by: None,
         }
     }

@@ -19,7 +19,7 @@ use std::{
 use libp2p::PeerId;
 use pelago_behaviour::{
     Stall,
-    availability::{self, Has, Update},
+    availability::{self, Availability, Update},
     chunk,
 };
 use pelago_content::{Hash, Kind};
@@ -70,7 +70,7 @@ pub(super) enum Order {
 pub(super) enum Event {
     /// The source has blocks: further ones, or exactly these if it is a snapshot. The permit is one
     /// of [`MAX_UPDATES`].
-    Has(PeerId, Box<Has>, UpdateKind, OwnedSemaphorePermit),
+    Has(PeerId, Box<Availability>, UpdateKind, OwnedSemaphorePermit),
     /// Chunks from the source are arriving, and are not verified yet.
     Arriving(PeerId),
     /// Chunks have arrived, and are verified and written.

@@ -119,7 +119,7 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// Waits until others wait for a stream, and this one was held for a moment.
-pub(super) async fn hold(wanted: &mut Wanted) {
+pub(super) async fn hold(demand: &mut StreamDemand) {
     sleep(MIN_HOLD).await;
     demand.until_demanded().await;
 }

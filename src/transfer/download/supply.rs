@@ -88,7 +88,7 @@ impl Supply {
     pub(super) fn handle_offer(&mut self, offer: Offer) {
         match offer {
             Offer::Asked(peer) | Offer::Listed(peer) => {
-                self.discovery.turned_up(peer);
+                self.discovery.add_peer(peer);
             }
             Offer::Named(address) => {
                 self.sources.offer(Candidate::given(&address));

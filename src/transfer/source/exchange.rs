@@ -266,7 +266,7 @@ impl Source<'_> {
                     read?;
                 }
                 // Nothing is outstanding, or it will be ordered again.
-                () = wanted.until_wanted(), if has_begun && writes.has_room() => return Ok(()),
+                () = demand.until_demanded(), if has_begun && writes.has_room() => return Ok(()),
             }
         }
     }

@@ -109,7 +109,7 @@ impl AttachedWait {
         Box::new(move || {
             let attached = attached.clone();
             let pause = async move {
-                steady().await;
+                steady_pace().await;
                 // Downloads without a source share the budget with those that wait.
                 let has_source = attached.0.has_source.load(Ordering::Relaxed);
                 if attached.is_waiting() || !has_source {
