@@ -12,7 +12,7 @@ use crate::store::{PartialError, RemoveError};
 #[derive(Clone, Debug, Error)]
 pub enum ChangeError {
     /// It is not in the list, or no longer.
-    #[error("{hash} is not among the downloads")]
+    #[error("{hash} is not in the list of downloads")]
     NotListed {
         /// The hash.
         hash: Hash,
@@ -35,8 +35,8 @@ pub enum ChangeError {
     },
     /// The content was there before the download, or the record of the download is gone.
     #[error(
-        "{name:?} was there before it was to be downloaded, or Pelago has no record of what it put there: \
-         it is not removed"
+        "{name:?} was not removed: it was there before the download, or Pelago has no record of \
+         downloading it"
     )]
     NotDownloaded {
         /// The name of the download.
@@ -98,13 +98,13 @@ impl ChangeError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NotListed { .. } => "`pelago downloads` shows what is",
+            Self::NotListed { .. } => "`pelago downloads` shows the list",
             Self::Ended {
                 state: DownloadState::Failed,
                 ..
             } => "`pelago resume` tries it again, `pelago cancel` gives it up",
             Self::Ended { .. } => "`pelago remove` takes it off the list",
-            Self::Running { .. } => "`pelago cancel` stops it and removes what is here of it",
+            Self::Running { .. } => "`pelago cancel` stops it and removes its data",
             Self::NotDownloaded {
                 path: Some(path), ..
             } => {

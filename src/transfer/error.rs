@@ -23,7 +23,7 @@ pub enum DownloadError {
         tried: String,
     },
     /// Other content is at the target.
-    #[error("{} exists already and is other content", crate::store::shown(path))]
+    #[error("{} exists already and has other content", crate::store::shown(path))]
     TargetExists {
         /// The target.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// The content at the target cannot be compared with the requested content.
-    #[error("cannot compare what is at the target: {0}")]
+    #[error("cannot compare the content at the target: {0}")]
     Compare(#[from] HashError),
     /// The folder is invalid, or its manifests cannot be stored.
     #[error(transparent)]
@@ -64,19 +64,19 @@ pub enum DownloadError {
         differs: String,
     },
     /// There is no place to cache content that is only read.
-    #[error("there is nowhere to keep what is read: {0}")]
+    #[error("cannot open the cache for content that is read: {0}")]
     Cache(io::Error),
     /// Too many other contents are being read.
-    #[error("too much else is being read: try again later")]
+    #[error("too many other contents are being read: try again later")]
     TooManyRead,
     /// It was paused.
-    #[error("paused: what was verified is kept")]
+    #[error("paused: verified data is kept")]
     Paused,
     /// An invariant of Pelago itself was violated.
-    #[error("a mistake in Pelago: {0}; what was verified is kept")]
+    #[error("internal error in Pelago: {0}; verified data is kept")]
     Internal(&'static str),
     /// The node shut down.
-    #[error("the node is shutting down: what was verified is kept")]
+    #[error("the node is shutting down: verified data is kept")]
     ShuttingDown,
 }
 
@@ -84,7 +84,7 @@ impl From<JoinError> for DownloadError {
     fn from(error: JoinError) -> Self {
         // A task that did not panic was ended with the runtime.
         match error.is_panic() {
-            true => Self::Internal("a task of it panicked, as the log says"),
+            true => Self::Internal("one of its tasks panicked: see the log"),
             false => Self::ShuttingDown,
         }
     }
@@ -139,17 +139,17 @@ impl DownloadError {
             Self::Write(error) => return error.remedy().map(again_after),
             Self::Finish(error) => return error.remedy().map(again_after),
             Self::Differs { .. } => {
-                "wait until it is done, `pelago pause` it first, or ask for it as it was asked for before"
+                "wait until it is done, pause it with `pelago pause`, or use the same options as before"
             }
             Self::Internal(_) => {
-                "please report it with the log; `pelago resume` tries again from what was verified"
+                "please report it with the log; `pelago resume` retries from the verified data"
             }
             Self::Folder(UnfoldError::Listing(ListingError::Expands { .. })) => {
-                "each entry takes an inode of the disk: if you trust whoever made it, download it with \
+                "each entry takes an inode of the disk: if you trust its author, download it with \
                  --allow-expansion"
             }
             Self::Paused => {
-                "`pelago resume` it or give the same command again: it goes on where it stopped"
+                "use `pelago resume` or repeat the command: it resumes where it stopped"
             }
             _ => return None,
         };
@@ -158,7 +158,5 @@ impl DownloadError {
 }
 
 fn again_after(remedy: &str) -> String {
-    format!(
-        "{remedy}, then `pelago resume` it or give the same command again: it resumes where it stopped"
-    )
+    format!("{remedy}, then use `pelago resume` or repeat the command: it resumes where it stopped")
 }

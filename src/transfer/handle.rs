@@ -107,7 +107,7 @@ impl Drop for EndReporter {
             // The user did not cause this end, and has to see it.
             let is_fault = thread::panicking();
             self.report(Err(match is_fault {
-                true => DownloadError::Internal("its task panicked, as the log says"),
+                true => DownloadError::Internal("its task panicked: see the log"),
                 false => DownloadError::Paused,
             }));
         }

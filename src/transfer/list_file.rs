@@ -105,7 +105,7 @@ impl NotKept {
     pub fn hint(&self) -> String {
         let hint = match self {
             Self::Write { source, .. } if is_full(source) => {
-                "make room on the disk of the data folder: the next change of any download, such as \
+                "free space on the disk of the data folder: the next change of any download, such as \
                  `pelago pause` or `pelago resume`, writes the whole list"
             }
             Self::Write { .. } => {
@@ -144,8 +144,8 @@ impl LoadError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        "run the version of Pelago that wrote it; or move the file away to start without it: what has \
-         begun is found again by its records, and is paused"
+        "run the version of Pelago that wrote it; or move the file away to start without it: unfinished \
+         downloads are found by their records, and listed as paused"
             .to_owned()
     }
 }

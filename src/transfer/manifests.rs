@@ -30,14 +30,14 @@ pub enum UnfoldError {
     Listing(#[from] ListingError),
     /// The manifests are larger than a node should have to hold.
     #[error(
-        "the folder is refused: its manifests are {0} bytes, and at most {MAX_MANIFESTS} are taken"
+        "the folder is refused: its manifests have {0} bytes, and at most {MAX_MANIFESTS} are accepted"
     )]
     TooLong(u64),
     /// A manifest cannot be stored or read.
     #[error(transparent)]
     Kept(#[from] ManifestsError),
     /// A manifest that is only read cannot be stored.
-    #[error("the folder's manifest cannot be kept: {0}")]
+    #[error("the folder's manifest cannot be stored: {0}")]
     Cache(#[from] std::io::Error),
 }
 

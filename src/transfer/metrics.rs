@@ -24,7 +24,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("pelago_transfer");
         registry.register(
             "downloads_ended",
-            "Runs of downloads that have ended: `done`, or with the code of their error",
+            "Runs of downloads that ended, by outcome: `done` or the code of the error",
             Family::clone(&ended),
         );
         let list_writes = Counter::default();

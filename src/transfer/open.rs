@@ -69,8 +69,8 @@ pub struct Totals {
     (0, _) => "no peer was found to ask".to_owned(),
     (1, 0) => "1 peer was asked and does not have it".to_owned(),
     (n, 0) => format!("{n} peers were asked and do not have it"),
-    (_, 1) => "1 peer says that it has it, and does not give any of it".to_owned(),
-    (_, n) => format!("{n} peers say that they have it, and do not give any of it"),
+    (_, 1) => "1 peer claims to have it, but sent none of it".to_owned(),
+    (_, n) => format!("{n} peers claim to have it, but sent none of it"),
 })]
 pub struct NoHolder {
     /// The number of peers that were asked.

@@ -29,12 +29,12 @@ impl Outcomes {
                 }
                 return;
             }
-            End::Busy => "serves as much as it can, and is asked again".to_owned(),
+            End::Busy => "serves as many streams as it can, and will be asked again".to_owned(),
             End::NotAllowed => "is not among those allowed by --from".to_owned(),
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),
             End::Dishonest(why) => {
-                format!("is not asked any more, as it sent what is not true ({why})")
+                format!("is not asked any more, as it sent wrong data ({why})")
             }
             End::Refused(why) => format!("is not asked any more ({why})"),
             End::Disk(_) => return,
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(
             outcomes.summary(2, 1),
             "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \
-             (refused); b is not asked any more, as it sent what is not true (wrong bytes); 2 have \
+             (refused); b is not asked any more, as it sent wrong data (wrong bytes); 2 have \
              not answered; 1 have no more of it"
         );
     }

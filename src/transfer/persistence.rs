@@ -26,7 +26,7 @@ impl Transfers {
             ListFile::Whole(_) => ListStorage::InStore,
             ListFile::Damaged => self.set_list_aside().await,
             ListFile::Unread(why) => {
-                tracing::error!(%why, "downloads that have begun are listed as paused");
+                tracing::error!(%why, "unfinished downloads are listed as paused");
                 ListStorage::Unread(why.clone())
             }
         };
@@ -43,7 +43,7 @@ impl Transfers {
             };
             let cleared = spawn_blocking(clear).await;
             if let Ok(Err(error)) = cleared {
-                tracing::warn!(%error, "records that nothing needs any more stay");
+                tracing::warn!(%error, "records that are not needed any more could not be removed");
             }
         }
         let resumed = self.list_saved(saved.downloads());
@@ -62,14 +62,14 @@ impl Transfers {
             Ok(aside) => {
                 let aside = aside.display();
                 tracing::error!(
-                    "the list of downloads is damaged and was renamed to {aside}: downloads that have \
-                     begun are listed as paused, others have to be asked for again"
+                    "the list of downloads is damaged and was renamed to {aside}: unfinished \
+                     downloads are listed as paused; those that had not begun must be started again"
                 );
                 ListStorage::InStore
             }
             Err(error) => {
                 let why = NotKept::unread(self.services.store.downloads_file(), error);
-                tracing::error!(%why, "the list of downloads is damaged, and cannot be set aside");
+                tracing::error!(%why, "the list of downloads is damaged, and cannot be renamed");
                 ListStorage::Unread(why)
             }
         }
@@ -103,13 +103,13 @@ impl Transfers {
     fn resume_saved(&self, saved: &SavedDownload, request: &Request) -> Download {
         let (wanted, delivery) = (request.wanted.clone(), request.delivery.clone());
         let output = delivery.output.path().display();
-        tracing::info!(hash = %wanted.hash, %output, "download goes on");
+        tracing::info!(hash = %wanted.hash, %output, "download resumes");
         let mut status = saved.status().resumed();
         if saved.is_waiting() {
             status.state = DownloadState::Waiting;
             status.waits = Some(WaitReason::Source {
                 since: Instant::now(),
-                tried: "no peer had it before the node started again".to_owned(),
+                tried: "no peer had it before the node restarted".to_owned(),
             });
         }
         let purpose = Purpose::Deliver(Arc::new(delivery), Attempt::Later);
@@ -158,7 +158,7 @@ impl Transfers {
     /// Saves the list, and logs a failure, for a change whose caller does not wait.
     pub async fn save_or_log(&self) {
         if let Err(why) = self.save().await {
-            tracing::warn!(%why, "the next start does not know how downloads stand");
+            tracing::warn!(%why, "the list of downloads could not be saved, so the next start of the node lacks the latest changes");
         }
     }
 }

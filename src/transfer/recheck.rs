@@ -139,7 +139,7 @@ impl Recheck {
             Answer::Busy(wait) => Ok(CheckedAnswer::Busy(wait)),
             Answer::Absent | Answer::Changed => Ok(CheckedAnswer::Ends(RecheckOutcome::Withdrawn)),
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
-                dishonest("it refuses a chunk that the content has".to_owned())
+                dishonest("it refused a chunk of the content".to_owned())
             }
         }
     }

@@ -82,7 +82,7 @@ impl Transfers {
             blocking(move || store.forget_partial(&hash)).await?;
         }
         self.forget(&download);
-        self.save_change(&download, "no longer listed").await
+        self.save_change(&download, "removed from the list").await
     }
 
     /// Takes a download that has ended off the list, and removes what it put on the disk, in this
@@ -154,29 +154,27 @@ fn remove_placed(
 /// The next start removes a receipt that stays.
 fn forget_receipt(store: &Store, hash: &Hash) {
     if let Err(error) = store.forget_receipt(hash) {
-        tracing::debug!(%hash, %error, "the receipt of a download stays");
+        tracing::debug!(%hash, %error, "the receipt of a download could not be removed");
     }
 }
 
-/// A notice of what stays, because the download did not make it or it was changed since.
+/// Names the paths that stay, because the download did not create them or they were changed since.
 fn stays(left: &[PathBuf]) -> Option<String> {
-    let shown = left
+    let (named, unnamed) = left.split_at(left.len().min(MAX_NAMED));
+    let named: Vec<_> = named
         .iter()
-        .take(MAX_NAMED)
-        .map(|path| path.display().to_string());
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match left.len() {
-        0 => None,
-        count @ 1..=MAX_NAMED => Some(format!(
-            "{} not what the download made, so {}: {shown}",
-            if count == 1 { "this is" } else { "these are" },
-            if count == 1 { "it stays" } else { "they stay" },
-        )),
-        count => Some(format!(
-            "these are not what the download made, so they stay: {shown}, and {} more",
-            count - MAX_NAMED
-        )),
-    }
+        .map(|path| path.display().to_string())
+        .collect();
+    let more = match unnamed.len() {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    (!left.is_empty()).then(|| {
+        format!(
+            "not removed, because changed or not created by the download: {}{more}",
+            named.join(", ")
+        )
+    })
 }
 
 fn ended(listed: &mut ListedDownload) -> Result<Download, ChangeError> {

@@ -164,7 +164,7 @@ impl Transfers {
             false
         };
         if let Ok(false) = spawn_blocking(is_free).await {
-            tracing::warn!(%hash, "what was stopped is still being written");
+            tracing::warn!(%hash, "a stopped download is still writing");
         }
     }
 
@@ -172,7 +172,7 @@ impl Transfers {
         let store = self.services.store.clone();
         let forgotten = spawn_blocking(move || store.forget_receipt(&hash)).await;
         if let Ok(Err(error)) = forgotten {
-            tracing::debug!(%error, "the receipt of an earlier download stays");
+            tracing::debug!(%error, "the receipt of an earlier download could not be removed");
         }
     }
 }
@@ -222,7 +222,7 @@ impl Run {
                 Err(DownloadError::NoSource { tried, .. }) if self.wanted.waits => tried,
                 result => return result,
             };
-            tracing::info!(tried, "waits for a source");
+            tracing::info!(tried, "waiting for a source");
             if self.published.status.borrow().verified_bytes > before {
                 // Peers that were asked in vain before may have some of it now.
                 inquiries = Inquiries::new(&self.wanted.peers, Instant::now());

@@ -243,7 +243,7 @@ impl SavedDownload {
             let parsed = text.parse();
             let warn = |error| {
                 let hash = self.hash();
-                tracing::warn!(%hash, peer = text, %error, "a saved peer of a download cannot be read");
+                tracing::warn!(%hash, peer = text, %error, "cannot parse a saved peer of a download");
             };
             parsed.map_err(warn).ok()
         };

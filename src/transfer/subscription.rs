@@ -32,7 +32,7 @@ pub(super) const MAX_REFUSED: u32 = 8;
 const MIN_HOLD: Duration = Duration::from_secs(1);
 
 /// Why a peer is refused that says which blocks it has, but does not prove that it has the hash.
-const UNPROVEN: &str = "it does not prove that it has the hash of what it offers";
+const UNPROVEN: &str = "it did not prove that it has the hash of what it offers";
 
 /// An open availability stream to a peer that has proven that it has the hash.
 pub(super) struct Subscription {

@@ -331,7 +331,7 @@ async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_resumes_later
 
     let error = ended(&download).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");
-    assert!(error.to_string().contains("not true"), "{error}");
+    assert!(error.to_string().contains("wrong data"), "{error}");
     assert!(!getter.path("copy").exists());
     let honest = Scripted::start(Script::honest(&content)).await;
     wanted.peers = vec![honest.address()];

@@ -333,7 +333,7 @@ async fn manifests_claimed_too_long_are_never_asked_for() {
     // Each would do, and all together would not.
     let sub = |n: u8| folder(&n.to_string(), &claimed(MAX_MANIFEST_LEN, n), 0, 0);
     let root = Tree::of(manifest((1..10).map(sub).collect()));
-    let asked = is_refused(&root, &["its manifests are", "536870912 are taken"]).await;
+    let asked = is_refused(&root, &["its manifests have", "536870912 are accepted"]).await;
     assert_eq!(asked.items.len(), 1);
 }
 

@@ -163,7 +163,7 @@ async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
 #[tokio::test]
 async fn the_reason_for_losing_a_file_is_reported_and_only_three_make_a_liar() {
     let (tree, files) = folder();
-    let untrue = "sent what is not true";
+    let untrue = "sent wrong data";
     for (lost, says, is_liar) in [
         (&[1][..], "is not asked for 1 file any more", false),
         (&[1, 3], "is not asked for 2 files any more", false),
@@ -209,7 +209,7 @@ async fn a_source_of_one_file_with_a_wrong_byte_is_left_and_another_completes_it
         said.contains("may have changed since it was shared"),
         "{said}"
     );
-    assert!(!said.contains("not true"), "{said}");
+    assert!(!said.contains("wrong data"), "{said}");
     source
         .until(|asked| asked.items.iter().any(is_question))
         .await;

@@ -122,7 +122,7 @@ fn what_ended_is_listed_as_it_ended_also_after_a_restart() {
     fs::remove_file(b.data().join("receipts").join(&hash)).unwrap();
     b.run(&["remove", &hash, "--with-data"])
         .failed()
-        .says("no record of what it put there")
+        .says("no record of downloading it")
         .says(&text(&b.path("got")));
     assert_content(&b.path("got"), &content);
     b.run(&["remove", &hash]).done();

@@ -229,7 +229,7 @@ fn a_list_that_cannot_be_read_is_not_replaced() {
     assert_content(&b.path("got"), &content);
     b.run(&["remove", &hash])
         .failed()
-        .says("is no longer listed, but");
+        .says("is removed from the list, but");
     assert_eq!(b.json(&["downloads"]), json!([]));
     node.stop();
     assert!(list.is_dir());

@@ -229,7 +229,7 @@ fn a_node_that_ends_waits_for_what_is_being_put_in_place() {
     assert_eq!(listed(&b, &hash).unwrap()["state"], "done");
     let log = node.run.err.lines();
     assert!(
-        !log.iter().any(|line| line.contains("download goes on")),
+        !log.iter().any(|line| line.contains("download resumes")),
         "{log:#?}"
     );
 }

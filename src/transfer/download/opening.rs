@@ -190,7 +190,8 @@ impl Task {
             return;
         }
         let (files, folders) = (listing.totals().files, listing.folders());
-        let notice = format!("it has {files} files and {folders} folders, and each takes an inode");
+        let notice =
+            format!("it has {files} files and {folders} folders, each of which takes an inode");
         tracing::info!("{notice}");
         self.report.notice(notice);
     }

@@ -102,7 +102,7 @@ impl Task {
     /// busy.
     fn tried(&self, is_able: bool) -> String {
         if is_able {
-            "those who have it are busy, and are asked again".to_owned()
+            "all sources are busy, and will be asked again".to_owned()
         } else {
             self.supply.sources.roster().summary()
         }

@@ -54,6 +54,6 @@ impl Task {
     }
 
     pub(super) fn warn_of_dishonesty(&self, peer: Option<PeerId>, why: &str) {
-        tracing::warn!(peer = ?peer, why, hash = %self.wanted.hash, "a source lied");
+        tracing::warn!(peer = ?peer, why, hash = %self.wanted.hash, "a source sent wrong data");
     }
 }

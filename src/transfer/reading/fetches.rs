@@ -111,7 +111,7 @@ impl Fetches {
             return false;
         }
         let contents = gone.len();
-        tracing::info!(contents, "the gateway's cache freed room on its disk");
+        tracing::info!(contents, "the gateway's cache freed space on its disk");
         for gone in gone {
             self.stop(&gone.hash);
             cache.discard(gone);

@@ -30,7 +30,7 @@ pub enum ReadError {
     #[error(transparent)]
     Fetch(Arc<DownloadError>),
     /// Nothing has arrived for too long.
-    #[error("nothing of {hash} has come for {} s{}", timeout.as_secs(), because(.why))]
+    #[error("nothing of {hash} has arrived for {} s{}", timeout.as_secs(), because(.why))]
     Stalled {
         /// The hash of the content.
         hash: Hash,

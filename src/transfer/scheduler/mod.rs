@@ -2,7 +2,7 @@
 //! out.
 //!
 //! A block is missing, in flight at one source (at two in the end game), or verified. Missing
-//! blocks are requested rarest piece first, and the [`pace`](Pace) of each source decides how many
+//! blocks are requested rarest piece first, and the [`pace`] of each source decides how many
 //! at a time. A source that fails gives its chunks back immediately. When all unverified blocks are
 //! in flight, idle sources are asked for those that others will take long to send, and the slower
 //! of the two is cancelled. Blocks that readers want come before all others ([`readers`]). A source
@@ -38,12 +38,7 @@ use rand::{SeedableRng, rngs::StdRng};
 pub use bench::schedule;
 
 pub(super) use self::source::MAX_IN_FLIGHT;
-use self::{
-    pace::{Allowance, Pace},
-    rarity::Rarity,
-    readers::Readers,
-    source::Source,
-};
+use self::{pace::Allowance, rarity::Rarity, readers::Readers, source::Source};
 use super::holding::{Holding, over_budget};
 use crate::limits::{Rate, Rates};
 

@@ -307,7 +307,7 @@ impl Source<'_> {
                 Failure::Absent
             }
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
-                let what = "it refuses a chunk that the content has";
+                let what = "it refused a chunk of the content";
                 return Err(End::Dishonest(what.to_owned()));
             }
         };
