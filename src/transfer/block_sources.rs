@@ -88,10 +88,10 @@ struct Tally {
     block_count: u64,
     wanted: BlockRanges,
     cells: Vec<Cell>,
-    sources: Vec<Source>,
+    sources: Vec<MeteredSource>,
 }
 
-struct Source {
+struct MeteredSource {
     status: SourceStatus,
     meter: Meter,
 }
@@ -190,14 +190,14 @@ fn run_len(block_count: u64) -> u64 {
 
 impl Tally {
     fn source(&mut self, peer: PeerId) -> Option<usize> {
-        let known = |source: &Source| source.status.peer == peer;
+        let known = |source: &MeteredSource| source.status.peer == peer;
         if let Some(at) = self.sources.iter().position(known) {
             return Some(at);
         }
         if self.sources.len() >= MAX_SOURCES {
             return None;
         }
-        self.sources.push(Source {
+        self.sources.push(MeteredSource {
             status: SourceStatus {
                 peer,
                 received_bytes: 0,

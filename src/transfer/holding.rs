@@ -61,8 +61,8 @@ impl Holding {
     /// Adds suggestions of the source. They are hints, so those that exceed the maximum are
     /// ignored.
     pub(super) fn suggest(&mut self, suggested: &BlockRanges, end: u64) {
-        let room = MAX_SUGGESTED.saturating_sub(self.suggested.runs());
-        self.suggested.extend(suggested.within(0..end).take(room));
+        let free = MAX_SUGGESTED.saturating_sub(self.suggested.runs());
+        self.suggested.extend(suggested.within(0..end).take(free));
     }
 
     /// Raises the level until only a fraction of the runs is left. Returns the runs that are still

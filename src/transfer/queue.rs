@@ -14,23 +14,23 @@ use tokio::{
 use super::{DownloadStatus, WaitReason};
 
 /// How long after a change the waiting downloads see their new positions.
-const TELL_PAUSE: Duration = Duration::from_millis(50);
+const SHOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// The queue of all downloads of a node. A handle: clones share it.
 #[derive(Clone)]
-pub(super) struct Queue(Arc<Mutex<Order>>);
+pub(super) struct Queue(Arc<Mutex<Turns>>);
 
-struct Order {
+struct Turns {
     at_a_time: usize,
     /// The number of free turns; 0 while a download waits, and negative while more turns are taken
     /// than are allowed now.
     free: isize,
-    waiting: Vec<Waiter>,
+    waiting: Vec<QueuedDownload>,
     /// Whether the waiting downloads are about to see their new positions.
     is_stale: bool,
 }
 
-impl Order {
+impl Turns {
     /// The number of downloads that fetch now.
     fn taken(&self) -> u64 {
         let taken = self.at_a_time.cast_signed() - self.free;
@@ -38,7 +38,7 @@ impl Order {
     }
 }
 
-struct Waiter {
+struct QueuedDownload {
     hash: Hash,
     status: watch::Sender<DownloadStatus>,
     granted: oneshot::Sender<Turn>,
@@ -57,7 +57,7 @@ pub(super) struct QueueTicket {
 impl Queue {
     pub(super) fn new(at_a_time: usize) -> Self {
         let at_a_time = at_a_time.max(1);
-        Self(Arc::new(Mutex::new(Order {
+        Self(Arc::new(Mutex::new(Turns {
             at_a_time,
             free: at_a_time.cast_signed(),
             waiting: Vec::new(),
@@ -68,16 +68,16 @@ impl Queue {
     /// Changes how many downloads fetch at a time. If the number grows, more begin immediately. If
     /// it shrinks, those that fetch continue, and others wait until enough of them are done.
     pub(super) fn set_at_a_time(&self, at_a_time: usize) {
-        let mut order = self.lock();
+        let mut turns = self.lock();
         let at_a_time = at_a_time.max(1);
-        order.free += at_a_time.cast_signed() - order.at_a_time.cast_signed();
-        order.at_a_time = at_a_time;
-        let begin = usize::try_from(order.free).unwrap_or(0);
-        let begin = begin.min(order.waiting.len());
-        order.free -= begin.cast_signed();
-        let first: Vec<_> = order.waiting.drain(..begin).collect();
-        self.changed(&mut order);
-        drop(order);
+        turns.free += at_a_time.cast_signed() - turns.at_a_time.cast_signed();
+        turns.at_a_time = at_a_time;
+        let begin = usize::try_from(turns.free).unwrap_or(0);
+        let begin = begin.min(turns.waiting.len());
+        turns.free -= begin.cast_signed();
+        let first: Vec<_> = turns.waiting.drain(..begin).collect();
+        self.changed(&mut turns);
+        drop(turns);
         for waiter in first {
             // Sent after the lock is released: a waiter that is gone passes its turn on.
             let _ = waiter.granted.send(Turn(self.clone()));
@@ -88,21 +88,21 @@ impl Queue {
     /// it.
     pub(super) fn enter(&self, hash: Hash, status: watch::Sender<DownloadStatus>) -> QueueTicket {
         let (sender, granted) = oneshot::channel();
-        let mut order = self.lock();
-        if order.free > 0 {
-            order.free -= 1;
+        let mut turns = self.lock();
+        if turns.free > 0 {
+            turns.free -= 1;
             // The receiver still exists here.
             let _ = sender.send(Turn(self.clone()));
         } else {
-            let ahead = order.taken() + order.waiting.len() as u64;
+            let ahead = turns.taken() + turns.waiting.len() as u64;
             show(&status, ahead);
-            order.waiting.push(Waiter {
+            turns.waiting.push(QueuedDownload {
                 hash,
                 status: status.clone(),
                 granted: sender,
             });
         }
-        drop(order);
+        drop(turns);
         QueueTicket {
             queue: self.clone(),
             status,
@@ -118,32 +118,32 @@ impl Queue {
     /// Sorts the waiting downloads into the order of `hashes`.
     pub(super) fn arrange(&self, hashes: impl Iterator<Item = Hash>) {
         let places: HashMap<_, _> = hashes.zip(0_usize..).collect();
-        let mut order = self.lock();
-        order
+        let mut turns = self.lock();
+        turns
             .waiting
             .sort_by_key(|waiter| places.get(&waiter.hash).copied().unwrap_or(usize::MAX));
-        tell(&order);
+        show_positions(&turns);
     }
 
     fn leave(&self, status: &watch::Sender<DownloadStatus>) {
-        let mut order = self.lock();
-        order
+        let mut turns = self.lock();
+        turns
             .waiting
             .retain(|waiter| !waiter.status.same_channel(status));
-        self.changed(&mut order);
+        self.changed(&mut turns);
     }
 
     /// Gives a turn to the first waiting download.
     fn pass_on(&self) {
         let granted = {
-            let mut order = self.lock();
-            if order.waiting.is_empty() || order.free < 0 {
-                order.free += 1;
-                self.changed(&mut order);
+            let mut turns = self.lock();
+            if turns.waiting.is_empty() || turns.free < 0 {
+                turns.free += 1;
+                self.changed(&mut turns);
                 return;
             }
-            let first = order.waiting.remove(0);
-            self.changed(&mut order);
+            let first = turns.waiting.remove(0);
+            self.changed(&mut turns);
             first.granted
         };
         // Sent after the lock is released: a waiter that is gone passes its turn on.
@@ -152,29 +152,29 @@ impl Queue {
 
     /// Shows the waiting downloads their new positions soon: if thousands leave together, only
     /// once.
-    fn changed(&self, order: &mut Order) {
+    fn changed(&self, turns: &mut Turns) {
         let Ok(runtime) = Handle::try_current() else {
-            return tell(order);
+            return show_positions(turns);
         };
-        if !std::mem::replace(&mut order.is_stale, true) {
+        if !std::mem::replace(&mut turns.is_stale, true) {
             let queue = self.clone();
             runtime.spawn(async move {
-                sleep(TELL_PAUSE).await;
-                let mut order = queue.lock();
-                order.is_stale = false;
-                tell(&order);
+                sleep(SHOW_PAUSE).await;
+                let mut turns = queue.lock();
+                turns.is_stale = false;
+                show_positions(&turns);
             });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Order> {
+    fn lock(&self) -> MutexGuard<'_, Turns> {
         self.0.lock()
     }
 }
 
 /// Shows each waiting download how many are before it.
-fn tell(order: &Order) {
-    for (waiter, ahead) in order.waiting.iter().zip(order.taken()..) {
+fn show_positions(turns: &Turns) {
+    for (waiter, ahead) in turns.waiting.iter().zip(turns.taken()..) {
         show(&waiter.status, ahead);
     }
 }
@@ -207,10 +207,10 @@ impl QueueTicket {
 
     /// The number of downloads before it, including those that fetch.
     pub(super) fn ahead(&self) -> u64 {
-        let order = self.queue.lock();
-        let mut waiting = order.waiting.iter();
+        let turns = self.queue.lock();
+        let mut waiting = turns.waiting.iter();
         let before = waiting.position(|waiter| waiter.status.same_channel(&self.status));
-        order.taken() + before.unwrap_or(0) as u64
+        turns.taken() + before.unwrap_or(0) as u64
     }
 }
 

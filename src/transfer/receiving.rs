@@ -28,7 +28,7 @@ struct Counters {
 }
 
 /// Counts as waiting until it is dropped.
-struct Waiter<'a>(&'a Counters);
+struct WaitGuard<'a>(&'a Counters);
 
 impl Throttled {
     /// Whether anything waits for our own limits, or did since the last call.
@@ -37,14 +37,14 @@ impl Throttled {
         self.0.has_waited.swap(false, Ordering::Relaxed) || is_waiting
     }
 
-    fn wait(&self) -> Waiter<'_> {
+    fn wait(&self) -> WaitGuard<'_> {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
         self.0.has_waited.store(true, Ordering::Relaxed);
-        Waiter(&self.0)
+        WaitGuard(&self.0)
     }
 }
 
-impl Drop for Waiter<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }

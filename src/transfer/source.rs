@@ -234,10 +234,10 @@ impl Source<'_> {
             UpdateKind::Snapshot => self.has_all.store(is_whole, Ordering::Relaxed),
             UpdateKind::Addition => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
         }
-        let room = Arc::clone(&self.context.updates).acquire_owned().await;
+        let permit = Arc::clone(&self.context.updates).acquire_owned().await;
         // The semaphore is never closed.
-        if let Ok(room) = room {
-            self.send_event(Event::Has(self.peer, Box::new(has), kind, room))
+        if let Ok(permit) = permit {
+            self.send_event(Event::Has(self.peer, Box::new(has), kind, permit))
                 .await;
         }
     }

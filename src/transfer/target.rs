@@ -194,8 +194,8 @@ fn cut(name: &str, max: usize) -> String {
         Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
         _ => (name, ""),
     };
-    let room = max.saturating_sub(ending.len());
-    let stem = stem[..stem.floor_char_boundary(room)].trim_end_matches(['.', ' ']);
+    let max_stem = max.saturating_sub(ending.len());
+    let stem = stem[..stem.floor_char_boundary(max_stem)].trim_end_matches(['.', ' ']);
     format!("{stem}{ending}")
 }
 

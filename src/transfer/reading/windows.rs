@@ -8,16 +8,16 @@ use tokio::sync::{Notify, watch};
 
 /// The readers of one download. A handle: clones share it.
 #[derive(Clone)]
-pub(in crate::transfer) struct ReadWindows(Arc<Shared>);
+pub(in crate::transfer) struct ReadWindows(Arc<SharedWindows>);
 
-struct Shared {
-    readers: Mutex<Readers>,
+struct SharedWindows {
+    set: Mutex<WindowSet>,
     changed: Notify,
     /// How often something arrived.
     arrived: watch::Sender<u64>,
 }
 
-struct Readers {
+struct WindowSet {
     next: u64,
     windows: BTreeMap<u64, Option<Window>>,
     /// How often the windows changed.
@@ -41,14 +41,14 @@ pub(super) struct ReaderWindow {
 
 impl Default for ReadWindows {
     fn default() -> Self {
-        let readers = Readers {
+        let set = WindowSet {
             next: 0,
             windows: BTreeMap::new(),
             version: 0,
             idle_since: Instant::now(),
         };
-        Self(Arc::new(Shared {
-            readers: Mutex::new(readers),
+        Self(Arc::new(SharedWindows {
+            set: Mutex::new(set),
             changed: Notify::new(),
             arrived: watch::Sender::new(0),
         }))
@@ -58,23 +58,23 @@ impl Default for ReadWindows {
 impl ReadWindows {
     /// Adds a reader, whose window is empty.
     pub(super) fn reader(&self) -> ReaderWindow {
-        let mut readers = self.lock();
-        let number = readers.next;
-        readers.next += 1;
-        readers.windows.insert(number, None);
-        drop(readers);
+        let mut set = self.lock();
+        let number = set.next;
+        set.next += 1;
+        set.windows.insert(number, None);
+        drop(set);
         let windows = self.clone();
         ReaderWindow { windows, number }
     }
 
     /// The windows, if they changed since version `seen`, which becomes the current one.
     pub(in crate::transfer) fn windows(&self, seen: &mut Option<u64>) -> Option<Vec<Window>> {
-        let readers = self.lock();
-        if *seen == Some(readers.version) {
+        let set = self.lock();
+        if *seen == Some(set.version) {
             return None;
         }
-        *seen = Some(readers.version);
-        Some(readers.windows.values().flatten().cloned().collect())
+        *seen = Some(set.version);
+        Some(set.windows.values().flatten().cloned().collect())
     }
 
     /// Waits until the windows change.
@@ -94,29 +94,29 @@ impl ReadWindows {
 
     /// Since when there have been no readers; `None` if there are some.
     pub(in crate::transfer) fn idle_since(&self) -> Option<Instant> {
-        let readers = self.lock();
-        readers.windows.is_empty().then_some(readers.idle_since)
+        let set = self.lock();
+        set.windows.is_empty().then_some(set.idle_since)
     }
 
     fn change(&self, number: u64, window: Option<Option<Window>>) {
-        let mut readers = self.lock();
+        let mut set = self.lock();
         let before = match window {
-            Some(window) => readers.windows.insert(number, window),
-            None => readers.windows.remove(&number),
+            Some(window) => set.windows.insert(number, window),
+            None => set.windows.remove(&number),
         };
-        if before.as_ref() == readers.windows.get(&number) {
+        if before.as_ref() == set.windows.get(&number) {
             return;
         }
-        readers.version += 1;
-        if readers.windows.is_empty() {
-            readers.idle_since = Instant::now();
+        set.version += 1;
+        if set.windows.is_empty() {
+            set.idle_since = Instant::now();
         }
-        drop(readers);
+        drop(set);
         self.0.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Readers> {
-        self.0.readers.lock()
+    fn lock(&self) -> MutexGuard<'_, WindowSet> {
+        self.0.set.lock()
     }
 }
 

@@ -21,21 +21,21 @@ pub(in crate::transfer) const MAX_ATTACHED: usize = 8;
 
 /// Whether a download waits while attached to its sources. A handle: clones share it.
 #[derive(Clone)]
-pub(in crate::transfer) struct AttachedWait(Arc<Shared>);
+pub(in crate::transfer) struct AttachedWait(Arc<SharedWait>);
 
-struct Shared {
+struct SharedWait {
     budget: InquiryBudget,
     waiters: Waiters,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     is_waiting: AtomicBool,
     /// Whether the download has a source now.
     has_source: AtomicBool,
-    state: Mutex<Held>,
+    held: Mutex<WaitPermits>,
 }
 
 #[derive(Default)]
-struct Held {
-    place: Option<(OwnedSemaphorePermit, Waiter)>,
+struct WaitPermits {
+    permit: Option<(OwnedSemaphorePermit, Waiter)>,
     /// The request to ask one more peer, until it is granted.
     granted: Option<oneshot::Receiver<()>>,
 }
@@ -44,15 +44,15 @@ impl AttachedWait {
     pub(in crate::transfer) fn new(
         budget: InquiryBudget,
         waiters: Waiters,
-        places: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedWait {
             budget,
             waiters,
-            places,
+            permits,
             is_waiting: AtomicBool::new(false),
             has_source: AtomicBool::new(false),
-            state: Mutex::default(),
+            held: Mutex::default(),
         }))
     }
 
@@ -61,10 +61,10 @@ impl AttachedWait {
         if self.is_waiting() {
             return true;
         }
-        let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() else {
             return false;
         };
-        self.lock().place = Some((place, self.0.waiters.enter()));
+        self.lock().permit = Some((permit, self.0.waiters.enter()));
         self.0.is_waiting.store(true, Ordering::Relaxed);
         true
     }
@@ -72,7 +72,7 @@ impl AttachedWait {
     /// Stops waiting.
     pub(in crate::transfer) fn end(&self) {
         if self.0.is_waiting.swap(false, Ordering::Relaxed) {
-            *self.lock() = Held::default();
+            *self.lock() = WaitPermits::default();
         }
     }
 
@@ -91,14 +91,14 @@ impl AttachedWait {
         if !self.is_waiting() {
             return true;
         }
-        let mut state = self.lock();
+        let mut held = self.lock();
         let budget = &self.0.budget;
-        let granted = state
+        let granted = held
             .granted
             .get_or_insert_with(|| budget.request_permit(InquiryKind::Question));
         let is_granted = granted.try_recv().is_ok();
         if is_granted {
-            state.granted = None;
+            held.granted = None;
         }
         is_granted
     }
@@ -120,8 +120,8 @@ impl AttachedWait {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.state.lock()
+    fn lock(&self) -> MutexGuard<'_, WaitPermits> {
+        self.0.held.lock()
     }
 }
 
@@ -136,8 +136,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_download_that_waits_asks_when_the_budget_allows_it() {
         let (budget, waiters) = (InquiryBudget::default(), Waiters::default());
-        let places = Arc::new(Semaphore::new(1));
-        let new = || AttachedWait::new(budget.clone(), waiters.clone(), Arc::clone(&places));
+        let permits = Arc::new(Semaphore::new(1));
+        let new = || AttachedWait::new(budget.clone(), waiters.clone(), Arc::clone(&permits));
         let (first, second) = (new(), new());
         assert!(first.may_ask(), "it does not wait");
         assert!(first.begin() && first.begin());
@@ -153,7 +153,7 @@ mod tests {
         assert!(first.may_ask() && second.begin());
         drop(second);
         assert_eq!(
-            (*waiters.count().borrow(), places.available_permits()),
+            (*waiters.count().borrow(), permits.available_permits()),
             (0, 1)
         );
     }
