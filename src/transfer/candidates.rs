@@ -107,8 +107,8 @@ impl Candidates {
         self.later.iter().any(|(at, _)| *at <= now)
     }
 
-    /// Moves at most `at_a_time` candidates that are due to those that wait. Returns when the next
-    /// one is due.
+    /// Moves at most `at_a_time` candidates that are due to the end of the waiting ones. Returns
+    /// when the next one is due.
     pub(super) fn wake(&mut self, now: Instant, at_a_time: usize) -> Option<Instant> {
         let due = self
             .later

@@ -77,7 +77,7 @@ pub(super) struct Task {
     supply: Supply,
     timing: Timing,
     report: Report,
-    /// What is being fetched, once a source has said what the content is.
+    /// The current stage, once a source has said what the content is.
     stage: Option<Stage>,
     folder: Option<Folder>,
     /// Which blocks readers want.
@@ -301,7 +301,7 @@ impl Task {
         self.supply.sources.roster().is_used(peer)
     }
 
-    /// The peer lists all blocks that it has. What it said before no longer counts.
+    /// The peer lists all blocks that it has. Its earlier claims no longer count.
     fn replace_holding(&mut self, peer: PeerId, has: &Availability) {
         self.supply.holdings.begin_anew(&peer);
         if let Some(stage) = &mut self.stage

@@ -132,7 +132,7 @@ impl Holdings {
         }
     }
 
-    /// What the source said before no longer counts.
+    /// The earlier claims of the source no longer count.
     pub(super) fn begin_anew(&mut self, peer: &PeerId) {
         if let Some(holding) = self.0.get_mut(peer) {
             holding.take();
@@ -196,7 +196,7 @@ mod tests {
         }
         assert_eq!(holdings.0[&honest].blocks.runs(), 1000);
         assert!(holdings.0[&honest].is_exact());
-        // What it has as a whole still counts.
+        // Whole chunks still count.
         holdings.add(liar, &(0..1 << 20).into(), &none);
         assert_eq!(holdings.0[&liar].blocks, (0..1 << 20).into());
     }

@@ -1,8 +1,8 @@
 //! Finds out what content is and which peers have it, before any of it is downloaded.
 //!
 //! Asks the peers that a download would ask, and reads the first update of each; of a folder also
-//! its top manifest, if that is one small chunk. What a peer says is a claim: a peer counts only if
-//! it sends a node of the content with its proof.
+//! its top manifest, if that is one small chunk. An update is only a claim: a peer counts if it
+//! sends a node of the content with its proof.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -41,7 +41,7 @@ const GATHERING: Duration = Duration::from_secs(1);
 /// the user waits.
 const ASKED_FOR_MANIFEST: usize = 3;
 
-/// What is known of content before it is downloaded.
+/// Facts about content before it is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// Kind, size and root of the content.

@@ -19,7 +19,7 @@ const MAX_NAMED: usize = 20;
 impl Transfers {
     /// Stops a download and takes it off the list, with all its data, including content that the
     /// last run of the node put in place just before it ended. Returns the path of that, if it was
-    /// removed. What was at the target before the request stays.
+    /// removed. Content that was at the target before the request stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or, after its end, if its

@@ -93,7 +93,7 @@ impl Output {
     }
 }
 
-/// What is at the target before a download.
+/// The state of a target before a download.
 pub(super) enum ExistingTarget {
     /// Nothing, or something that may be replaced; or a folder, in which a folder can grow.
     Free,

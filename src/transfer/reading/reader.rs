@@ -1,6 +1,6 @@
 //! One reader of content, which is here or must be fetched first.
 //!
-//! What is here is returned immediately. What is missing is fetched, as far ahead as the reader
+//! Data on the disk is returned immediately. Missing data is fetched, as far ahead as the reader
 //! wants, and returned as soon as it is verified. A reader keeps nothing in memory but what it
 //! returns; when it is dropped, its fetch ends. Failures are reported as a [`ReadError`].
 

@@ -1,8 +1,8 @@
 //! The next inquiry of a waiting download, and its time. Pure: the time is an argument.
 //!
 //! Holds the pauses, which double: a peer that the user named is asked repeatedly whether it shares
-//! the content now, a peer that turned up is asked once, and the DHT is searched repeatedly. What
-//! is asked in vain is asked less often.
+//! the content now, a peer that turned up is asked once, and the DHT is searched repeatedly.
+//! Inquiries in vain are repeated less and less often.
 
 use std::{
     collections::HashMap,
