@@ -113,6 +113,11 @@ impl DownloadError {
         }
     }
 
+    /// Whether the download was paused.
+    pub(super) const fn is_pause(&self) -> bool {
+        matches!(self, Self::Paused)
+    }
+
     /// Whether the disk was full.
     pub(super) fn is_full(&self) -> bool {
         match self {
@@ -129,8 +134,8 @@ impl DownloadError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoSource { .. } => {
-                "is a node that shares it running? name one with --peer HOST:PORT, join the network \
-                 with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
+                "is a node that shares it running? name one with --peer HOST:PORT, join the \
+                 network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
             }
             Self::TargetExists { .. } => {
                 "give another path with -o, or replace it with --overwrite"
@@ -139,7 +144,8 @@ impl DownloadError {
             Self::Write(error) => return error.remedy().map(again_after),
             Self::Finish(error) => return error.remedy().map(again_after),
             Self::Differs { .. } => {
-                "wait until it is done, pause it with `pelago pause`, or use the same options as before"
+                "wait until it is done, pause it with `pelago pause`, or use the same options as \
+                 before"
             }
             Self::Internal(_) => {
                 "please report it with the log; `pelago resume` retries from the verified data"

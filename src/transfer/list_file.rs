@@ -105,8 +105,8 @@ impl NotKept {
     pub fn hint(&self) -> String {
         let hint = match self {
             Self::Write { source, .. } if is_full(source) => {
-                "free space on the disk of the data folder: the next change of any download, such as \
-                 `pelago pause` or `pelago resume`, writes the whole list"
+                "free space on the disk of the data folder: the next change of any download, such \
+                 as `pelago pause` or `pelago resume`, writes the whole list"
             }
             Self::Write { .. } => {
                 "make the data folder writable: the next change of any download, such as `pelago \
@@ -130,7 +130,8 @@ fn is_full(error: &io::Error) -> bool {
 /// A newer version of Pelago wrote the list of downloads.
 #[derive(Debug, Error)]
 #[error(
-    "{} has version {version} of the list of downloads, and this Pelago reads versions up to {VERSION}",
+    "{} has version {version} of the list of downloads, and this Pelago reads versions up to \
+     {VERSION}",
     crate::store::shown(path)
 )]
 pub struct LoadError {
@@ -144,8 +145,8 @@ impl LoadError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        "run the version of Pelago that wrote it; or move the file away to start without it: unfinished \
-         downloads are found by their records, and listed as paused"
+        "run the version of Pelago that wrote it; or move the file away to start without it: \
+         unfinished downloads are found by their records, and listed as paused"
             .to_owned()
     }
 }

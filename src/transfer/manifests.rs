@@ -30,7 +30,8 @@ pub enum UnfoldError {
     Listing(#[from] ListingError),
     /// The manifests are larger than a node should have to hold.
     #[error(
-        "the folder is refused: its manifests have {0} bytes, and at most {MAX_MANIFESTS} are accepted"
+        "the folder is refused: its manifests have {0} bytes, and at most {MAX_MANIFESTS} are \
+         accepted"
     )]
     TooLong(u64),
     /// A manifest cannot be stored or read.

@@ -5,8 +5,8 @@
 //! | `request` | what a download is asked for, and what becomes of its content |
 //! | `transfers` | all downloads of a node: starts, joins, lists and stops them |
 //! | `listed`, `followers` | a download in the list, and the parties that want it to run |
-//! | `changes`, `removal`, `change_error` | pausing, resuming, reordering; cancelling and removing |
-//! | `saved_downloads`, `list_file`, `persistence` | the list from one run of the node to the next |
+//! | `changes`, `removal`, `change_error` | pausing, resuming, reordering, cancelling, removing |
+//! | `saved_downloads`, `list_file`, `persistence` | the list that outlasts the node |
 //! | `queue` | which download has a turn to fetch, and the order of the others |
 //! | `run`, `handle` | one run of a download, and the handle to it |
 //! | `waiting` | a download without a source: what it asks, and when it resumes |
@@ -14,11 +14,11 @@
 //! | `stage`, `manifests`, `sink` | what is fetched, how far it is, and where verified chunks go |
 //! | `scheduler` | which chunk to request from which source: pure, driven by events and a clock |
 //! | `roster`, `candidates` | which peers are sources, and which may become sources: pure |
-//! | `sources`, `source`, `batch` | the tasks of the sources, their streams, and the data in between |
+//! | `sources`, `source`, `batch` | the tasks of the sources, their streams and arriving data |
 //! | `subscription` | the question to a peer which blocks it has |
 //! | `recheck`, `faults` | what follows when data fails its proof |
 //! | `holding`, `recent_peers` | what is remembered of sources, with bounds |
-//! | `patience`, `receiving` | how long a download continues without arrivals; reading within limits |
+//! | `patience`, `receiving` | how long nothing may arrive; reading within the limits |
 //! | `reading` | readers of content that is here or must be fetched |
 //! | `open` | what content is and which peers have it, before it is downloaded |
 //! | `target` | where a file goes, and what its name may be |

@@ -158,7 +158,7 @@ impl Transfers {
     /// Saves the list, and logs a failure, for a change whose caller does not wait.
     pub async fn save_or_log(&self) {
         if let Err(why) = self.save().await {
-            tracing::warn!(%why, "the list of downloads could not be saved, so the next start of the node lacks the latest changes");
+            tracing::warn!(%why, "the next start of the node does not know of the latest changes");
         }
     }
 }

@@ -272,7 +272,10 @@ mod tests {
         drop(third);
         drop(second);
         let (mut last, _) = enter(&queue, 5);
-        assert!(last.try_turn().is_some(), "what nobody took is free again");
+        assert!(
+            last.try_turn().is_some(),
+            "a turn that was not taken is free again"
+        );
     }
 
     #[test]
@@ -285,7 +288,7 @@ mod tests {
         let (second, third) = (taken(1).unwrap(), taken(2).unwrap());
         assert!(taken(3).is_none());
         queue.set_at_a_time(1);
-        assert_eq!(all[3].0.ahead(), 3, "those that fetch go on");
+        assert_eq!(all[3].0.ahead(), 3, "those that fetch continue");
         drop(first);
         drop(second);
         assert_eq!(ahead(&all[3].1), Some(1));

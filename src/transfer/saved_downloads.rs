@@ -243,7 +243,7 @@ impl SavedDownload {
             let parsed = text.parse();
             let warn = |error| {
                 let hash = self.hash();
-                tracing::warn!(%hash, peer = text, %error, "cannot parse a saved peer of a download");
+                tracing::warn!(%hash, peer = text, %error, "cannot parse a saved peer");
             };
             parsed.map_err(warn).ok()
         };
@@ -470,7 +470,7 @@ mod tests {
         let request = request();
         let failure = Failure {
             code: "no-source".into(),
-            message: "nobody".to_owned(),
+            message: "no source".to_owned(),
             hint: None,
         };
         for (state, path, failure) in [

@@ -48,7 +48,11 @@ impl Task {
             )) if self.altered < MAX_ALTERED => {
                 self.supply.holdings = stage.scheduler.take_holdings().into();
                 self.altered += 1;
-                tracing::warn!(path = %path.display(), missing, "another program changed the content: fetching it again");
+                tracing::warn!(
+                    path = %path.display(),
+                    missing,
+                    "another program changed the content: fetching it again"
+                );
                 self.fetch_again(stage.sink).await?;
                 Ok(None)
             }

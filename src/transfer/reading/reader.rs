@@ -187,7 +187,7 @@ impl Reader {
                     match outcome {
                         // The reader first takes what has arrived.
                         Err(error) if is_for_readers && error.is_full() => self.full = Some(error),
-                        Err(error) if is_for_readers && !matches!(*error, DownloadError::Paused) => {
+                        Err(error) if is_for_readers && !error.is_pause() => {
                             return Err(self.explain(ReadError::Fetch(error)));
                         }
                         // Paused, finished or removed content is looked up again, and else fetched.

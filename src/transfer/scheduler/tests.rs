@@ -468,7 +468,7 @@ fn pieces_are_counted_once_however_they_come() {
 fn all_sources_count_as_busy_until_one_sends_something() {
     let [busy, other] = [PeerId::random(), PeerId::random()];
     let (mut scheduler, mut now) = (scheduler(20 * MIB), Instant::now());
-    assert!(!scheduler.is_only_busy(), "there is nobody");
+    assert!(!scheduler.is_only_busy(), "there are none");
     scheduler.has_all(busy);
     for (peer, part) in requests(&scheduler.poll(now)) {
         scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now);

@@ -125,7 +125,9 @@ impl SourceSearch<'_> {
                     match offer {
                         Offer::Named(address) => inquiries.name(address, now),
                         Offer::Asked(peer) if self.may_ask(&peer) => inquiries.turned_up(peer, now),
-                        Offer::Listed(peer) if self.may_ask(&peer) && inquiries.believes(peer, now) => {
+                        Offer::Listed(peer)
+                            if self.may_ask(&peer) && inquiries.believes(peer, now) =>
+                        {
                             return peer;
                         }
                         Offer::Asked(_) | Offer::Listed(_) => {}
