@@ -175,8 +175,8 @@ impl ContentInfo {
             hash: opened.descriptor.hash(),
             name: opened.name,
             kind: opened.descriptor.kind(),
-            size: opened.weight.map(|weight| weight.bytes),
-            files: opened.weight.map(|weight| weight.files),
+            size: opened.totals.map(|totals| totals.bytes),
+            files: opened.totals.map(|totals| totals.files),
             shared: false,
             holders: opened.holders.into_iter().map(holder).collect(),
         }
@@ -186,7 +186,7 @@ impl ContentInfo {
         let ours = Opened {
             descriptor: share.descriptor,
             name: Some(share.name),
-            weight: Some(Totals {
+            totals: Some(Totals {
                 bytes: share.totals.bytes,
                 files: share.totals.files,
             }),

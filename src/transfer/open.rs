@@ -49,7 +49,7 @@ pub struct Opened {
     /// The name that a peer gives it. Untrusted.
     pub name: Option<String>,
     /// Its size; `None` for a folder whose size is not cheap to find out.
-    pub weight: Option<Totals>,
+    pub totals: Option<Totals>,
     /// The peers that have it, or some of it, with the number of bytes.
     pub holders: Vec<(PeerId, u64)>,
 }
@@ -99,17 +99,17 @@ pub async fn open(
         first.descriptor,
         found.values().find_map(|has| has.name.clone()),
     );
-    let weight = match descriptor.kind() {
+    let totals = match descriptor.kind() {
         Kind::File => Some(Totals {
             bytes: descriptor.size(),
             files: 1,
         }),
         Kind::Folder => {
             let peers = found.keys().copied().take(ASKED_FOR_MANIFEST);
-            weigh(network, limits, &descriptor, peers).await
+            folder_totals(network, limits, &descriptor, peers).await
         }
     };
-    let most = weight.map_or(u64::MAX, |weight| weight.bytes);
+    let most = totals.map_or(u64::MAX, |totals| totals.bytes);
     let holder = |(peer, has): (PeerId, Availability)| {
         let bytes = has.blocks.len().saturating_mul(BLOCK_SIZE);
         (peer, bytes.min(most))
@@ -117,7 +117,7 @@ pub async fn open(
     Ok(Opened {
         descriptor,
         name,
-        weight,
+        totals,
         holders: found.into_iter().map(holder).collect(),
     })
 }
@@ -203,7 +203,7 @@ async fn prove(network: &Network, peer: PeerId, has: &Availability) -> Option<()
 }
 
 /// The size of a folder by its top manifest; `None` if that is larger than a chunk.
-async fn weigh(
+async fn folder_totals(
     network: &Network,
     limits: &Limits,
     folder: &Descriptor,
