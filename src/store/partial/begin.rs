@@ -4,9 +4,9 @@ use std::{io, sync::Arc};
 
 use super::{
     Partial, PartialError, PartialSpec,
+    earlier_run::EarlierRun,
     page::Recorded,
     part_opener::{self, LockedPart},
-    records::EarlierRun,
     reservations::Reservation,
     resume::Proving,
     workspace::Workspace,

@@ -14,11 +14,13 @@ use std::{
 use pelago_content::{Descriptor, Hash, Kind};
 
 use super::{
-    Links, PartialError, PartialSpec, folder,
+    Links, PartialError, PartialSpec,
+    earlier_run::EarlierRun,
+    folder,
     page::Recorded,
     part_file,
     part_name::default_part_path,
-    records::{EarlierRun, Records},
+    records::Records,
     reservations::{Reservation, Reservations},
     spec::Key,
 };

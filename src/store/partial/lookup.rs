@@ -9,7 +9,9 @@ use std::{
 
 use pelago_content::Hash;
 
-use super::{Partial, PartialFolder, PartialSpec, page::Recorded, records::EarlierRun, spec::Key};
+use super::{
+    Partial, PartialFolder, PartialSpec, earlier_run::EarlierRun, page::Recorded, spec::Key,
+};
 use crate::store::{Share, Store};
 
 impl Store {

@@ -15,11 +15,12 @@ use pelago_content::Hash;
 
 use super::{
     PartialError, PartialSpec,
+    earlier_run::EarlierRun,
     mark::{self, Id},
     part_file::{PartFile, is_ours, lock},
     part_name::{MAX_ATTEMPTS, open_parent, part_name},
     proof::proves_something,
-    records::{EarlierRun, Records},
+    records::Records,
 };
 use crate::store::dir::{Dir, Mode, entry_of};
 

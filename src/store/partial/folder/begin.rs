@@ -18,7 +18,7 @@ use super::{
 use crate::store::{
     Store,
     partial::{
-        PartialError, PartialSpec, begin::check_target, page::Recorded, records::EarlierRun,
+        PartialError, PartialSpec, begin::check_target, earlier_run::EarlierRun, page::Recorded,
     },
 };
 
@@ -94,7 +94,7 @@ impl PartialFolder {
             staging,
             progress: Mutex::new(state),
             growing: Mutex::default(),
-            in_parts: Mutex::default(),
+            partly_written: Mutex::default(),
             writing: RwLock::default(),
             is_dirty: AtomicBool::new(false),
             write_again: recorded.sync_failed,

@@ -13,9 +13,9 @@ pub(super) fn remove_empty_folders(top: &Dir, folders: &[String]) -> io::Result<
 }
 
 /// Removes a directory if it is empty. Returns its path if it is not.
-pub(super) fn remove_if_empty(home: &Dir, name: &str) -> io::Result<Option<PathBuf>> {
-    let removed = is_gone(home.remove_folder(name))?;
-    Ok((!removed).then(|| home.path_of(name)))
+pub(super) fn remove_if_empty(parent: &Dir, name: &str) -> io::Result<Option<PathBuf>> {
+    let removed = is_gone(parent.remove_folder(name))?;
+    Ok((!removed).then(|| parent.path_of(name)))
 }
 
 /// Whether a folder is gone. It stays if something is in it.

@@ -34,11 +34,11 @@ impl PartialFolder {
             let path = self.local.path(listed.entry);
             check_running(&path)?;
             if listed.descriptor.size() == 0 {
-                let put = self
+                let created = self
                     .staging
-                    .put(&path, &[], listed.executable)
+                    .create_whole(&path, &[], listed.executable)
                     .map_err(at(&path))?;
-                self.set_complete(file, CompleteFile::in_staging(put, false));
+                self.set_complete(file, CompleteFile::in_staging(created, false));
             } else {
                 self.repeat(file, &listed).map_err(at(&path))?;
             }

@@ -41,7 +41,7 @@ pub struct PartialFolder {
     /// Large files that are not whole yet, by their numbers.
     pub(super) growing: Mutex<HashMap<usize, Arc<Partial>>>,
     /// Small files of which some chunks are written, by their numbers.
-    pub(super) in_parts: Mutex<HashSet<usize>>,
+    pub(super) partly_written: Mutex<HashSet<usize>>,
     /// Held for reading by writers of chunks, so that the end of the download waits for them.
     pub(super) writing: RwLock<()>,
     /// Whether anything was written since the last sync.

@@ -249,8 +249,8 @@ impl PartialFolder {
     fn put_in_place(&self, durable: bool) -> Result<(), FinishError> {
         let target = || self.spec.target.clone();
         let Some(into) = self.staging.existing_target() else {
-            let put = self.staging.rename_to_target();
-            put.map_err(|source| match source.kind() {
+            let renamed = self.staging.rename_to_target();
+            renamed.map_err(|source| match source.kind() {
                 io::ErrorKind::AlreadyExists => FinishError::Exists { target: target() },
                 _ => failed((target(), source)),
             })?;

@@ -270,7 +270,7 @@ impl PartialFolder {
             if !is_small(&descriptor, &data) {
                 return Ok(None);
             }
-            let fingerprint = self.staging.put(path, &data, listed.executable)?;
+            let fingerprint = self.staging.create_whole(path, &data, listed.executable)?;
             return Ok(Some(CompleteFile::in_staging(
                 fingerprint,
                 data.len() > MAX_ATOMIC,
@@ -317,7 +317,7 @@ impl PartialFolder {
         for run in partial.verified().iter() {
             self.add_verified(file, run);
         }
-        self.close_if_whole(file, &partial, listed)
+        self.complete_if_whole(file, &partial, listed)
             .map_err(failed)?;
         Ok(Some(listed.descriptor.size() - partial.missing()))
     }

@@ -35,7 +35,7 @@ use super::{file_system::FileSystem, probe};
 use crate::store::{
     PartialError, PartialSpec,
     dir::{Dir, Entry, Kind, Mode},
-    partial::{mark::Id, page::RecordedPart, part_name::open_parent, records::EarlierRun},
+    partial::{earlier_run::EarlierRun, mark::Id, page::RecordedPart, part_name::open_parent},
 };
 
 /// Bytes of the longest file that the system writes in one go or not at all. Longer ones carry a

@@ -14,7 +14,7 @@ use super::{FileSystem, Links, PartialFolder};
 use crate::store::{
     Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, Partial, PartialError,
     PartialSpec, RemoveError, Scope, Store, WriteError,
-    partial::records::EarlierRun,
+    partial::earlier_run::EarlierRun,
     testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
 };
 

@@ -67,7 +67,7 @@ impl PartialFolder {
         let blocks = chunk.blocks(geometry);
         let is_whole = blocks == (0..geometry.blocks());
         if !is_whole {
-            let written = self.write_in_parts(file, listed, chunk, data);
+            let written = self.write_small_chunk(file, listed, chunk, data);
             if !written.map_err(|source| self.disk_error(&path, source))? {
                 return Ok(());
             }
@@ -84,21 +84,21 @@ impl PartialFolder {
             progress.files[file] = FileState::Completing;
         }
         let completed = if is_whole {
-            let put = self.staging.put(&path, data, listed.executable);
-            put.map(|fingerprint| {
+            let created = self.staging.create_whole(&path, data, listed.executable);
+            created.map(|fingerprint| {
                 Some(CompleteFile::in_staging(
                     fingerprint,
                     data.len() > MAX_ATOMIC,
                 ))
             })
         } else {
-            self.close_small(listed, &path)
+            self.complete_small(listed, &path)
         };
         self.note_completed(file, &path, completed)
     }
 
     /// Writes a chunk of a small file. Returns false if the file is whole already.
-    fn write_in_parts(
+    fn write_small_chunk(
         &self,
         file: usize,
         listed: &ListedFile<'_>,
@@ -111,19 +111,23 @@ impl PartialFolder {
         }
         {
             // Held while the file is created, so that only one thread does so.
-            let mut in_parts = self.in_parts.lock();
-            if !in_parts.contains(&file) {
-                self.staging.begin_part(&path, descriptor.size())?;
-                in_parts.insert(file);
+            let mut partly_written = self.partly_written.lock();
+            if !partly_written.contains(&file) {
+                self.staging.create_sized(&path, descriptor.size())?;
+                partly_written.insert(file);
             }
         }
         let offset = chunk.bytes(descriptor.geometry()).start;
-        self.staging.write_part(&path, data, offset)?;
+        self.staging.write_at(&path, data, offset)?;
         Ok(true)
     }
 
     /// Completes a small file of which all chunks are written. None if another program changed it.
-    fn close_small(&self, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<CompleteFile>> {
+    fn complete_small(
+        &self,
+        listed: &ListedFile<'_>,
+        path: &str,
+    ) -> io::Result<Option<CompleteFile>> {
         let Some(file) = self.staging.existing(Base::Staging, path)? else {
             return Ok(None);
         };
@@ -147,7 +151,7 @@ impl PartialFolder {
         };
         partial.write(chunk, data, proof)?;
         self.add_verified(file, chunk.blocks(listed.descriptor.geometry()));
-        self.close_if_whole(file, &partial, listed)
+        self.complete_if_whole(file, &partial, listed)
     }
 
     /// Begins a large file, unless it is begun. None if it is whole.
@@ -194,7 +198,7 @@ impl PartialFolder {
     }
 
     /// Completes a large file if it is whole.
-    pub(super) fn close_if_whole(
+    pub(super) fn complete_if_whole(
         &self,
         file: usize,
         partial: &Arc<Partial>,
@@ -213,7 +217,7 @@ impl PartialFolder {
         let path = self.local.path(listed.entry);
         let finished = partial.finish_in_folder();
         let completed = match finished {
-            Ok(opened) => self.close_large(&opened.part, listed.executable),
+            Ok(opened) => self.complete_large(&opened.part, listed.executable),
             // Its missing blocks are fetched again.
             Err(FinishError::Altered { .. }) => self.recheck_large(file, partial).map(|()| None),
             Err(error) => Err(as_io_error(error)),
@@ -225,7 +229,7 @@ impl PartialFolder {
     }
 
     /// Completes a large file that is whole. It carries the mark of the folder until that is done.
-    fn close_large(&self, file: &File, is_executable: bool) -> io::Result<Option<CompleteFile>> {
+    fn complete_large(&self, file: &File, is_executable: bool) -> io::Result<Option<CompleteFile>> {
         self.staging.mark(file);
         finalize(file, is_executable)
             .map(|fingerprint| Some(CompleteFile::in_staging(fingerprint, true)))
@@ -278,7 +282,7 @@ impl PartialFolder {
     /// Notes that a file is not whole, or no longer. Recorded blocks of a large file stay verified.
     pub(super) fn set_missing(&self, file: usize) {
         let blocks = self.sequence.blocks_of_file(file);
-        self.in_parts.lock().remove(&file);
+        self.partly_written.lock().remove(&file);
         let is_growing = self.growing.lock().contains_key(&file);
         let hash = self.descriptor_of(file).map(|found| found.hash());
         let first = hash.and_then(|hash| self.files.first_with(&hash));

@@ -103,7 +103,7 @@ impl Staging {
     }
 
     /// Creates a file with all of its content.
-    pub(in super::super) fn put(
+    pub(in super::super) fn create_whole(
         &self,
         inner: &str,
         data: &[u8],
@@ -115,13 +115,13 @@ impl Staging {
     }
 
     /// Creates a file of `len` bytes whose content is written chunk by chunk.
-    pub(in super::super) fn begin_part(&self, inner: &str, len: u64) -> io::Result<()> {
+    pub(in super::super) fn create_sized(&self, inner: &str, len: u64) -> io::Result<()> {
         // Marked, however short: a part of its content may be missing.
         self.create(inner, MAX_ATOMIC + 1)?.set_len(len)
     }
 
     /// Writes to a file that exists.
-    pub(in super::super) fn write_part(
+    pub(in super::super) fn write_at(
         &self,
         inner: &str,
         data: &[u8],

@@ -11,9 +11,9 @@ use crate::store::{
     PartialError, PartialSpec,
     dir::Dir,
     partial::{
+        earlier_run::EarlierRun,
         mark::{self, Id, Mark},
         part_name::{MAX_ATTEMPTS, open_parent, part_name},
-        records::EarlierRun,
     },
 };
 
