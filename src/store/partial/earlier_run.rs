@@ -1,10 +1,10 @@
-//! What an earlier run of a download left.
+//! The state that an earlier run of a download left.
 
 use std::path::{Path, PathBuf};
 
 use super::{mark::Id, page::Recorded, part_name::default_part_path};
 
-/// What an earlier run of a download left in its record.
+/// The state that an earlier run of a download left.
 pub(super) enum EarlierRun {
     /// The download never ran.
     None,

@@ -78,7 +78,7 @@
 //! | `reservations` | that a download runs once |
 //! | `spec` | what is downloaded, and where to |
 //! | `page`, `record`, `records` | the page of a record; its nodes; all records |
-//! | `earlier_run` | what an earlier run of a download left |
+//! | `earlier_run` | the state that an earlier run left |
 //! | `part_name`, `part_file`, `part_opener` | part files: names, marks, and which one is used |
 //! | `mark` | the attribute on everything that a download creates |
 //! | `open_parts` | part file and record, closed and opened again where there are many |

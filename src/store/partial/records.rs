@@ -82,7 +82,7 @@ impl Records {
         path.unwrap_or_else(|| spec.target.clone())
     }
 
-    /// What an earlier run of `spec` left.
+    /// The state that an earlier run of `spec` left.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Records {
         PartialError::Io { path, source }
     }
 
-    /// What an earlier run of a download left.
+    /// The state that an earlier run of a download left.
     ///
     /// # Errors
     ///
