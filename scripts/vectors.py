@@ -79,6 +79,14 @@ def proof(data, level, index):
 
 # CBOR (RFC 8949) with the shortest numbers and lengths.
 
+class Encoded(bytes):
+    """CBOR that is written as it is."""
+
+
+def longest(number):
+    """A number in its longest encoding."""
+    return Encoded(b"\x1b" + number.to_bytes(8, "big"))
+
 
 def head(major, number):
     for extra, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
@@ -90,6 +98,8 @@ def head(major, number):
 
 
 def cbor(value):
+    if isinstance(value, Encoded):
+        return bytes(value)
     if isinstance(value, bool):
         return b"\xf5" if value else b"\xf4"
     if isinstance(value, int):
@@ -376,6 +386,8 @@ def frames():
         ("an unknown key", "chunk request", frame({"z": 1, "i": [item]}), item_frame),
         ("l and i left out: both are 0", "chunk request", frame({"i": [{"h": hash_}]}),
          frame({"i": [{"h": hash_, "l": 0, "i": 0}]})),
+        ("numbers in their longest encoding", "chunk request",
+         frame({"i": [{"h": hash_, "l": longest(0), "i": longest(2)}]}), item_frame),
         ("n that is false", "chunk request", frame({"i": [{**item, "n": False}]}), item_frame),
         ("a byte behind the map", "chunk request", bytes([0, 0, 0, item_frame[3] + 1]) + item_frame[4:] + b"\0",
          item_frame),
