@@ -258,7 +258,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
     browser.click("#tab-settings");
     browser.sees(
         "[id='transfer.max_downloads-about']",
-        "Fewer: those that fetch go on until they are done.",
+        "Higher: downloads begin sooner, end later, and take more memory.",
     );
     // The unit stands once, beside the value.
     browser.sees("label[for='transfer.timeout_seconds']", "Timeout");
