@@ -267,7 +267,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
     browser.fill(FIELD, "5000");
     browser.press(Key::Tab);
     browser.until(&is_marked);
-    browser.sees(REFUSED, "expected 1 to 1024");
+    browser.sees(REFUSED, "use a whole number from 1 to 1024");
     // News of other settings, and a view in between, leave it as it is.
     a.run(&["settings", "transfer.seed", "false"]).done();
     browser.until("!document.querySelector(\"[id='transfer.seed']\").checked");
@@ -281,7 +281,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
     browser.fill(FIELD, "50");
     browser.until(&format!("!({is_marked})"));
     browser.press(Key::Tab);
-    browser.sees_no(REFUSED, "expected");
+    browser.sees_no(REFUSED, "use a whole number");
     browser.sees(".toast", "Max downloads: changed");
     let now = a.json(&["settings", "transfer.max_downloads"]);
     assert_eq!(now[0]["value"], 50);
