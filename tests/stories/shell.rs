@@ -208,7 +208,7 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
     assert_eq!(told.matches(", from ").count(), 2, "{told}");
 
     let mut person = Terminal::open(&c, &download);
-    person.sees("photo.jpg is the name of several things");
+    person.sees("several contents are named photo.jpg:");
     person.sees("which, 1 to 2");
     let shown = person.shown();
     assert!(
@@ -216,7 +216,7 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
         "{shown}"
     );
     person.types(&format!("7{ENTER}"));
-    person.sees("is not one of 2 choices");
+    person.sees("is not one of the 2 choices");
     person.types(&format!("{}{ENTER}", &of_bert[..12]));
     assert_eq!(person.end(), Some(0));
     eventually("the file", || c.path("photo.jpg").exists().then_some(()));
