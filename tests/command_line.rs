@@ -413,5 +413,6 @@ fn what_is_not_understood_is_refused() {
         .env("PELAGO_API_LISTEN", "x")
         .output()
         .unwrap();
-    assert!(text(&output.stderr).contains("PELAGO_API_LISTEN: api.listen: invalid value"));
+    let refusal = "PELAGO_API_LISTEN: api.listen = \"x\" is not allowed";
+    assert!(text(&output.stderr).contains(refusal));
 }
