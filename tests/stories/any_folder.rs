@@ -347,7 +347,7 @@ fn a_path_that_is_a_link_is_followed_and_rules_count() {
     let told = a
         .run(&["hash", &link])
         .done()
-        .says("link is a link: this is ");
+        .says("link is a link: its target ");
     assert!(told.stdout.contains(&before), "{told:?}");
     let shared = &a.json(&["share", &link, "--no-serve"])[0];
     assert_eq!(
@@ -358,7 +358,7 @@ fn a_path_that_is_a_link_is_followed_and_rules_count() {
         shared["notes"][0]
             .as_str()
             .unwrap()
-            .contains("/real, where it leads"),
+            .contains("/real is used"),
         "{shared}"
     );
     let file = text(&world.path("to a file"));
