@@ -17,7 +17,7 @@ use crate::{
     },
     content::Descriptor,
     node::{self, CodedError as _, Node, Settings, share_states, shares},
-    store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
+    store::{self, DataFolder, FolderError, FolderOptions, HashError, Store, UnfinishedDownloads},
 };
 
 /// Whether a node runs on `folder`.
@@ -170,7 +170,7 @@ pub(super) fn hash(
     if leads_to.is_dir() {
         // The node uses absolute paths, too.
         let folder = paths::absolute(&leads_to)?;
-        let growing = Growing::in_data_folder(data_folder);
+        let growing = UnfinishedDownloads::in_data_folder(data_folder);
         let growing = growing.map_err(|source| FolderError::Records { source });
         let hashed = growing.and_then(|growing| {
             store::hash_folder(

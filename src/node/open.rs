@@ -106,7 +106,7 @@ impl CodedError for OpenError {
 /// A share of this content that is available from this node.
 fn available(store: &Store, hash: &Hash) -> Result<Option<Share>, DatabaseError> {
     let is_here = |share: &Share| {
-        store.state_of(share).is_available() && store.look_at_share(share).state.is_available()
+        store.state_of(share).is_available() && store.inspect_share(share).state.is_available()
     };
     Ok(store.shares_of(hash)?.into_iter().find(is_here))
 }

@@ -25,8 +25,8 @@ use super::{
     shares::{hash_unless_known, share_name},
 };
 use crate::store::{
-    DatabaseError, Growing, HashError, IGNORE_FILE, Ignores, Look::Changed, NewShare, Origin,
-    Scope, Share, Store, Writers,
+    Comparison::Changed, DatabaseError, HashError, IGNORE_FILE, Ignores, NewShare, Origin, Scope,
+    Share, Store, UnfinishedDownloads, Writers,
 };
 
 /// The most shares that are recorded in one commit.
@@ -123,7 +123,7 @@ pub(super) fn scan(
         folder,
         observer,
         ignores: Ignores::below(folder),
-        growing: Growing::of(store).map_err(ScanError::Records)?,
+        growing: UnfinishedDownloads::of(store).map_err(ScanError::Records)?,
         settling,
         batch: Vec::new(),
         replaced: Vec::new(),
@@ -151,7 +151,7 @@ struct Scan<'a> {
     folder: &'a Path,
     observer: &'a dyn ScanObserver,
     ignores: Ignores,
-    growing: Growing,
+    growing: UnfinishedDownloads,
     settling: &'a mut Settling,
     batch: Vec<NewShare>,
     /// What was shared at the paths of the batch until now.
@@ -357,7 +357,7 @@ impl Scan<'_> {
     /// verified when it is sent, and hashed again later.
     fn known(&self, path: &Path, metadata: &Metadata) -> Option<Share> {
         let known = self.store.share_at(path).ok().flatten()?;
-        let is_same = metadata.is_file() && known.fingerprint.look(metadata) != Changed;
+        let is_same = metadata.is_file() && known.fingerprint.compare_metadata(metadata) != Changed;
         // The file was open when it was hashed, and is closed now: it is hashed again before a peer
         // asks for it.
         let is_closed = known.fingerprint.is_in_doubt() && Writers::at(path) != Writers::Present;
@@ -406,7 +406,7 @@ pub(super) fn check_settled(share: &Share) -> Result<(), ShareError> {
         return Ok(());
     };
     let is_watched = matches!(share.origin, Origin::Folder(_));
-    if !is_watched || share.fingerprint.look(&metadata) != Changed {
+    if !is_watched || share.fingerprint.compare_metadata(&metadata) != Changed {
         return Ok(());
     }
     let seen = Observation::new(&metadata, Writers::at(&share.path));

@@ -138,7 +138,7 @@ impl Node {
         };
         let name = sanitised(name).ok_or_else(invalid)?;
         let permit = self.core.uploads.permit(folder.join(&name))?;
-        let space = self.core.store.room().clone();
+        let space = self.core.store.disk_space().clone();
         let file = blocking(move || NewFile::create(&space, &folder, &name, len)).await??;
         Ok(Upload::new(file, permit))
     }

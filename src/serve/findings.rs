@@ -118,7 +118,7 @@ impl Findings {
         let is_due = |(_, member): &(PathBuf, Member)| match member.state {
             // A change that left no mark would be served where chunks are not proven.
             MemberState::File(listed) => {
-                let sight = self.store.look_at_file(path, &listed);
+                let sight = self.store.inspect_file(path, &listed);
                 sight.rehash.is_some() || sight.state.is_available()
             }
             MemberState::Folder(_) => false,

@@ -30,40 +30,40 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is here of content that is read. A handle: clones are the same.
 #[derive(Clone)]
-pub struct Cache(Arc<Inner>);
+pub struct Cache(Arc<CacheInner>);
 
-struct Inner {
+struct CacheInner {
     store: Store,
     folder: PathBuf,
     max_bytes: u64,
-    entries: Mutex<Entries>,
-    leaving: Arc<Leaving>,
+    entries: Mutex<CacheEntries>,
+    removals: Arc<PendingRemovals>,
 }
 
 /// How many entries were dropped whose files still take room.
 #[derive(Default)]
-struct Leaving {
+struct PendingRemovals {
     count: Mutex<usize>,
     changed: Condvar,
 }
 
-/// One of [`Leaving`], until it is dropped.
-struct Leaver(Arc<Leaving>);
+/// One of [`PendingRemovals`], until it is dropped.
+struct PendingRemoval(Arc<PendingRemovals>);
 
 #[derive(Default)]
-struct Entries {
+struct CacheEntries {
     /// What was read last comes last.
-    kept: Vec<Entry>,
+    kept: Vec<CacheEntry>,
     /// How many were begun: their files have names of their own.
     begun: u64,
 }
 
-enum Entry {
+enum CacheEntry {
     File(Arc<Partial>),
     Manifest { hash: Hash, path: PathBuf, len: u64 },
 }
 
-impl Entry {
+impl CacheEntry {
     fn hash(&self) -> Hash {
         match self {
             Self::File(partial) => partial.spec().descriptor.hash(),
@@ -92,20 +92,20 @@ impl Cache {
         let folder = data.join(CACHE_FOLDER);
         clear(store, &folder)?;
         files::create_private_folder(&folder)?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(CacheInner {
             store: store.clone(),
             folder,
             max_bytes,
             entries: Mutex::default(),
-            leaving: Arc::default(),
+            removals: Arc::default(),
         })))
     }
 
     /// What is here of this file, which counts as read now.
     pub fn file(&self, hash: &Hash) -> Option<Arc<Partial>> {
         match self.entries().touch(hash)? {
-            Entry::File(partial) => Some(Arc::clone(partial)),
-            Entry::Manifest { .. } => None,
+            CacheEntry::File(partial) => Some(Arc::clone(partial)),
+            CacheEntry::Manifest { .. } => None,
         }
     }
 
@@ -117,7 +117,7 @@ impl Cache {
     pub fn begin(&self, descriptor: Descriptor) -> Result<Arc<Partial>, PartialError> {
         let hash = descriptor.hash();
         let mut entries = self.entries();
-        if let Some(Entry::File(partial)) = entries.touch(&hash) {
+        if let Some(CacheEntry::File(partial)) = entries.touch(&hash) {
             return Ok(Arc::clone(partial));
         }
         entries.begun += 1;
@@ -136,7 +136,7 @@ impl Cache {
             strict_names: false,
         };
         let partial = Partial::create_or_resume(&self.0.store, spec, &|_| ())?;
-        entries.kept.push(Entry::File(Arc::clone(&partial)));
+        entries.kept.push(CacheEntry::File(Arc::clone(&partial)));
         Ok(partial)
     }
 
@@ -151,9 +151,12 @@ impl Cache {
         let mut entries = self.entries();
         if entries.touch(&hash).is_none() {
             let (len, folder) = (bytes.len() as u64, self.0.folder.as_path());
-            self.0.store.room().check(Writer::Cache, folder, len)?;
+            self.0
+                .store
+                .disk_space()
+                .check(Writer::Cache, folder, len)?;
             fs::write(&path, &bytes)?;
-            entries.kept.push(Entry::Manifest { hash, path, len });
+            entries.kept.push(CacheEntry::Manifest { hash, path, len });
         }
         Ok(())
     }
@@ -161,8 +164,8 @@ impl Cache {
     /// The manifest of this hash, if it is here. Blocks.
     pub fn manifest(&self, hash: &Hash) -> Option<Manifest> {
         let path = match self.entries().touch(hash)? {
-            Entry::Manifest { path, .. } => path.clone(),
-            Entry::File(_) => return None,
+            CacheEntry::Manifest { path, .. } => path.clone(),
+            CacheEntry::File(_) => return None,
         };
         let manifest = Manifest::from_bytes(&fs::read(path).ok()?).ok()?;
         (manifest.descriptor().hash() == *hash).then_some(manifest)
@@ -177,8 +180,8 @@ impl Cache {
 
     /// Bytes that have to be freed, as the disk is almost full.
     pub fn excess(&self) -> u64 {
-        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
-        room.excess_of_cache(folder)
+        let (disk_space, folder) = (self.0.store.disk_space(), self.0.folder.as_path());
+        disk_space.excess_of_cache(folder)
     }
 
     /// The same, and frees at least `excess` bytes, if it holds them.
@@ -200,7 +203,7 @@ impl Cache {
             gone.push(Discarded {
                 hash: entry.hash(),
                 entry,
-                _leaver: Leaver::new(&self.0.leaving),
+                _pending: PendingRemoval::new(&self.0.removals),
             });
         }
         gone
@@ -209,13 +212,13 @@ impl Cache {
     /// Waits until the files of dropped entries are removed: until then, [`Cache::excess`] counts their
     /// bytes as written. Blocks, for as long as one entry may take at most.
     pub fn wait_for_discards(&self) {
-        let Leaving { count, changed } = &*self.0.leaving;
+        let PendingRemovals { count, changed } = &*self.0.removals;
         changed.wait_while_for(&mut count.lock(), |count| *count > 0, SETTLE_PATIENCE);
     }
 
     /// Has `give_up` called with the number of bytes that another writer on this disk needs.
     pub fn on_demand(&self, give_up: impl Fn(u64) + Send + Sync + 'static) {
-        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
+        let (disk_space, folder) = (self.0.store.disk_space(), self.0.folder.as_path());
         // A weak reference: the store holds the closure.
         let inner = Arc::downgrade(&self.0);
         let held = move || {
@@ -223,15 +226,15 @@ impl Cache {
                 .upgrade()
                 .map_or(0, |inner| Self(inner).entries().bytes())
         };
-        room.yield_from(folder, held, give_up);
+        disk_space.yield_from(folder, held, give_up);
     }
 
     /// Removes the files of what went, once nothing is written to them any more. Blocks.
     pub fn discard(&self, gone: Discarded) {
         let (store, hash) = (&self.0.store, gone.hash);
         let removed = match gone.entry {
-            Entry::Manifest { path, .. } => fs::remove_file(path),
-            Entry::File(partial) => {
+            CacheEntry::Manifest { path, .. } => fs::remove_file(path),
+            CacheEntry::File(partial) => {
                 let spec = partial.spec().clone();
                 drop(partial);
                 store
@@ -244,7 +247,7 @@ impl Cache {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn entries(&self) -> MutexGuard<'_, CacheEntries> {
         self.0.entries.lock()
     }
 }
@@ -253,31 +256,31 @@ impl Cache {
 pub struct Discarded {
     /// Its hash.
     pub hash: Hash,
-    entry: Entry,
-    _leaver: Leaver,
+    entry: CacheEntry,
+    _pending: PendingRemoval,
 }
 
-impl Leaver {
-    fn new(leaving: &Arc<Leaving>) -> Self {
-        *leaving.count.lock() += 1;
-        Self(Arc::clone(leaving))
+impl PendingRemoval {
+    fn new(removals: &Arc<PendingRemovals>) -> Self {
+        *removals.count.lock() += 1;
+        Self(Arc::clone(removals))
     }
 }
 
-impl Drop for Leaver {
+impl Drop for PendingRemoval {
     fn drop(&mut self) {
         *self.0.count.lock() -= 1;
         self.0.changed.notify_all();
     }
 }
 
-impl Entries {
+impl CacheEntries {
     fn bytes(&self) -> u64 {
-        self.kept.iter().map(Entry::bytes).sum()
+        self.kept.iter().map(CacheEntry::bytes).sum()
     }
 
     /// The entry of this hash, which moves to the end.
-    fn touch(&mut self, hash: &Hash) -> Option<&Entry> {
+    fn touch(&mut self, hash: &Hash) -> Option<&CacheEntry> {
         let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
         let entry = self.kept.remove(at);
         self.kept.push(entry);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use pelago_content::{EntryKind, Hash, Kind};
 
-use super::{DatabaseError, Store, side_files::Kept};
+use super::{DatabaseError, Store, side_files::StoredByHash};
 
 /// Hashes that are looked up in one transaction.
 const BATCH: usize = 1000;
@@ -39,7 +39,7 @@ impl Store {
 
     fn collect_from(
         &self,
-        kept: &impl Kept,
+        kept: &impl StoredByHash,
         needed: &HashSet<Hash>,
     ) -> Result<usize, DatabaseError> {
         let found = match kept.unpinned() {
@@ -60,7 +60,7 @@ impl Store {
                 let is_needed =
                     || Ok(!self.shared_nowhere(&[hash])?.contains(&hash) || self.is_recovering());
                 if kept.collect(&hash, is_needed)? {
-                    self.inner.handles.forget(&[hash]);
+                    self.inner.open_files.forget(&[hash]);
                     removed += 1;
                 }
             }

@@ -22,7 +22,7 @@ use std::{
 use parking_lot::{RwLock, RwLockReadGuard};
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::quiet;
+use super::catch_panic::catch_panic;
 use crate::durable;
 
 /// (hash, path) -> row; see `share`.
@@ -58,16 +58,16 @@ const DATABASE_FILE: &str = "state.redb";
 
 /// The database of one store.
 pub(super) struct Database {
-    place: Place,
+    backing: Backing,
     /// Held for reading while it is used, so that it is opened and closed between uses only.
-    opened: RwLock<Option<Opened>>,
+    opened: RwLock<Option<OpenDatabase>>,
     /// Whether all of it was found sound since this process has it.
     sound: AtomicBool,
     /// Changes that were committed since this process has it.
     commits: AtomicU64,
 }
 
-enum Place {
+enum Backing {
     File(PathBuf),
     Memory,
 }
@@ -99,7 +99,7 @@ pub fn examine_database(folder: &Path) -> Result<DatabaseState, DatabaseError> {
     }
 }
 
-struct Opened {
+struct OpenDatabase {
     database: redb::Database,
     writable: bool,
 }
@@ -107,17 +107,17 @@ struct Opened {
 impl Database {
     /// The database in `folder`, which is not opened yet.
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self::new(Place::File(folder.join(DATABASE_FILE)))
+        Self::new(Backing::File(folder.join(DATABASE_FILE)))
     }
 
     /// A new database that ends with this value.
     pub(super) fn in_memory() -> Self {
-        Self::new(Place::Memory)
+        Self::new(Backing::Memory)
     }
 
-    const fn new(place: Place) -> Self {
+    const fn new(backing: Backing) -> Self {
         Self {
-            place,
+            backing,
             opened: RwLock::new(None),
             sound: AtomicBool::new(false),
             commits: AtomicU64::new(0),
@@ -151,9 +151,9 @@ impl Database {
         &self,
         mut operation: impl FnMut(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        match &self.place {
-            Place::File(path) => durable::with_spare(path, || self.write(&mut operation)),
-            Place::Memory => self.write(operation),
+        match &self.backing {
+            Backing::File(path) => durable::with_spare(path, || self.write(&mut operation)),
+            Backing::Memory => self.write(operation),
         }
     }
 
@@ -176,7 +176,7 @@ impl Database {
         drop(opened);
         result.map_err(|error| {
             // After a failure (a full disk) redb refuses all else until it is opened anew.
-            if matches!(self.place, Place::File(_)) {
+            if matches!(self.backing, Backing::File(_)) {
                 self.close();
             }
             self.failed(action, error)
@@ -184,8 +184,11 @@ impl Database {
     }
 
     /// The database, opened if need be, and kept open while the guard is.
-    fn opened(&self, writes: bool) -> Result<RwLockReadGuard<'_, Option<Opened>>, DatabaseError> {
-        let suits = |opened: &Option<Opened>| {
+    fn opened(
+        &self,
+        writes: bool,
+    ) -> Result<RwLockReadGuard<'_, Option<OpenDatabase>>, DatabaseError> {
+        let suits = |opened: &Option<OpenDatabase>| {
             let opened = opened.as_ref();
             opened.is_some_and(|opened| opened.writable || !writes)
         };
@@ -204,9 +207,9 @@ impl Database {
     }
 
     /// Opens the database; a new one in its place if it is damaged.
-    fn open(&self, writes: bool) -> Result<Opened, DatabaseError> {
-        match (self.open_as_it_is(writes), &self.place) {
-            (Err(error), Place::File(path)) if error.is_damage() => {
+    fn open(&self, writes: bool) -> Result<OpenDatabase, DatabaseError> {
+        match (self.open_as_it_is(writes), &self.backing) {
+            (Err(error), Backing::File(path)) if error.is_damage() => {
                 file::begin_again(path, &error).map_err(|error| self.failed("replacing", error))?;
                 self.open_as_it_is(writes)
             }
@@ -214,16 +217,16 @@ impl Database {
         }
     }
 
-    fn open_as_it_is(&self, writes: bool) -> Result<Opened, DatabaseError> {
-        let writable = writes || matches!(self.place, Place::Memory);
+    fn open_as_it_is(&self, writes: bool) -> Result<OpenDatabase, DatabaseError> {
+        let writable = writes || matches!(self.backing, Backing::Memory);
         let database = contained(|| {
-            let mut database = file::open(&self.place, writable)?;
+            let mut database = file::open(&self.backing, writable)?;
             self.check(&mut database, writable)?;
             Ok(database)
         });
         let database = database.map_err(|error| self.failed("opening", error))?;
         self.check_layout(&database)?;
-        Ok(Opened { database, writable })
+        Ok(OpenDatabase { database, writable })
     }
 
     fn close(&self) {
@@ -234,12 +237,12 @@ impl Database {
     /// Reads all of the database once: redb trusts the pages it reads, and panics over damaged
     /// ones. That costs 0.3 ms for a few rows, and 20 ms for 100,000 shares.
     fn check(&self, database: &mut redb::Database, writable: bool) -> Result<(), redb::Error> {
-        if self.sound.load(Ordering::Relaxed) || matches!(self.place, Place::Memory) {
+        if self.sound.load(Ordering::Relaxed) || matches!(self.backing, Backing::Memory) {
             return Ok(());
         }
         let sound = database.check_integrity()?;
         if !sound {
-            tracing::warn!(database = %self.place, "the database was damaged, and is repaired");
+            tracing::warn!(database = %self.backing, "the database was damaged, and is repaired");
         }
         // What was repaired for reading only is to be repaired again on disk.
         self.sound.store(sound || writable, Ordering::Relaxed);
@@ -254,7 +257,7 @@ impl Database {
             Some(LAYOUT_WITHOUT_MEMBERS) => contained(|| write(database, lay_out))
                 .map_err(|error| self.failed("bringing up to date", error)),
             Some(found) => Err(DatabaseError::Layout {
-                path: self.place.to_string(),
+                path: self.backing.to_string(),
                 found,
             }),
             None => contained(|| write(database, lay_out))
@@ -265,7 +268,7 @@ impl Database {
     fn failed(&self, action: &'static str, source: redb::Error) -> DatabaseError {
         DatabaseError::Failed {
             action,
-            path: self.place.to_string(),
+            path: self.backing.to_string(),
             source: Box::new(source),
         }
     }
@@ -279,11 +282,11 @@ impl Drop for Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.place)
+        write!(f, "Database({})", self.backing)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Backing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -296,11 +299,11 @@ impl fmt::Display for Place {
 /// state that a panic left half-changed.
 fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
     let damaged = || redb::Error::Corrupted("a page is damaged".to_owned());
-    quiet::contained(operation).unwrap_or_else(|| Err(damaged()))
+    catch_panic(operation).unwrap_or_else(|| Err(damaged()))
 }
 
 /// Closes the database. A damaged one may panic once more.
-fn close(opened: Option<Opened>) {
+fn close(opened: Option<OpenDatabase>) {
     // There is nothing to do about a failure: what was committed is durable.
     let _ = contained(|| {
         drop(opened);

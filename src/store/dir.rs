@@ -23,7 +23,7 @@ use by_path as system;
 #[cfg(unix)]
 use unix as system;
 
-pub(super) use system::entry_of;
+pub(super) use system::metadata_of_file;
 
 use super::Fingerprint;
 
@@ -36,7 +36,7 @@ pub(super) struct Dir {
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum OpenMode {
     /// To be read.
     Read,
     /// To be read and written.
@@ -47,7 +47,7 @@ pub(super) enum Mode {
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EntryType {
     File,
     Folder,
     Link,
@@ -56,16 +56,16 @@ pub(super) enum Kind {
 
 /// Names a file or directory as long as its file system stays mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct FileId {
     pub(super) device: u64,
     pub(super) inode: u64,
 }
 
 /// What the system tells of an entry, without following a link.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
-    pub(super) identity: Identity,
+pub(super) struct EntryMetadata {
+    pub(super) kind: EntryType,
+    pub(super) file_id: FileId,
     pub(super) fingerprint: Fingerprint,
     /// How many names it has; 1 where the system does not tell.
     pub(super) links: u64,
@@ -108,18 +108,18 @@ impl Dir {
     }
 
     /// What the directory itself is.
-    pub(super) fn entry(&self) -> io::Result<Entry> {
-        self.handle.entry()
+    pub(super) fn metadata(&self) -> io::Result<EntryMetadata> {
+        self.handle.metadata()
     }
 
     /// What is there; [`io::ErrorKind::NotFound`] if nothing is.
-    pub(super) fn look(&self, inner: &str) -> io::Result<Entry> {
-        self.handle.look(inner)
+    pub(super) fn metadata_of(&self, inner: &str) -> io::Result<EntryMetadata> {
+        self.handle.metadata_of(inner)
     }
 
     /// The same, and nothing where nothing is.
-    pub(super) fn find(&self, inner: &str) -> io::Result<Option<Entry>> {
-        match self.look(inner) {
+    pub(super) fn find(&self, inner: &str) -> io::Result<Option<EntryMetadata>> {
+        match self.metadata_of(inner) {
             Ok(entry) => Ok(Some(entry)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -127,7 +127,7 @@ impl Dir {
     }
 
     /// Opens a regular file.
-    pub(super) fn file(&self, inner: &str, mode: Mode) -> io::Result<File> {
+    pub(super) fn file(&self, inner: &str, mode: OpenMode) -> io::Result<File> {
         let file = self.handle.file(inner, mode)?;
         if file.metadata()?.is_file() {
             Ok(file)
@@ -153,8 +153,8 @@ impl Dir {
         // Another thread may have made it in between.
         match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match self.look(inner)?.kind {
-                    Kind::Folder => Ok(()),
+                match self.metadata_of(inner)?.kind {
+                    EntryType::Folder => Ok(()),
                     _ => {
                         let error = "it is there, and is not a folder: move it away";
                         Err(io::Error::new(io::ErrorKind::AlreadyExists, error))

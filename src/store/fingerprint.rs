@@ -42,9 +42,9 @@ pub struct Fingerprint {
 
 /// What a look at a file tells of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Comparison {
     /// It is what was hashed, as far as the file system can tell.
-    Sure,
+    Unchanged,
     /// It may be other content: size and time of modification are as they were, and something else
     /// is not, or nobody could be sure from the start.
     InDoubt,
@@ -138,18 +138,18 @@ impl Fingerprint {
 
     /// What the metadata of the file now tell of its content, which was hashed when it had this
     /// fingerprint.
-    pub fn look(&self, metadata: &Metadata) -> Look {
+    pub fn compare_metadata(&self, metadata: &Metadata) -> Comparison {
         self.compare(&Self::new(metadata))
     }
 
     /// The same of the fingerprint that the file has now.
-    pub fn compare(&self, now: &Self) -> Look {
+    pub fn compare(&self, now: &Self) -> Comparison {
         if self.is_other || (now.size, now.modified) != (self.size, self.modified) {
-            Look::Changed
+            Comparison::Changed
         } else if (now.changed, now.inode) != (self.changed, self.inode) || self.in_doubt {
-            Look::InDoubt
+            Comparison::InDoubt
         } else {
-            Look::Sure
+            Comparison::Unchanged
         }
     }
 

@@ -27,11 +27,12 @@ pub use self::{
     left_out::{LeftOut, Unsupported},
 };
 use self::{
-    examine::{Before, Examined, Known, examine},
-    walk::{Directory, Guide, Tree, What},
+    examine::{Before, Examined, KnownFiles, examine},
+    walk::{Directory, DirectoryTree, FoundKind, Guide},
 };
 use super::{
-    Fingerprint, Growing, Member, MemberState, NewShare, Origin, Scopes, Store, received::Received,
+    Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store, UnfinishedDownloads,
+    received::Received,
 };
 
 /// A folder to be shared.
@@ -88,7 +89,7 @@ pub struct MadeFolder {
 /// See [`FolderError`].
 pub fn hash_folder(
     path: &Path,
-    growing: &Growing,
+    growing: &UnfinishedDownloads,
     data: Option<&Path>,
     options: FolderOptions,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -105,7 +106,7 @@ pub fn hash_folder(
         data: data.and_then(|data| fs::canonicalize(data).ok()),
         store: None,
     };
-    let (built, left_out) = making.make(&Known::default(), options, progress)?;
+    let (built, left_out) = making.make(&KnownFiles::default(), options, progress)?;
     Ok(MadeFolder {
         descriptor: built.descriptor,
         totals: built.totals,
@@ -116,7 +117,7 @@ pub fn hash_folder(
 /// One directory that is to become a folder.
 struct Making<'a> {
     path: &'a Path,
-    growing: &'a Growing,
+    growing: &'a UnfinishedDownloads,
     received: Option<Received>,
     /// The data folder of this node, without links.
     data: Option<PathBuf>,
@@ -126,7 +127,7 @@ struct Making<'a> {
 impl Making<'_> {
     fn make(
         &self,
-        known: &Known,
+        known: &KnownFiles,
         options: FolderOptions,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Built, LeftOut), FolderError> {
@@ -224,7 +225,7 @@ impl Store {
             return Err(FolderError::HoldsData { path, data });
         }
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
-        let growing = Growing::of(self);
+        let growing = UnfinishedDownloads::of(self);
         let growing = growing.map_err(|source| FolderError::Records { source })?;
         let received = self.inner.received.get(path);
         let received = received.map_err(|source| FolderError::Received {
@@ -232,7 +233,7 @@ impl Store {
             source,
         })?;
         let known = match options.anew {
-            true => Known::default(),
+            true => KnownFiles::default(),
             false => self.known_files(path)?,
         };
         let making = Making {
@@ -263,7 +264,7 @@ impl Store {
     }
 
     /// The files that were shared in this folder before, and can be served without being read.
-    fn known_files(&self, folder: &Path) -> Result<Known, FolderError> {
+    fn known_files(&self, folder: &Path) -> Result<KnownFiles, FolderError> {
         let members = self.members(folder).map_err(super::ShareError::from)?;
         let files = members.into_iter().filter_map(|member| match member.state {
             MemberState::File(fingerprint) => self
@@ -285,7 +286,7 @@ struct Built {
 /// Makes the manifests of all directories, from below, and keeps them in `store`.
 fn build(
     root: &Path,
-    tree: Tree,
+    tree: DirectoryTree,
     files: &[Option<Examined>],
     store: Option<&Store>,
 ) -> Result<Built, FolderError> {
@@ -353,14 +354,14 @@ impl Building<'_> {
 
     /// An entry and what it weighs, if it is part of the folder; files and folders become members, as
     /// `inner`.
-    fn entry(&mut self, what: What, inner: String) -> Option<(EntryKind, Totals)> {
+    fn entry(&mut self, what: FoundKind, inner: String) -> Option<(EntryKind, Totals)> {
         Some(match what {
-            What::File(at) => {
+            FoundKind::File(at) => {
                 let file = self.files[at].as_ref()?;
                 self.members.push(file.member(inner));
                 (file.entry(), Totals::of_file(&file.descriptor))
             }
-            What::Folder(at) => {
+            FoundKind::Folder(at) => {
                 let (descriptor, totals) = self.folders[at]?;
                 self.members.push(Member {
                     path: inner,
@@ -369,7 +370,7 @@ impl Building<'_> {
                 });
                 (sub_folder(descriptor, totals), totals)
             }
-            What::Symlink(target) => (EntryKind::Symlink { target }, Totals::default()),
+            FoundKind::Symlink(target) => (EntryKind::Symlink { target }, Totals::default()),
         })
     }
 }

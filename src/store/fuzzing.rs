@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Member, Share, database, exclusions::Exclusions, partial, peers, presence::Mounts, receipts,
+    Member, Share, database, exclusions::Exclusions, mounts::Mounts, partial, peers, receipts,
     received::Received, share_log,
 };
 

@@ -16,21 +16,21 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     DataFolder,
     database::Database,
+    disk_space::DiskSpace,
     downloads::Downloads,
     exclusions::{EXCLUSIONS_FILE, Exclusions},
-    handles::Handles,
     manifests::Manifests,
+    mounts::{MOUNTS_FILE, Mounts},
+    open_files::OpenFiles,
     partial::Partials,
     peer_names::{PEER_NAMES_FILE, PeerNames},
-    presence::{MOUNTS_FILE, Mounts},
     provider_keys::ProviderKeys,
     receipts::Receipts,
     received::ReceivedFolders,
-    room::Room,
     saved_value::SavedValue,
     share_log::ShareLog,
+    share_states::ShareStates,
     shares::search::NameIndex,
-    states::States,
     trees::Trees,
 };
 use crate::durable;
@@ -38,24 +38,24 @@ use crate::durable;
 /// What a node keeps. Clones are the same store.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<StoreInner>,
 }
 
-pub(super) struct Inner {
+pub(super) struct StoreInner {
     pub(super) database: Database,
     pub(super) trees: Arc<Trees>,
     pub(super) manifests: Manifests,
     pub(super) partials: Partials,
     pub(super) downloads: Downloads,
     pub(super) receipts: Receipts,
-    pub(super) handles: Handles,
+    pub(super) open_files: OpenFiles,
     pub(super) provider_keys: ProviderKeys,
-    pub(super) room: Room,
+    pub(super) disk_space: DiskSpace,
     pub(super) received: ReceivedFolders,
     /// On which devices watched folders were.
     pub(super) mounts: SavedValue<Mounts>,
     /// Whether what is shared can be had.
-    pub(super) states: States,
+    pub(super) share_states: ShareStates,
     /// What is not shared, though it is in a watched folder.
     pub(super) exclusions: SavedValue<Exclusions>,
     /// Which peers people mean by names.
@@ -93,10 +93,10 @@ impl Store {
         };
         let trees = Arc::new(Trees::in_folder(path).map_err(failed)?);
         let manifests = Manifests::in_folder(path).map_err(failed)?;
-        let room = Room::default();
-        let partials = Partials::in_folder(path, Arc::clone(&trees), room.clone());
+        let disk_space = DiskSpace::default();
+        let partials = Partials::in_folder(path, Arc::clone(&trees), disk_space.clone());
         let partials = partials.map_err(failed)?;
-        let saved = Saved::in_folder(path).map_err(failed)?;
+        let saved = SavedValues::in_folder(path).map_err(failed)?;
         let database = Database::in_folder(path);
         let folder = Some(folder.clone());
         Ok(Self::new(
@@ -108,22 +108,24 @@ impl Store {
     /// write their data to disk.
     pub fn in_memory() -> Self {
         let (database, trees) = (Database::in_memory(), Arc::new(Trees::in_memory()));
-        let (manifests, room) = (Manifests::in_memory(), Room::default());
-        let partials = Partials::in_memory(Arc::clone(&trees), room.clone());
-        let saved = Saved::in_memory();
-        Self::new(database, trees, room, manifests, partials, saved, None)
+        let (manifests, disk_space) = (Manifests::in_memory(), DiskSpace::default());
+        let partials = Partials::in_memory(Arc::clone(&trees), disk_space.clone());
+        let saved = SavedValues::in_memory();
+        Self::new(
+            database, trees, disk_space, manifests, partials, saved, None,
+        )
     }
 
     fn new(
         database: Database,
         trees: Arc<Trees>,
-        room: Room,
+        disk_space: DiskSpace,
         manifests: Manifests,
         partials: Partials,
-        saved: Saved,
+        saved: SavedValues,
         folder: Option<DataFolder>,
     ) -> Self {
-        let inner = Inner {
+        let inner = StoreInner {
             database,
             trees,
             manifests,
@@ -134,16 +136,16 @@ impl Store {
             receipts: folder.as_ref().map_or_else(Receipts::default, |folder| {
                 Receipts::in_folder(folder.path())
             }),
-            handles: Handles::default(),
+            open_files: OpenFiles::default(),
             provider_keys: ProviderKeys::default(),
-            room,
+            disk_space,
             received: folder
                 .as_ref()
                 .map_or_else(ReceivedFolders::in_memory, |folder| {
                     ReceivedFolders::in_folder(folder.path())
                 }),
             mounts: saved.mounts,
-            states: States::default(),
+            share_states: ShareStates::default(),
             exclusions: saved.exclusions,
             peer_names: saved.peer_names,
             live_folders: RwLock::default(),
@@ -173,17 +175,17 @@ impl Store {
 
     /// Whether any file is open to be served.
     pub fn has_open_files(&self) -> bool {
-        self.inner.handles.is_any_open()
+        self.inner.open_files.is_any_open()
     }
 
     /// Closes the files that were open to be served, and that nobody has read for some seconds.
     pub fn close_idle(&self, now: Instant) {
-        self.inner.handles.close_idle(now);
+        self.inner.open_files.close_idle(now);
     }
 
     /// The disks that it writes to, and how much of them stays free.
-    pub fn room(&self) -> &Room {
-        &self.inner.room
+    pub fn disk_space(&self) -> &DiskSpace {
+        &self.inner.disk_space
     }
 
     /// Keeps some room for what cannot wait when the disk is full, and tells whether it is: then little
@@ -203,13 +205,13 @@ impl Store {
 }
 
 /// What is kept in small files of its own.
-struct Saved {
+struct SavedValues {
     mounts: SavedValue<Mounts>,
     exclusions: SavedValue<Exclusions>,
     peer_names: SavedValue<PeerNames>,
 }
 
-impl Saved {
+impl SavedValues {
     fn in_folder(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,

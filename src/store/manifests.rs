@@ -21,8 +21,8 @@ use pelago_content::{
 use super::{
     ReadError, Store, files,
     hashing::GROUP_SIZE,
-    reading::{Source, Sureness},
-    side_files::{InMemory, Kept, SideFiles},
+    reading::{Certainty, Source},
+    side_files::{InMemory, SideFiles, StoredByHash},
 };
 
 /// The folder of manifests in the data folder.
@@ -102,7 +102,7 @@ impl Manifests {
     }
 }
 
-impl Kept for Manifests {
+impl StoredByHash for Manifests {
     fn kept(&self) -> Result<&SideFiles, &InMemory> {
         match self {
             Self::Folder(files) => Ok(files),
@@ -234,8 +234,8 @@ impl Source for KeptManifest {
         self.data.read(bytes).map_err(|_| ReadError::Absent)
     }
 
-    fn check(&self, _: Chunk) -> Result<Sureness, ReadError> {
-        Ok(Sureness::Sure)
+    fn check(&self, _: Chunk) -> Result<Certainty, ReadError> {
+        Ok(Certainty::Certain)
     }
 
     fn data_unproven(&self) -> ReadError {

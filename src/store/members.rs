@@ -21,7 +21,7 @@ use super::{
 };
 
 /// How many places of the same content in shared folders are looked at to serve it.
-const MAX_PLACES: usize = 100;
+const MAX_LOCATIONS: usize = 100;
 
 /// Sorts behind every folder's path, which is absolute; a name in a folder may sort behind it.
 const PAST_ALL_FOLDERS: &str = "\u{10FFFF}";
@@ -47,7 +47,7 @@ pub enum MemberState {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct MemberRow {
     #[serde(rename = "d", with = "serde_bytes")]
     descriptor: Vec<u8>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ impl Member {
                 (None, Some((totals.bytes, totals.files, totals.blocks)))
             }
         };
-        encode(&Row {
+        encode(&MemberRow {
             descriptor: self.descriptor.to_bytes().to_vec(),
             fingerprint,
             totals,
@@ -80,7 +80,7 @@ impl Member {
     }
 
     pub(super) fn from_row(path: &str, row: &[u8]) -> Result<Self, redb::Error> {
-        let row: Row = decode("members", row)?;
+        let row: MemberRow = decode("members", row)?;
         let damaged =
             |what: &str| redb::Error::Corrupted(format!("a damaged row in members: {what}"));
         let state = match (row.fingerprint, row.totals) {
@@ -205,7 +205,7 @@ impl<'t> MemberTables<'t> {
 
     /// Whether content of this hash is a member of any folder.
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, redb::Error> {
-        Ok(self.hashes.range(all_places(hash))?.next().is_some())
+        Ok(self.hashes.range(all_locations(hash))?.next().is_some())
     }
 }
 
@@ -296,7 +296,7 @@ pub(super) fn folders_of(
     let mut found = Vec::new();
     let mut next = String::new();
     let table = transaction.open_table(MEMBER_HASHES)?;
-    while found.len() < MAX_PLACES {
+    while found.len() < MAX_LOCATIONS {
         let places = (hash.as_bytes(), &next[..], "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "");
         let Some(entry) = table.range(places)?.next().transpose()? else {
             break;
@@ -315,7 +315,7 @@ pub(super) fn folders_of(
 
 /// Where content of this hash is in live folders, each with the path of the folder, as far as it is
 /// looked at.
-pub(super) fn places_of(
+pub(super) fn locations_of(
     transaction: &ReadTransaction,
     hash: &Hash,
     is_live: impl Fn(&Share) -> bool,
@@ -323,7 +323,7 @@ pub(super) fn places_of(
     let mut found = Vec::new();
     let mut folder_seen: Option<(String, bool)> = None;
     let table = transaction.open_table(MEMBER_HASHES)?;
-    for entry in table.range(all_places(hash))?.take(MAX_PLACES) {
+    for entry in table.range(all_locations(hash))?.take(MAX_LOCATIONS) {
         let (key, _) = entry?;
         let (_, folder, path) = key.value();
         let live = match &folder_seen {
@@ -367,6 +367,6 @@ fn past(folder: &str) -> String {
 }
 
 /// The keys of all places of one hash.
-fn all_places(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
+fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
     (hash.as_bytes(), "", "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "")
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Room, Writer,
     files::{open_own, rename_new, sync_folder_of},
-    growing, write_failure,
+    unfinished_downloads, write_failure,
 };
 
 /// Names that are tried for a part, at most.
@@ -26,7 +26,7 @@ pub struct NewFile {
     file: Option<File>,
     part: PathBuf,
     target: PathBuf,
-    room: Room,
+    disk_space: DiskSpace,
 }
 
 impl NewFile {
@@ -36,12 +36,17 @@ impl NewFile {
     /// # Errors
     ///
     /// [`NewFileError`]; nothing is there then.
-    pub fn create(room: &Room, folder: &Path, name: &str, len: u64) -> Result<Self, NewFileError> {
+    pub fn create(
+        disk_space: &DiskSpace,
+        folder: &Path,
+        name: &str,
+        len: u64,
+    ) -> Result<Self, NewFileError> {
         let target = folder.join(name);
         if fs::symlink_metadata(&target).is_ok() {
             return Err(NewFileError::Exists { path: target });
         }
-        if let Err(source) = room.check_all(Writer::Permanent, folder, len) {
+        if let Err(source) = disk_space.check_all(Writer::Permanent, folder, len) {
             let path = target;
             return Err(NewFileError::Full { path, source });
         }
@@ -49,12 +54,12 @@ impl NewFile {
         let digest = Sha256::digest(name);
         let digits: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let (file, part) = create_part(folder, &digits)?;
-        growing::mark(&file);
+        unfinished_downloads::mark(&file);
         Ok(Self {
             file: Some(file),
             part,
             target,
-            room: room.clone(),
+            disk_space: disk_space.clone(),
         })
     }
 
@@ -72,7 +77,9 @@ impl NewFile {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        let checked = self.room.check(Writer::Permanent, file, bytes.len() as u64);
+        let checked = self
+            .disk_space
+            .check(Writer::Permanent, file, bytes.len() as u64);
         let written = checked.and_then(|()| file.write_all(bytes));
         written.map_err(|error| self.failed(error))
     }
@@ -84,7 +91,7 @@ impl NewFile {
     /// [`NewFileError::Exists`] if something has come to be there meanwhile; [`NewFileError::Write`].
     pub fn finish(mut self) -> Result<PathBuf, NewFileError> {
         let synced = self.file.take().map_or(Ok(()), |file| {
-            growing::unmark(&file);
+            unfinished_downloads::unmark(&file);
             file.sync_all()
         });
         synced.map_err(|error| self.failed(error))?;
@@ -130,7 +137,7 @@ fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileEr
         let create = || open_own(&mut options.clone(), &part);
         let created = match create() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if !growing::is_marked(&part) {
+                if !unfinished_downloads::is_marked(&part) {
                     continue;
                 }
                 fs::remove_file(&part).and_then(|()| create())

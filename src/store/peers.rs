@@ -30,7 +30,7 @@ pub struct KnownPeer {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct PeerRow {
     #[serde(rename = "a")]
     addresses: Vec<serde_bytes::ByteBuf>,
     #[serde(rename = "s")]
@@ -74,7 +74,7 @@ pub(super) fn insert(
     let mut table = transaction.open_table(PEERS)?;
     for peer in peers {
         let addresses = peer.addresses.iter().take(MAX_ADDRESSES);
-        let row = encode(&Row {
+        let row = encode(&PeerRow {
             addresses: addresses
                 .map(|address| serde_bytes::ByteBuf::from(address.to_vec()))
                 .collect(),
@@ -91,9 +91,9 @@ fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Erro
     let mut ahead = Vec::new();
     for entry in table.iter()? {
         let (id, row) = entry?;
-        let row: Row = decode("peers", row.value())?;
+        let row: PeerRow = decode("peers", row.value())?;
         if row.seen > now {
-            ahead.push((id.value().to_vec(), Row { seen: now, ..row }));
+            ahead.push((id.value().to_vec(), PeerRow { seen: now, ..row }));
         }
     }
     for (id, row) in ahead {
@@ -107,7 +107,7 @@ fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut ages = Vec::new();
     for entry in table.iter()? {
         let (id, row) = entry?;
-        let row: Row = decode("peers", row.value())?;
+        let row: PeerRow = decode("peers", row.value())?;
         ages.push((row.seen, id.value().to_vec()));
     }
     ages.sort_unstable();
@@ -123,7 +123,7 @@ fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
     let (mut peers, mut damaged) = (Vec::new(), 0);
     for entry in table.iter()? {
         let (id, row) = entry?;
-        let row: Row = decode("peers", row.value())?;
+        let row: PeerRow = decode("peers", row.value())?;
         let addresses = row.addresses.len();
         // What a later libp2p no longer understands is of no use; another run replaces it.
         let peer = known_peer(id.value(), row);
@@ -149,7 +149,7 @@ pub(super) fn from_row(id: &[u8], row: &[u8]) -> Option<KnownPeer> {
     known_peer(id, decode("peers", row).ok()?)
 }
 
-fn known_peer(id: &[u8], row: Row) -> Option<KnownPeer> {
+fn known_peer(id: &[u8], row: PeerRow) -> Option<KnownPeer> {
     let addresses = row.addresses.into_iter();
     Some(KnownPeer {
         id: PeerId::from_bytes(id).ok()?,

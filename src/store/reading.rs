@@ -15,7 +15,9 @@ use pelago_content::{
     siblings, subtree, verify_leaves, verify_node,
 };
 
-use super::{DatabaseError, ManifestsError, Store, TreeError, handles::SharedFile, partial::Held};
+use super::{
+    DatabaseError, ManifestsError, Store, TreeError, open_files::SharedFile, partial::Held,
+};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -66,7 +68,7 @@ pub(super) trait Source: fmt::Debug {
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError>;
 
     /// Whether the chunk is there, unchanged, as far as can be told.
-    fn check(&self, chunk: Chunk) -> Result<Sureness, ReadError>;
+    fn check(&self, chunk: Chunk) -> Result<Certainty, ReadError>;
 
     /// What it means that data does not lead to a node that does lead to the root.
     fn data_unproven(&self) -> ReadError;
@@ -77,8 +79,8 @@ pub(super) trait Source: fmt::Debug {
 
 /// Whether content can be taken to be what it was when it was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sureness {
-    Sure,
+pub(super) enum Certainty {
+    Certain,
     /// It may be other content: each chunk is proven before it is given.
     InDoubt,
 }
@@ -139,10 +141,10 @@ impl Store {
     }
 
     fn read_requested(&self, hash: &Hash, request: Request) -> Result<ChunkRead, ReadError> {
-        if let Some(file) = self.inner.handles.get(hash) {
+        if let Some(file) = self.inner.open_files.get(hash) {
             let result = read_from(&*file, request);
             match result {
-                Err(error) if error.is_of_the_place() => self.inner.handles.forget(&[*hash]),
+                Err(error) if error.is_of_one_location() => self.inner.open_files.forget(&[*hash]),
                 result => return result,
             }
         }
@@ -165,10 +167,12 @@ impl Store {
         let held = self.folders_with(hash);
         match held.iter().find_map(|folder| folder.held(hash)) {
             Some(Held::Whole(place)) => {
-                let generation = self.inner.handles.generation();
+                let generation = self.inner.open_files.generation();
                 let file = SharedFile::open(place, &self.inner.trees)?;
                 let read = read_from(&file, request)?;
-                self.inner.handles.keep(generation, *hash, Arc::new(file));
+                self.inner
+                    .open_files
+                    .keep(generation, *hash, Arc::new(file));
                 Ok(read)
             }
             Some(Held::Growing(partial)) => read_from(&partial, request),
@@ -233,15 +237,17 @@ impl Store {
         request: Request,
     ) -> Result<Result<ChunkRead, ReadError>, DatabaseError> {
         let mut failure = None;
-        let generation = self.inner.handles.generation();
-        for place in self.places_of(hash)? {
+        let generation = self.inner.open_files.generation();
+        for place in self.locations_of(hash)? {
             let result = SharedFile::open(place, &self.inner.trees).and_then(|file| {
                 let read = read_from(&file, request)?;
-                self.inner.handles.keep(generation, *hash, Arc::new(file));
+                self.inner
+                    .open_files
+                    .keep(generation, *hash, Arc::new(file));
                 Ok(read)
             });
             match result {
-                Err(error) if error.is_of_the_place() => {
+                Err(error) if error.is_of_one_location() => {
                     failure.get_or_insert(error);
                 }
                 result => return Ok(result),
@@ -254,7 +260,7 @@ impl Store {
             Ok(Some(manifest)) => {
                 let read = read_from(&manifest, request);
                 let manifest = Arc::new(manifest);
-                self.inner.handles.keep(generation, *hash, manifest);
+                self.inner.open_files.keep(generation, *hash, manifest);
                 read
             }
             Ok(None) => Err(ReadError::Absent),
@@ -286,7 +292,7 @@ fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadErr
         read_within(source, chunk, request.with_data)
     }?;
     let after = source.check(chunk)?;
-    if before == Sureness::InDoubt || after == Sureness::InDoubt {
+    if before == Certainty::InDoubt || after == Certainty::InDoubt {
         read.in_doubt = true;
         if is_whole && request.with_data && subtree(&read.data, chunk.level()) != read.node {
             return Err(source.data_unproven());
@@ -391,7 +397,7 @@ fn proof_of(source: &dyn Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
 
 impl ReadError {
     /// Whether another place with the same content may do better.
-    const fn is_of_the_place(&self) -> bool {
+    const fn is_of_one_location(&self) -> bool {
         matches!(
             self,
             Self::Absent

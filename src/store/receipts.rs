@@ -37,7 +37,7 @@ pub(super) struct Receipts {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept<R> {
+struct VersionedReceipt<R> {
     #[serde(rename = "v")]
     version: u64,
     #[serde(rename = "r")]
@@ -59,7 +59,7 @@ impl Receipts {
 
     fn write(&self, hash: &Hash, receipt: &Receipt) -> io::Result<()> {
         let version = VERSION;
-        let kept = cbor4ii::serde::to_vec(Vec::new(), &Kept { version, receipt });
+        let kept = cbor4ii::serde::to_vec(Vec::new(), &VersionedReceipt { version, receipt });
         let kept = kept.map_err(|error| io::Error::other(error.to_string()))?;
         let (Some(folder), Some(path)) = (&self.folder, self.path(hash)) else {
             return Ok(());
@@ -172,7 +172,7 @@ impl Store {
 
 /// None if it is no receipt of a version known here.
 fn parse(bytes: &[u8]) -> Option<Receipt> {
-    let kept: Kept<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
+    let kept: VersionedReceipt<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
     (kept.version == VERSION).then_some(kept.receipt)
 }
 

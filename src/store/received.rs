@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Store, dir::entry_of, disk, files};
+use super::{Store, dir::metadata_of_file, file_system, files};
 use crate::durable;
 
 /// The folder in the data folder.
@@ -144,9 +144,9 @@ impl Received {
 }
 
 /// What is known of all such folders.
-pub(super) struct ReceivedFolders(Place);
+pub(super) struct ReceivedFolders(Backing);
 
-enum Place {
+enum Backing {
     /// The data folder.
     Folder(PathBuf),
     Memory(Mutex<HashMap<PathBuf, Vec<u8>>>),
@@ -154,11 +154,11 @@ enum Place {
 
 impl ReceivedFolders {
     pub(super) fn in_folder(data: &Path) -> Self {
-        Self(Place::Folder(data.to_owned()))
+        Self(Backing::Folder(data.to_owned()))
     }
 
     pub(super) fn in_memory() -> Self {
-        Self(Place::Memory(Mutex::default()))
+        Self(Backing::Memory(Mutex::default()))
     }
 
     /// What is known of the folder at `path`.
@@ -168,8 +168,8 @@ impl ReceivedFolders {
     /// The file cannot be read.
     pub(super) fn get(&self, path: &Path) -> io::Result<Option<Received>> {
         match &self.0 {
-            Place::Folder(data) => Received::read(data, path),
-            Place::Memory(known) => {
+            Backing::Folder(data) => Received::read(data, path),
+            Backing::Memory(known) => {
                 let known = known.lock();
                 let bytes = known.get(path);
                 Ok(bytes.and_then(|bytes| Received::from_bytes(bytes, path)))
@@ -192,15 +192,15 @@ impl ReceivedFolders {
         let Some(received) = received else {
             return self.remove(path);
         };
-        let keeps = dir.filter(|dir| disk::keeps_inodes(dir));
-        let inode = keeps.map(|dir| Ok::<_, io::Error>(entry_of(dir)?.identity.inode));
+        let keeps = dir.filter(|dir| file_system::keeps_inodes(dir));
+        let inode = keeps.map(|dir| Ok::<_, io::Error>(metadata_of_file(dir)?.file_id.inode));
         let bytes = received.to_bytes(path, inode.transpose()?)?;
         match &self.0 {
-            Place::Folder(data) => {
+            Backing::Folder(data) => {
                 files::create_private_folder(&data.join(RECEIVED_FOLDER))?;
                 durable::replace(&file_of(data, path), &bytes)
             }
-            Place::Memory(known) => {
+            Backing::Memory(known) => {
                 known.lock().insert(path.to_owned(), bytes);
                 Ok(())
             }
@@ -214,11 +214,11 @@ impl ReceivedFolders {
     /// What the system said.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         match &self.0 {
-            Place::Folder(data) => match fs::remove_file(file_of(data, path)) {
+            Backing::Folder(data) => match fs::remove_file(file_of(data, path)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
-            Place::Memory(known) => {
+            Backing::Memory(known) => {
                 known.lock().remove(path);
                 Ok(())
             }
@@ -247,8 +247,8 @@ fn file_of(data: &Path, path: &Path) -> PathBuf {
 /// The number of the directory at `path`, where the file system keeps such numbers.
 fn inode_of(path: &Path) -> Option<u64> {
     let dir = File::open(path).ok()?;
-    let inode = entry_of(&dir).ok()?.identity.inode;
-    disk::keeps_inodes(&dir).then_some(inode)
+    let inode = metadata_of_file(&dir).ok()?.file_id.inode;
+    file_system::keeps_inodes(&dir).then_some(inode)
 }
 
 #[cfg(test)]

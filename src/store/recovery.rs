@@ -24,10 +24,10 @@ use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DatabaseError, Fingerprint, KnownPeer, Look, Member, MemberState, Share, Store, database,
+    Comparison, DatabaseError, Fingerprint, KnownPeer, Member, MemberState, Share, Store, database,
     manifests::MANIFESTS_FOLDER,
     peers,
-    salvage::{self, Row},
+    salvage::{self, SalvagedRow},
     share_log::{Logged, ShareLog, is_logged},
     shares::tables::Tables,
     trees::TREES_FOLDER,
@@ -56,7 +56,7 @@ pub struct Recovery {
 
 /// What came of filling a new database.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct RecoveryReport {
     /// Single files that are shared again.
     shares: usize,
     /// Files in watched and shared folders that need not be hashed again.
@@ -118,13 +118,13 @@ pub(super) fn fill(
     folder: &Path,
     damaged: Option<&File>,
     transaction: &WriteTransaction,
-) -> Result<Found, redb::Error> {
+) -> Result<RecoveryReport, redb::Error> {
     let log = ShareLog::in_folder(folder).read()?;
     let mut filling = Filling {
         tables: Tables::open(transaction)?,
         log: log.as_ref(),
         peers: BTreeMap::new(),
-        found: Found::default(),
+        found: RecoveryReport::default(),
     };
     for share in log.iter().flat_map(|log| log.shares.values()) {
         filling.take_logged(share)?;
@@ -149,7 +149,7 @@ struct Filling<'t, 'l> {
     /// None if there is no log: then nothing says what may be shared.
     log: Option<&'l Logged>,
     peers: BTreeMap<Vec<u8>, KnownPeer>,
-    found: Found,
+    found: RecoveryReport,
 }
 
 impl Filling<'_, '_> {
@@ -167,18 +167,18 @@ impl Filling<'_, '_> {
     }
 
     /// Takes a row of the damaged file, if it can still be right.
-    fn take(&mut self, row: Row) -> Result<(), redb::Error> {
+    fn take(&mut self, row: SalvagedRow) -> Result<(), redb::Error> {
         match row {
-            Row::Share(share) if is_logged(&share) => self.take_share(share),
-            Row::Share(share) => {
+            SalvagedRow::Share(share) if is_logged(&share) => self.take_share(share),
+            SalvagedRow::Share(share) => {
                 let is_file = share.descriptor.kind() == Kind::File;
                 if is_file && is_unchanged(&share.path, &share.fingerprint) {
                     self.found.known += usize::from(self.tables.restore(&share)?);
                 }
                 Ok(())
             }
-            Row::Member(folder, member) => self.take_member(&folder, &member),
-            Row::Peer(peer) => {
+            SalvagedRow::Member(folder, member) => self.take_member(&folder, &member),
+            SalvagedRow::Peer(peer) => {
                 let known = self
                     .peers
                     .entry(peer.id.to_bytes())
@@ -235,7 +235,7 @@ impl Filling<'_, '_> {
 /// Whether a file is what it was when it had this fingerprint.
 fn is_unchanged(path: &Path, fingerprint: &Fingerprint) -> bool {
     let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
-    metadata.is_some_and(|metadata| fingerprint.look(&metadata) != Look::Changed)
+    metadata.is_some_and(|metadata| fingerprint.compare_metadata(&metadata) != Comparison::Changed)
 }
 
 fn text(path: &Path) -> Option<String> {
@@ -258,7 +258,7 @@ fn side_files(folder: &Path) -> io::Result<Vec<Hash>> {
     Ok(hashes)
 }
 
-impl Found {
+impl RecoveryReport {
     /// Writes down what was lost, before the new database is put in place of the damaged one.
     pub(super) fn keep(&self, folder: &Path, damaged: Option<&Path>) -> io::Result<()> {
         let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());

@@ -26,7 +26,7 @@ const MAX_PAGE_LEN: u64 = 64 * 1024;
 
 /// A row that was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Row {
+pub(super) enum SalvagedRow {
     /// Something that was shared.
     Share(Share),
     /// Something in the shared folder at this path.
@@ -38,7 +38,7 @@ pub(super) enum Row {
 /// Gives all rows that are found in `file`, in no order, and some of them more than once.
 pub(super) fn each_row<E: From<io::Error>>(
     file: &File,
-    mut take: impl FnMut(Row) -> Result<(), E>,
+    mut take: impl FnMut(SalvagedRow) -> Result<(), E>,
 ) -> Result<(), E> {
     let len = file.metadata()?.len();
     let mut start = 0;
@@ -93,10 +93,10 @@ fn end(page: &[u8], number: usize) -> Option<usize> {
 }
 
 /// The row of a pair, if it is a whole one of a table of ours.
-fn row(key: &[u8], value: &[u8]) -> Option<Row> {
-    let share = || share(key, value).map(Row::Share);
-    let member = || member(key, value).map(|(folder, member)| Row::Member(folder, member));
-    let peer = || peers::from_row(key, value).map(Row::Peer);
+fn row(key: &[u8], value: &[u8]) -> Option<SalvagedRow> {
+    let share = || share(key, value).map(SalvagedRow::Share);
+    let member = || member(key, value).map(|(folder, member)| SalvagedRow::Member(folder, member));
+    let peer = || peers::from_row(key, value).map(SalvagedRow::Peer);
     share().or_else(member).or_else(peer)
 }
 
@@ -134,7 +134,7 @@ mod tests {
         testing::{Home, bytes, go_on},
     };
 
-    fn rows(path: &Path) -> Vec<Row> {
+    fn rows(path: &Path) -> Vec<SalvagedRow> {
         let mut rows = Vec::new();
         let file = File::open(path).unwrap();
         each_row(&file, |row| {
@@ -170,10 +170,10 @@ mod tests {
         database[..4096].fill(0);
         fs::write(&path, database).unwrap();
         let rows = rows(&path);
-        let is_share = |row: &Row| matches!(row, Row::Share(found) if found.path == share.path);
+        let is_share = |row: &SalvagedRow| matches!(row, SalvagedRow::Share(found) if found.path == share.path);
         assert!(rows.iter().any(is_share), "{rows:?}");
         for member in members {
-            let expected = Row::Member(folder.to_str().unwrap().to_owned(), member);
+            let expected = SalvagedRow::Member(folder.to_str().unwrap().to_owned(), member);
             assert!(rows.contains(&expected), "{expected:?}");
         }
     }

@@ -120,7 +120,7 @@ impl From<Scope> for Scopes {
 
 /// The value of a row; hash and path are its key.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct ShareRow {
     #[serde(rename = "d", with = "serde_bytes")]
     descriptor: Vec<u8>,
     #[serde(rename = "n")]
@@ -157,7 +157,7 @@ impl Share {
     pub(super) fn to_row(&self) -> Result<Vec<u8>, redb::Error> {
         let totals = self.totals;
         let totals = (totals.bytes, totals.files, totals.blocks);
-        encode(&Row {
+        encode(&ShareRow {
             descriptor: self.descriptor.to_bytes().to_vec(),
             name: self.name.clone(),
             scopes: self.scopes.clone(),
@@ -176,7 +176,7 @@ impl Share {
     }
 
     pub(super) fn from_row(hash: &[u8; 32], path: &str, row: &[u8]) -> Result<Self, redb::Error> {
-        let row: Row = decode("shares", row)?;
+        let row: ShareRow = decode("shares", row)?;
         let descriptor = Descriptor::from_bytes(&row.descriptor)
             .map_err(|error| redb::Error::Corrupted(format!("a damaged row in shares: {error}")))?;
         let of_folder = |(bytes, files, blocks)| Totals {

@@ -5,8 +5,8 @@
 //! database's from all else.
 
 mod confirm;
+mod locations;
 mod offered;
-mod places;
 pub(super) mod search;
 pub(super) mod tables;
 #[cfg(test)]
@@ -24,12 +24,12 @@ use parking_lot::RwLockReadGuard;
 use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
-use self::tables::{Tables, places, row};
+use self::tables::{Tables, row, shares_of};
 use super::{
     DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
     share_log::is_logged,
-    side_files::Kept,
+    side_files::StoredByHash,
 };
 
 /// How many rows one page looks at, however few the filter lets through: about 5 ms.
@@ -94,7 +94,7 @@ impl Store {
         log.add(&added);
         drop(log);
         self.inner
-            .states
+            .share_states
             .forget(shares.iter().map(|share| &*share.path));
         self.shares_changed(&replaced);
         self.unpin(&hashes);
@@ -130,7 +130,7 @@ impl Store {
         log.add([&added]);
         self.inner.provider_keys.change(&hashes, &replaced);
         drop(log);
-        self.inner.states.forget([&*folder.path]);
+        self.inner.share_states.forget([&*folder.path]);
         self.shares_changed(&replaced);
         self.unpin(&hashes);
         Ok(())
@@ -166,9 +166,9 @@ impl Store {
         self.inner.provider_keys.change(&[], &gone);
         drop(log);
         self.inner.names.withdrawn(count);
-        self.inner.handles.forget(&removed);
+        self.inner.open_files.forget(&removed);
         self.inner
-            .states
+            .share_states
             .forget(shares.iter().map(|(_, path)| &**path));
         self.shares_changed(&gone);
         Ok(count)
@@ -177,7 +177,7 @@ impl Store {
     /// Takes these as the folders that this run serves: shares found below others are not live.
     pub fn set_live_folders(&self, folders: Vec<PathBuf>) {
         *self.inner.live_folders.write() = folders;
-        self.inner.handles.forget_all();
+        self.inner.open_files.forget_all();
         *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
     }
@@ -196,7 +196,7 @@ impl Store {
     pub fn shares_of(&self, hash: &Hash) -> Result<Vec<Share>, DatabaseError> {
         let folders = self.live_folders();
         self.inner.database.read(|transaction| {
-            let mut found = places(transaction, hash)?;
+            let mut found = shares_of(transaction, hash)?;
             found.retain(|share| share.origin.is_live(&folders));
             Ok(found)
         })
@@ -370,8 +370,8 @@ impl Store {
     fn shares_changed(&self, gone: &[Hash]) {
         *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
-        self.inner.handles.forget(gone);
-        self.inner.states.note_withdrawn(gone);
+        self.inner.open_files.forget(gone);
+        self.inner.share_states.note_withdrawn(gone);
     }
 
     /// Makes the trees and manifests that were kept so far durable: before rows of these say that they are

@@ -32,13 +32,13 @@ const FEW: usize = 4;
 pub(super) struct SideFiles {
     folder: PathBuf,
     begun: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<SideFileStates>,
     /// Held while files are made durable, so that nobody takes for durable what is only about to be.
     syncing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SideFileStates {
     /// Written, and perhaps not yet in a row.
     pinned: HashSet<Hash>,
     /// Written, and not yet durable.
@@ -230,10 +230,10 @@ impl Drop for Unfinished {
 
 /// The same for a store in memory: what is named by a hash, until nothing needs it.
 #[derive(Debug, Default)]
-pub(super) struct InMemory(Mutex<Memory>);
+pub(super) struct InMemory(Mutex<InMemoryFiles>);
 
 #[derive(Debug, Default)]
-struct Memory {
+struct InMemoryFiles {
     kept: HashMap<Hash, Arc<[u8]>>,
     pinned: HashSet<Hash>,
 }
@@ -251,7 +251,7 @@ impl InMemory {
 }
 
 /// What the trees and the manifests have in common, wherever they are kept.
-pub(super) trait Kept {
+pub(super) trait StoredByHash {
     /// What is kept, on disk or in memory.
     fn kept(&self) -> Result<&SideFiles, &InMemory>;
 

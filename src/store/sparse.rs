@@ -28,11 +28,11 @@ type Page = [u8; PAGE_LEN];
 #[derive(Default)]
 pub(super) struct Sparse {
     below: Option<File>,
-    state: RwLock<State>,
+    state: RwLock<SparsePages>,
 }
 
 #[derive(Default)]
-struct State {
+struct SparsePages {
     len: u64,
     written: BTreeMap<u64, Box<Page>>,
 }
@@ -40,7 +40,7 @@ struct State {
 impl Sparse {
     /// Storage that begins as the file is, and leaves it so.
     pub(super) fn over(file: File) -> io::Result<Self> {
-        let state = State {
+        let state = SparsePages {
             len: file.metadata()?.len(),
             written: BTreeMap::new(),
         };
@@ -50,7 +50,7 @@ impl Sparse {
         })
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, State> {
+    fn state(&self) -> RwLockReadGuard<'_, SparsePages> {
         self.state.read()
     }
 

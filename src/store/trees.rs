@@ -15,7 +15,7 @@ use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
 
 use super::{
     files,
-    side_files::{InMemory, Kept, SideFiles, Unfinished},
+    side_files::{InMemory, SideFiles, StoredByHash, Unfinished},
 };
 
 /// The folder of trees in the data folder.
@@ -89,7 +89,7 @@ impl Trees {
     }
 }
 
-impl Kept for Trees {
+impl StoredByHash for Trees {
     fn kept(&self) -> Result<&SideFiles, &InMemory> {
         match self {
             Self::Folder(files) => Ok(files),

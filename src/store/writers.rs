@@ -10,7 +10,7 @@ mod lease;
 use std::{fs::File, path::Path};
 
 #[cfg(target_os = "linux")]
-use super::disk;
+use super::file_system;
 use super::files;
 
 /// Whether any program has a file open for writing, as far as this system can know.
@@ -53,7 +53,7 @@ impl<'f> Alone<'f> {
     /// None if another program has the file open, for reading or writing, or the system cannot know.
     pub(super) fn with(file: &'f File) -> Option<Self> {
         #[cfg(target_os = "linux")]
-        if disk::is_local(file) && lease::take_alone(file).is_ok() {
+        if file_system::is_local(file) && lease::take_alone(file).is_ok() {
             return Some(Self(file));
         }
         #[cfg(not(target_os = "linux"))]
@@ -74,7 +74,7 @@ fn of(file: &File) -> Writers {
     use lease::Refused;
     match lease::take_and_return(file) {
         // A file system that other machines write to may grant a lease that says nothing of them.
-        Ok(()) if disk::is_local(file) => Writers::Absent,
+        Ok(()) if file_system::is_local(file) => Writers::Absent,
         Err(Refused::Open) => Writers::Present,
         Ok(()) | Err(Refused::Other) => Writers::Unknown,
     }

@@ -11,8 +11,8 @@ use crate::{
     node::shares::each_page,
     serve::{RehashQueue, RehashReason},
     store::{
-        DatabaseError, Look, Member, MemberState, Origin, Share, ShareState, Sight, Store,
-        Unavailable,
+        Comparison, DatabaseError, Inspection, Member, MemberState, Origin, Share, ShareState,
+        Store, Unavailable,
     },
 };
 
@@ -92,7 +92,7 @@ pub(super) fn inspect_path(
             continue;
         };
         let before = store.member_state(&folder, &member.path);
-        let sight = store.look_at_file(path, &listed);
+        let sight = store.inspect_file(path, &listed);
         note(rehash, path, &sight);
         store.set_member_state(&folder, &member.path, sight.state);
         if before != sight.state {
@@ -118,12 +118,12 @@ fn inspect_share(
         return Ok(false);
     }
     let before = store.state_of(share);
-    let mut sight = store.look_at_share(share);
+    let mut sight = store.inspect_share(share);
     if share.descriptor.kind() == Kind::Folder && sight.state.is_available() {
         sight.state = inspect_members(store, rehash, &share.path)?;
     }
     // A file of a watched folder has to settle before it is hashed.
-    if !is_watched || sight.rehash == Some(Look::InDoubt) {
+    if !is_watched || sight.rehash == Some(Comparison::InDoubt) {
         note(rehash, &share.path, &sight);
     }
     store.set_state(&share.path, sight.state);
@@ -163,7 +163,7 @@ fn inspect_members(
                 continue;
             };
             let at = folder.join(&path);
-            let sight = store.look_at_file(&at, &listed);
+            let sight = store.inspect_file(&at, &listed);
             note(rehash, &at, &sight);
             files += 1;
             missing += u64::from(sight.state == ShareState::Missing);
@@ -196,11 +196,11 @@ fn describe((path, state): (&String, &ShareState)) -> String {
 }
 
 /// Queues a file to be hashed again if that may settle its state.
-fn note(rehash: &RehashQueue, path: &Path, sight: &Sight) {
+fn note(rehash: &RehashQueue, path: &Path, sight: &Inspection) {
     match sight.rehash {
-        Some(Look::InDoubt) => rehash.enqueue_doubted(path.to_owned()),
-        Some(Look::Changed) => rehash.enqueue(path.to_owned(), RehashReason::Changed),
-        Some(Look::Sure) | None => {}
+        Some(Comparison::InDoubt) => rehash.enqueue_doubted(path.to_owned()),
+        Some(Comparison::Changed) => rehash.enqueue(path.to_owned(), RehashReason::Changed),
+        Some(Comparison::Unchanged) | None => {}
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use redb::WriteTransaction;
 
-use super::{DatabaseError, Place, lay_out, write};
+use super::{Backing, DatabaseError, lay_out, write};
 use crate::{
     durable,
     store::{recovery, sparse::Sparse},
@@ -23,11 +23,11 @@ const MEMORY_CACHE: usize = 64 * 1024;
 
 /// Opens the database, making one if there is none. One that is not writable leaves the file as it
 /// is: what redb writes to it stays in memory.
-pub(super) fn open(place: &Place, writable: bool) -> Result<redb::Database, redb::Error> {
+pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, redb::Error> {
     let mut builder = redb::Builder::new();
-    let path = match place {
-        Place::File(path) => path,
-        Place::Memory => {
+    let path = match backing {
+        Backing::File(path) => path,
+        Backing::Memory => {
             builder.set_cache_size(MEMORY_CACHE);
             return Ok(builder.create_with_backend(Sparse::default())?);
         }

@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{Entry, Identity, Kind, Mode, parent_of};
+use super::{EntryMetadata, EntryType, FileId, OpenMode, parent_of};
 use crate::{durable, store::Fingerprint};
 
 #[derive(Debug)]
@@ -27,22 +27,22 @@ impl Handle {
         Self::open(&self.0.join(inner))
     }
 
-    pub(super) fn entry(&self) -> io::Result<Entry> {
-        Ok(entry(&fs::metadata(&self.0)?))
+    pub(super) fn metadata(&self) -> io::Result<EntryMetadata> {
+        Ok(entry_metadata(&fs::metadata(&self.0)?))
     }
 
-    pub(super) fn look(&self, inner: &str) -> io::Result<Entry> {
-        Ok(entry(&fs::symlink_metadata(self.at(inner)?)?))
+    pub(super) fn metadata_of(&self, inner: &str) -> io::Result<EntryMetadata> {
+        Ok(entry_metadata(&fs::symlink_metadata(self.at(inner)?)?))
     }
 
-    pub(super) fn file(&self, inner: &str, mode: Mode) -> io::Result<File> {
+    pub(super) fn file(&self, inner: &str, mode: OpenMode) -> io::Result<File> {
         let path = self.at(inner)?;
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let mut options = OpenOptions::new();
-        options.read(true).write(mode != Mode::Read);
-        options.create_new(mode == Mode::New).open(path)
+        options.read(true).write(mode != OpenMode::Read);
+        options.create_new(mode == OpenMode::New).open(path)
     }
 
     pub(super) fn make(&self, inner: &str) -> io::Result<()> {
@@ -143,19 +143,19 @@ fn check_name(name: &str) -> io::Result<()> {
     }
 }
 
-fn entry(metadata: &fs::Metadata) -> Entry {
+fn entry_metadata(metadata: &fs::Metadata) -> EntryMetadata {
     let kind = if metadata.is_file() {
-        Kind::File
+        EntryType::File
     } else if metadata.is_dir() {
-        Kind::Folder
+        EntryType::Folder
     } else if metadata.is_symlink() {
-        Kind::Link
+        EntryType::Link
     } else {
-        Kind::Other
+        EntryType::Other
     };
-    Entry {
+    EntryMetadata {
         kind,
-        identity: Identity {
+        file_id: FileId {
             device: 0,
             inode: 0,
         },
@@ -165,6 +165,6 @@ fn entry(metadata: &fs::Metadata) -> Entry {
 }
 
 /// What a file that is open is.
-pub(in crate::store) fn entry_of(file: &File) -> io::Result<Entry> {
-    Ok(entry(&file.metadata()?))
+pub(in crate::store) fn metadata_of_file(file: &File) -> io::Result<EntryMetadata> {
+    Ok(entry_metadata(&file.metadata()?))
 }

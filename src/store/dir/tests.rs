@@ -16,14 +16,14 @@ fn nothing_is_reached_through_a_link() {
     symlink(path("elsewhere/keep"), path("top/real/to a file")).unwrap();
     let top = Dir::open(&path("top")).unwrap();
 
-    top.file("real/file", Mode::Read).unwrap();
-    assert!(top.file("link/keep", Mode::Write).is_err());
-    assert!(top.file("real/to a file", Mode::Write).is_err());
+    top.file("real/file", OpenMode::Read).unwrap();
+    assert!(top.file("link/keep", OpenMode::Write).is_err());
+    assert!(top.file("real/to a file", OpenMode::Write).is_err());
     assert!(top.remove_file("link/keep").is_err());
     assert!(top.make("link/new/deep").is_err());
     assert!(top.sub("link").is_err());
     assert!(top.rename("real/file", &top, "link/file", true).is_err());
-    assert_eq!(top.look("link").unwrap().kind, Kind::Link);
+    assert_eq!(top.metadata_of("link").unwrap().kind, EntryType::Link);
     assert_eq!(fs::read(path("elsewhere/keep")).unwrap(), b"keep");
     assert_eq!(fs::read_dir(path("elsewhere")).unwrap().count(), 1);
     // The link itself may go.
@@ -41,7 +41,7 @@ fn a_directory_that_is_swapped_for_a_link_stays_the_one_that_was_opened() {
     let ours = Dir::open(&path("ours")).unwrap();
     fs::rename(path("ours"), path("moved")).unwrap();
     std::os::unix::fs::symlink(path("theirs"), path("ours")).unwrap();
-    ours.file("new", Mode::New).unwrap();
+    ours.file("new", OpenMode::New).unwrap();
     assert!(path("moved/new").exists());
     assert_eq!(fs::read_dir(path("theirs")).unwrap().count(), 0);
 }
@@ -65,7 +65,7 @@ fn a_rename_replaces_only_when_it_is_to() {
     assert!(top.remove_folder("a").is_err());
     top.remove_folder("a/b").unwrap();
     assert!(top.find("a/b").unwrap().is_none());
-    let taken = top.file("to", Mode::New).unwrap_err();
+    let taken = top.file("to", OpenMode::New).unwrap_err();
     assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     assert!(top.make("to").is_err());
 }

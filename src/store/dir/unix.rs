@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Entry, Identity, Kind, Mode, name_of, parent_of};
+use super::{EntryMetadata, EntryType, FileId, OpenMode, name_of, parent_of};
 use crate::store::Fingerprint;
 
 /// Permissions of new files and directories, less what the process' mask takes.
@@ -40,24 +40,28 @@ impl Handle {
         Ok(Self(folder.into()))
     }
 
-    pub(super) fn entry(&self) -> io::Result<Entry> {
-        Ok(entry(&fs::fstat(&self.0)?))
+    pub(super) fn metadata(&self) -> io::Result<EntryMetadata> {
+        Ok(entry_metadata(&fs::fstat(&self.0)?))
     }
 
-    pub(super) fn look(&self, inner: &str) -> io::Result<Entry> {
+    pub(super) fn metadata_of(&self, inner: &str) -> io::Result<EntryMetadata> {
         self.at(inner, |folder, name| {
-            Ok(entry(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
+            Ok(entry_metadata(&fs::statat(
+                folder,
+                name,
+                AtFlags::SYMLINK_NOFOLLOW,
+            )?))
         })
     }
 
-    pub(super) fn file(&self, inner: &str, mode: Mode) -> io::Result<File> {
+    pub(super) fn file(&self, inner: &str, mode: OpenMode) -> io::Result<File> {
         // A fifo would otherwise wait for somebody at its other end.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let flags = flags
             | match mode {
-                Mode::Read => OFlags::RDONLY,
-                Mode::Write => OFlags::RDWR,
-                Mode::New => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+                OpenMode::Read => OFlags::RDONLY,
+                OpenMode::Write => OFlags::RDWR,
+                OpenMode::New => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
             };
         self.at(inner, |folder, name| {
             Ok(fs::openat(folder, name, flags, FILE)?.into())
@@ -226,16 +230,16 @@ fn rename_new(
     clippy::useless_conversion,
     reason = "the types differ between systems"
 )]
-fn entry(stat: &Stat) -> Entry {
+fn entry_metadata(stat: &Stat) -> EntryMetadata {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Folder,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
+        FileType::RegularFile => EntryType::File,
+        FileType::Directory => EntryType::Folder,
+        FileType::Symlink => EntryType::Link,
+        _ => EntryType::Other,
     };
-    Entry {
+    EntryMetadata {
         kind,
-        identity: Identity {
+        file_id: FileId {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
         },
@@ -245,8 +249,8 @@ fn entry(stat: &Stat) -> Entry {
 }
 
 /// What a file that is open is.
-pub(in crate::store) fn entry_of(file: &File) -> io::Result<Entry> {
-    Ok(entry(&fs::fstat(file)?))
+pub(in crate::store) fn metadata_of_file(file: &File) -> io::Result<EntryMetadata> {
+    Ok(entry_metadata(&fs::fstat(file)?))
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use std::{
 use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind};
 
-use super::{FolderError, Tree, left_out::Why};
+use super::{DirectoryTree, FolderError, left_out::Why};
 use crate::store::{
-    Fingerprint, HashError, Hashed, Look, Member, MemberState, Store, hash_file, received::Received,
+    Comparison, Fingerprint, HashError, Hashed, Member, MemberState, Store, hash_file,
+    received::Received,
 };
 
 /// Files above this many bytes are hashed by all cores: below, one core is done sooner than others
@@ -38,7 +39,7 @@ const MAX_ATTEMPTS: u32 = 3;
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Files by their paths from the folder, as they were when they were hashed.
-pub(super) type Known = HashMap<String, (Descriptor, Fingerprint)>;
+pub(super) type KnownFiles = HashMap<String, (Descriptor, Fingerprint)>;
 
 /// A file, hashed.
 #[derive(Clone, Copy)]
@@ -67,7 +68,7 @@ impl Examined {
 
 /// What to know of files before they are hashed.
 pub(super) struct Before<'a> {
-    pub(super) known: &'a Known,
+    pub(super) known: &'a KnownFiles,
     /// How the folder was received.
     pub(super) received: Option<&'a Received>,
 }
@@ -76,7 +77,7 @@ pub(super) struct Before<'a> {
 /// cannot be carried, which are put down in the tree. Their trees are kept in `store`.
 pub(super) fn examine(
     root: &Path,
-    tree: &mut Tree,
+    tree: &mut DirectoryTree,
     before: &Before<'_>,
     store: Option<&Store>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -94,7 +95,7 @@ type AllExamined = (Vec<Option<Examined>>, Vec<(usize, Why)>);
 
 fn examine_all(
     root: &Path,
-    tree: &Tree,
+    tree: &DirectoryTree,
     before: &Before<'_>,
     store: Option<&Store>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -152,7 +153,7 @@ type Done = (Vec<(usize, Examined)>, Vec<(usize, u64)>);
 
 struct Work<'w> {
     root: &'w Path,
-    tree: &'w Tree,
+    tree: &'w DirectoryTree,
     before: &'w Before<'w>,
     store: Option<&'w Store>,
     next: AtomicUsize,
@@ -226,7 +227,7 @@ impl Work<'_> {
         // One whose metadata changed is proven when it is sent, and hashed again by and by. One that a
         // program had open when it was hashed is hashed now.
         if let Some((descriptor, fingerprint)) = self.before.known.get(&inner)
-            && fingerprint.compare(&now) != Look::Changed
+            && fingerprint.compare(&now) != Comparison::Changed
             && !fingerprint.is_in_doubt()
         {
             return Ok(Looked::Hashed(Examined {

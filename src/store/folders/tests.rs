@@ -4,8 +4,9 @@ use pelago_content::{Hash, Kind, Listing, verify};
 
 use super::*;
 use crate::store::{
-    Links, Partial, PartialSpec, ReadError, Scope, Share, Store, growing,
+    Links, Partial, PartialSpec, ReadError, Scope, Share, Store,
     testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
+    unfinished_downloads,
 };
 
 /// Writes files, making the folders above them.
@@ -34,12 +35,12 @@ fn share(store: &Store, path: &Path) -> Share {
     share
 }
 
-fn try_hash(path: &Path, growing: &Growing) -> Result<MadeFolder, FolderError> {
+fn try_hash(path: &Path, growing: &UnfinishedDownloads) -> Result<MadeFolder, FolderError> {
     hash_folder(path, growing, None, FolderOptions::default(), &go_on)
 }
 
 fn hash_of(path: &Path) -> Hash {
-    let made = try_hash(path, &Growing::default());
+    let made = try_hash(path, &UnfinishedDownloads::default());
     made.unwrap().descriptor.hash()
 }
 
@@ -175,20 +176,20 @@ fn what_downloads_make_grow_is_left_out_and_what_only_has_their_names_is_not() {
     assert_ne!(with_all, before);
     let marked = ["film.part", "tree.part"].map(|name| root.join(name));
     for path in &marked {
-        growing::mark(&fs::File::open(path).unwrap());
+        unfinished_downloads::mark(&fs::File::open(path).unwrap());
     }
-    if !Growing::default().contains(&marked[0]) {
+    if !UnfinishedDownloads::default().contains(&marked[0]) {
         eprintln!("skipped: the file system has no extended attributes");
         return;
     }
     assert_eq!(hash_of(&root), before);
     assert_eq!(share(&home.store, &root).hash, before);
     // A mark that a crash left on what is whole says nothing.
-    growing::mark(&fs::File::open(root.join("box")).unwrap());
+    unfinished_downloads::mark(&fs::File::open(root.join("box")).unwrap());
     assert_eq!(hash_of(&root), before);
-    growing::unmark(&fs::File::open(root.join("box")).unwrap());
+    unfinished_downloads::unmark(&fs::File::open(root.join("box")).unwrap());
     for path in &marked {
-        growing::unmark(&fs::File::open(path).unwrap());
+        unfinished_downloads::unmark(&fs::File::open(path).unwrap());
     }
     assert_eq!(hash_of(&root), with_all);
     assert_eq!(share(&home.store, &root).hash, with_all);
@@ -215,8 +216,8 @@ fn what_grows_by_a_record_is_left_out() {
     };
     let partial = Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap();
     // As on a file system without extended attributes.
-    growing::unmark(&fs::File::open(root.join("film.part")).unwrap());
-    let recorded = Growing::in_data_folder(&home.path("data")).unwrap();
+    unfinished_downloads::unmark(&fs::File::open(root.join("film.part")).unwrap());
+    let recorded = UnfinishedDownloads::in_data_folder(&home.path("data")).unwrap();
     let hashed = try_hash(&root, &recorded).unwrap();
     assert_eq!(hashed.descriptor.hash(), before);
     assert_eq!(share(&home.store, &root).hash, before);
@@ -424,7 +425,7 @@ fn a_damaged_manifest_is_not_served_and_made_again() {
         assert_eq!(home.store.manifest(&folder.hash).unwrap(), None);
         assert_eq!(share(&home.store, &root).hash, folder.hash);
         assert!(read(&home.store, &folder.hash, 0).is_ok());
-        home.store.inner.handles.forget_all();
+        home.store.inner.open_files.forget_all();
     }
 }
 
@@ -526,7 +527,7 @@ fn what_has_no_content_is_left_out() {
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     let fifo = root.join("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    let made = try_hash(&root, &Growing::default()).unwrap();
+    let made = try_hash(&root, &UnfinishedDownloads::default()).unwrap();
     assert_eq!(made.descriptor.hash(), before);
     let expected = "left out, as it has no content: 1 fifo, 2 sockets";
     assert_eq!(made.left_out.lines(), [expected]);
@@ -566,7 +567,14 @@ fn what_cannot_be_carried_is_named_and_left_out_if_that_is_asked_for() {
         .unwrap();
     assert_eq!(made.descriptor.hash(), before);
     assert!(made.left_out.lines()[0].contains("2 entries\n"));
-    let made = hash_folder(&root, &Growing::default(), None, options, &go_on).unwrap();
+    let made = hash_folder(
+        &root,
+        &UnfinishedDownloads::default(),
+        None,
+        options,
+        &go_on,
+    )
+    .unwrap();
     assert_eq!(made.descriptor.hash(), before);
 }
 
@@ -636,7 +644,7 @@ fn deep_directories_are_named() {
     fs::create_dir_all(&deep).unwrap();
     let before = hash_of(&root);
     fs::write(deep.join("file"), "").unwrap();
-    let error = try_hash(&root, &Growing::default()).unwrap_err();
+    let error = try_hash(&root, &UnfinishedDownloads::default()).unwrap_err();
     assert!(matches!(error, FolderError::Unsupported { count: 1, .. }));
     assert!(
         error.to_string().contains("deeper than 64 levels"),
@@ -646,7 +654,14 @@ fn deep_directories_are_named() {
         skip_unsupported: true,
         ..FolderOptions::default()
     };
-    let made = hash_folder(&root, &Growing::default(), None, options, &go_on).unwrap();
+    let made = hash_folder(
+        &root,
+        &UnfinishedDownloads::default(),
+        None,
+        options,
+        &go_on,
+    )
+    .unwrap();
     assert_eq!(made.descriptor.hash(), before);
 }
 
@@ -669,14 +684,21 @@ fn the_data_folder_is_left_out_of_a_folder_that_holds_it() {
     assert_eq!(paths, ["mine", "mine/file"]);
     let data = home.path("data");
     let options = FolderOptions::default();
-    let hashed = hash_folder(root, &Growing::default(), Some(&data), options, &go_on).unwrap();
+    let hashed = hash_folder(
+        root,
+        &UnfinishedDownloads::default(),
+        Some(&data),
+        options,
+        &go_on,
+    )
+    .unwrap();
     assert_eq!(hashed.descriptor, made.descriptor);
 }
 
 #[test]
 fn what_is_not_there_or_private_is_not_shared() {
     let home = Home::on_disk();
-    let error = try_hash(&home.path("none"), &Growing::default()).unwrap_err();
+    let error = try_hash(&home.path("none"), &UnfinishedDownloads::default()).unwrap_err();
     assert!(matches!(error, FolderError::Missing { .. }));
     for private in [home.path("data"), home.path("data/manifests")] {
         let folder = new(&private, Scope::Everyone);
@@ -700,7 +722,7 @@ fn hashing_tells_how_far_it_is_and_stops_when_told() {
     };
     hash_folder(
         &root,
-        &Growing::default(),
+        &UnfinishedDownloads::default(),
         None,
         FolderOptions::default(),
         &watch,
@@ -710,7 +732,7 @@ fn hashing_tells_how_far_it_is_and_stops_when_told() {
     let stop = |_| ControlFlow::Break(());
     let error = hash_folder(
         &root,
-        &Growing::default(),
+        &UnfinishedDownloads::default(),
         None,
         FolderOptions::default(),
         &stop,

@@ -16,10 +16,10 @@ use super::{
     FolderError, join,
     left_out::{LeftOut, Why},
 };
-use crate::store::{Growing, files::type_name, ignores::Ignores, received::Received};
+use crate::store::{UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received};
 
 /// All that is in a directory, at any depth.
-pub(super) struct Tree {
+pub(super) struct DirectoryTree {
     /// The directory itself first, each other behind the one that it is in.
     pub(super) directories: Vec<Directory>,
     /// Where the files are: a directory, and an entry of it.
@@ -31,27 +31,27 @@ pub(super) struct Tree {
 pub(super) struct Directory {
     /// From the top, with `/` between names; empty for the top.
     pub(super) path: String,
-    pub(super) entries: Vec<Found>,
+    pub(super) entries: Vec<FoundEntry>,
     /// Whether it could not be read, or is gone: then it is no part of the folder.
     pub(super) is_left_out: bool,
 }
 
-pub(super) struct Found {
+pub(super) struct FoundEntry {
     /// What it is called in the folder.
     pub(super) name: String,
     /// What it is called on this disk, if that is not the same.
     here: Option<String>,
-    pub(super) what: What,
+    pub(super) what: FoundKind,
 }
 
-impl Found {
+impl FoundEntry {
     /// What it is called on this disk.
     pub(super) fn here(&self) -> &str {
         self.here.as_deref().unwrap_or(&self.name)
     }
 }
 
-pub(super) enum What {
+pub(super) enum FoundKind {
     /// One of the files of the tree.
     File(usize),
     /// One of the directories of the tree.
@@ -60,7 +60,7 @@ pub(super) enum What {
     Symlink(String),
 }
 
-impl Tree {
+impl DirectoryTree {
     /// The path of a file on this disk, from the top.
     pub(super) fn file_path(&self, file: usize) -> String {
         let (directory, entry) = self.files[file];
@@ -72,7 +72,7 @@ impl Tree {
 /// What a walk has to know besides the directory.
 pub(super) struct Guide<'a> {
     /// Downloads under way are no part of a folder.
-    pub(super) growing: &'a Growing,
+    pub(super) growing: &'a UnfinishedDownloads,
     /// How the folder was received, if its manifests say something else than what lies here.
     pub(super) received: Option<&'a Received>,
     /// The data folder of this node, without links.
@@ -82,7 +82,7 @@ pub(super) struct Guide<'a> {
 }
 
 /// Looks at everything below `root` but for what is left out.
-pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<Tree, FolderError> {
+pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<DirectoryTree, FolderError> {
     let resolved = guide.data.and_then(|_| fs::canonicalize(root).ok());
     let data = guide.data.zip(resolved.as_deref());
     let data = data.and_then(|(data, root)| data.strip_prefix(root).ok());
@@ -91,7 +91,7 @@ pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<Tree, FolderError> 
         guide,
         data: data.map(|data| root.join(data)),
         rules: guide.has_rules.then(|| Ignores::below(root)),
-        tree: Tree {
+        tree: DirectoryTree {
             directories: vec![Directory::default()],
             files: Vec::new(),
             left_out: LeftOut::default(),
@@ -113,7 +113,7 @@ struct Walk<'r> {
     /// Where the data folder is below the root, if it is.
     data: Option<PathBuf>,
     rules: Option<Ignores>,
-    tree: Tree,
+    tree: DirectoryTree,
     /// Entries found so far.
     entries: u64,
 }
@@ -137,7 +137,7 @@ impl Walk<'_> {
         };
         // What is wrong is found in the same order each time.
         read.sort_by_cached_key(DirEntry::file_name);
-        let names = Names::new(self.guide.received, &inner, &read);
+        let names = ManifestNames::new(self.guide.received, &inner, &read);
         let depth = inner.split('/').filter(|name| !name.is_empty()).count();
         let mut entries = Vec::with_capacity(read.len());
         for entry in &read {
@@ -190,8 +190,8 @@ impl Walk<'_> {
         entry: &DirEntry,
         inner: &str,
         place: (usize, usize),
-        names: &Names<'_>,
-    ) -> Option<Found> {
+        names: &ManifestNames<'_>,
+    ) -> Option<FoundEntry> {
         let Ok(here) = entry.file_name().into_string() else {
             self.unsupported(entry, Why::Name);
             return None;
@@ -208,12 +208,12 @@ impl Walk<'_> {
             }
         };
         Some(match names.other(inner, &here) {
-            Some(name) => Found {
+            Some(name) => FoundEntry {
                 name: name.to_owned(),
                 here: Some(here),
                 what,
             },
-            None => Found {
+            None => FoundEntry {
                 name: here,
                 here: None,
                 what,
@@ -227,21 +227,21 @@ impl Walk<'_> {
         entry: &DirEntry,
         inner: &str,
         place: (usize, usize),
-    ) -> Result<Option<What>, Why> {
+    ) -> Result<Option<FoundKind>, Why> {
         let path = entry.path();
         let kind = entry.file_type().map_err(Why::Unreadable)?;
         if kind.is_file() {
             check_readable(&path).map_err(Why::Unreadable)?;
             self.tree.files.push(place);
-            Ok(Some(What::File(self.tree.files.len() - 1)))
+            Ok(Some(FoundKind::File(self.tree.files.len() - 1)))
         } else if kind.is_dir() {
             self.tree.directories.push(Directory {
                 path: inner.to_owned(),
                 ..Directory::default()
             });
-            Ok(Some(What::Folder(self.tree.directories.len() - 1)))
+            Ok(Some(FoundKind::Folder(self.tree.directories.len() - 1)))
         } else if kind.is_symlink() {
-            Ok(target(&path)?.map(What::Symlink))
+            Ok(target(&path)?.map(FoundKind::Symlink))
         } else {
             self.tree.left_out.add_special(type_name(kind));
             Ok(None)
@@ -282,13 +282,13 @@ fn check_readable(path: &Path) -> io::Result<()> {
 }
 
 /// The names that the entries of one directory have in the folder.
-struct Names<'a> {
+struct ManifestNames<'a> {
     received: Option<&'a Received>,
     /// Those on this disk, if the folder was received otherwise.
     here: HashSet<String>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> ManifestNames<'a> {
     fn new(received: Option<&'a Received>, inner: &str, read: &[DirEntry]) -> Self {
         let here = received.into_iter().flat_map(|received| {
             let names = read
@@ -311,7 +311,7 @@ impl<'a> Names<'a> {
     }
 
     /// Adds the links that were left out when the folder was received, where nothing else lies now.
-    fn add_links(&self, inner: &str, entries: &mut Vec<Found>) {
+    fn add_links(&self, inner: &str, entries: &mut Vec<FoundEntry>) {
         let links = self
             .received
             .map_or(&[][..], |received| received.links_in(inner));
@@ -320,10 +320,10 @@ impl<'a> Names<'a> {
         }
         let taken: HashSet<String> = entries.iter().map(|entry| entry.name.clone()).collect();
         for (name, target) in links.iter().filter(|(name, _)| !taken.contains(name)) {
-            entries.push(Found {
+            entries.push(FoundEntry {
                 name: name.clone(),
                 here: None,
-                what: What::Symlink(target.clone()),
+                what: FoundKind::Symlink(target.clone()),
             });
         }
     }

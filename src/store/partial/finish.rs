@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::{
     Fingerprint, NewShare, Origin, Store, TreeError,
-    dir::{Dir, entry_of},
+    dir::{Dir, metadata_of_file},
     hashing::GROUP_SIZE,
     writers::Alone,
 };
@@ -237,9 +237,9 @@ impl Partial {
     /// Whether the path of the part file still leads to the file that was written.
     fn has_its_path(&self, opened: &OpenPart) -> bool {
         let part_file = &self.files.part_file;
-        let there = part_file.dir.look(&part_file.inner);
-        let here = entry_of(&opened.part);
-        matches!((there, here), (Ok(there), Ok(here)) if there.identity == here.identity)
+        let there = part_file.dir.metadata_of(&part_file.inner);
+        let here = metadata_of_file(&opened.part);
+        matches!((there, here), (Ok(there), Ok(here)) if there.file_id == here.file_id)
     }
 
     /// Shares the file. Returns whether it is shared.
@@ -296,7 +296,7 @@ impl Partial {
             .rename(&part_file.inner, dir, name, options.overwrite);
         moved.map_err(|error| self.failed(error))?;
         let is_ours = || -> io::Result<bool> {
-            Ok(dir.look(name)?.identity == entry_of(&opened.part)?.identity)
+            Ok(dir.metadata_of(name)?.file_id == metadata_of_file(&opened.part)?.file_id)
         };
         if !is_ours().map_err(|error| self.failed(error))? {
             // Another file took the path of ours a moment ago: it goes back.

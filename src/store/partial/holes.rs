@@ -6,7 +6,7 @@ use std::{fs::File, io};
 
 use pelago_content::BLOCK_SIZE;
 
-use crate::store::{disk, files};
+use crate::store::{file_system, files};
 
 fn is_zeros(block: &[u8]) -> bool {
     block.iter().all(|byte| *byte == 0)
@@ -27,7 +27,8 @@ pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
     }
     for (start, end, is_zeros) in runs {
         let (from, len) = (offset + start as u64, (end - start) as u64);
-        if !(is_zeros && disk::has_holes(file) && disk::punch_hole(file, from, len)?) {
+        if !(is_zeros && file_system::has_holes(file) && file_system::punch_hole(file, from, len)?)
+        {
             files::write_all_at(file, &data[start..end], from)?;
         }
     }
@@ -55,7 +56,7 @@ mod tests {
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let path = folder.path().join("file");
         let file = File::create_new(&path).unwrap();
-        if !disk::has_holes(&file) {
+        if !file_system::has_holes(&file) {
             return;
         }
         let len = 64 * BLOCK_SIZE;

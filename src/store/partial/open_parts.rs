@@ -27,7 +27,7 @@ use super::{
     reservations::Reservation,
     tampering::{Guard, Watches},
 };
-use crate::store::{Fingerprint, Look};
+use crate::store::{Comparison, Fingerprint};
 
 /// Files of folders that are open at a time. Each takes two handles, and many systems allow a
 /// process 1,024.
@@ -144,8 +144,8 @@ impl DownloadFiles {
         let key = &self.reservation.key;
         let part = self.part_file.reopen(&key.hash)?;
         // It may hold other bytes without a trace: then everything is proven before the end.
-        match before.look(&part.metadata()?) {
-            Look::Sure if !before.is_coarse() => {}
+        match before.compare_metadata(&part.metadata()?) {
+            Comparison::Unchanged if !before.is_coarse() => {}
             _ => self.was_suspect.store(true, Ordering::Release),
         }
         let record = self.open_parts.records.reopen(key)?;

@@ -21,7 +21,7 @@ use super::{
     records::Records,
     removal::{Removal, remove_entry},
 };
-use crate::store::dir::{Dir, Kind, Mode, entry_of};
+use crate::store::dir::{Dir, EntryType, OpenMode, metadata_of_file};
 
 /// The location of a part file, and the id in its mark.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl PartFile {
     ///
     /// If another file has its path, or another download has locked it.
     pub(super) fn reopen(&self, hash: &Hash) -> io::Result<File> {
-        let file = self.dir.file(&self.inner, Mode::Write)?;
+        let file = self.dir.file(&self.inner, OpenMode::Write)?;
         match mark::read(&file) {
             Mark::Of(id, of) if id == self.id && of == *hash => {}
             Mark::Unsupported => {}
@@ -103,11 +103,15 @@ fn remove_if(
     let Ok((dir, inner)) = open_parent(part) else {
         return Ok(None);
     };
-    let file = match dir.file(&inner, Mode::Write) {
+    let file = match dir.file(&inner, OpenMode::Write) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // A download creates regular files only.
-        Err(_) if dir.look(&inner).is_ok_and(|entry| entry.kind != Kind::File) => {
+        Err(_)
+            if dir
+                .metadata_of(&inner)
+                .is_ok_and(|entry| entry.kind != EntryType::File) =>
+        {
             return Ok(Some(part.to_owned()));
         }
         Err(error) => return Err(failed(error)),
@@ -119,8 +123,8 @@ fn remove_if(
         let target = part.to_owned();
         return Err(PartialError::InUse { target });
     }
-    let identity = entry_of(&file).map_err(failed)?.identity;
-    match remove_entry(&dir, &inner, identity).map_err(failed)? {
+    let file_id = metadata_of_file(&file).map_err(failed)?.file_id;
+    match remove_entry(&dir, &inner, file_id).map_err(failed)? {
         Removal::Gone => Ok(None),
         Removal::NotOurs => Ok(Some(part.to_owned())),
     }

@@ -22,7 +22,7 @@ use super::{
     proof::proves_something,
     records::Records,
 };
-use crate::store::dir::{Dir, Mode, entry_of};
+use crate::store::dir::{Dir, OpenMode, metadata_of_file};
 
 /// A part file that is open and locked.
 pub(super) type LockedPart = (PartFile, File);
@@ -178,12 +178,13 @@ impl PartOpener<'_> {
         inner: String,
         earlier: &EarlierRun,
     ) -> Result<Option<LockedPart>, PartialError> {
-        let Ok(file) = dir.file(&inner, Mode::Write) else {
+        let Ok(file) = dir.file(&inner, OpenMode::Write) else {
             return Ok(None);
         };
         let proves = || proves_something(self.records, self.spec, &file);
         let ours = is_ours(&file, earlier.id(), &self.hash, earlier.is_some(), proves);
-        let Some(id) = ours.filter(|_| entry_of(&file).is_ok_and(|entry| entry.links == 1)) else {
+        let Some(id) = ours.filter(|_| metadata_of_file(&file).is_ok_and(|entry| entry.links == 1))
+        else {
             return Ok(None);
         };
         let path = dir.path_of(&inner);
@@ -247,7 +248,7 @@ impl PartOpener<'_> {
     /// Whether other content is being downloaded to the same target: only one of them could end
     /// there.
     fn is_busy(&self, inner: &str) -> bool {
-        let file = self.dir.file(inner, Mode::Read);
+        let file = self.dir.file(inner, OpenMode::Read);
         file.is_ok_and(|file| {
             mark::is_there(&file) && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
         })
@@ -265,7 +266,7 @@ impl PartOpener<'_> {
             path: self.dir.path_of(inner),
             source,
         };
-        let file = match self.dir.file(inner, Mode::New) {
+        let file = match self.dir.file(inner, OpenMode::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             created => created.map_err(failed)?,
         };

@@ -19,7 +19,7 @@ use super::{
     records::{self, Records},
     workspace::Workspace,
 };
-use crate::store::{Room, trees::Trees};
+use crate::store::{DiskSpace, trees::Trees};
 
 /// All downloads of one store.
 pub(in crate::store) struct Partials {
@@ -36,17 +36,17 @@ impl Partials {
     pub(in crate::store) fn in_folder(
         folder: &Path,
         trees: Arc<Trees>,
-        space: Room,
+        space: DiskSpace,
     ) -> io::Result<Self> {
         Ok(Self::new(Records::in_folder(folder)?, trees, space))
     }
 
     /// Downloads whose records end with this value.
-    pub(in crate::store) fn in_memory(trees: Arc<Trees>, space: Room) -> Self {
+    pub(in crate::store) fn in_memory(trees: Arc<Trees>, space: DiskSpace) -> Self {
         Self::new(Records::in_memory(), trees, space)
     }
 
-    fn new(records: Records, trees: Arc<Trees>, space: Room) -> Self {
+    fn new(records: Records, trees: Arc<Trees>, space: DiskSpace) -> Self {
         Self {
             workspace: Arc::new(Workspace::new(records, trees, space)),
             files: Mutex::default(),

@@ -6,8 +6,9 @@ use pelago_content::{BLOCK_SIZE, Chunk, Descriptor, Node};
 
 use super::Partial;
 use crate::store::{
-    ReadError, files,
-    reading::{Source, Sureness},
+    ReadError,
+    chunk_source::{Certainty, ChunkSource},
+    files,
 };
 
 impl Partial {
@@ -33,7 +34,7 @@ impl Partial {
     }
 }
 
-impl Source for Arc<Partial> {
+impl ChunkSource for Arc<Partial> {
     fn descriptor(&self) -> &Descriptor {
         &self.spec().descriptor
     }
@@ -58,7 +59,7 @@ impl Source for Arc<Partial> {
         })
     }
 
-    fn check(&self, chunk: Chunk) -> Result<Sureness, ReadError> {
+    fn check(&self, chunk: Chunk) -> Result<Certainty, ReadError> {
         if !self
             .verified
             .lock()
@@ -68,9 +69,9 @@ impl Source for Arc<Partial> {
         }
         let opened = self.files.opened().map_err(|_| ReadError::Absent)?;
         Ok(if self.files.is_suspect(&opened) {
-            Sureness::InDoubt
+            Certainty::InDoubt
         } else {
-            Sureness::Sure
+            Certainty::Certain
         })
     }
 

@@ -14,11 +14,10 @@ use pelago_content::Descriptor;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
-    Fingerprint, Look,
-    dir::{Dir, Entry, Identity, Kind, Mode},
-    disk,
+    Comparison, Fingerprint,
+    dir::{Dir, EntryMetadata, EntryType, FileId, OpenMode},
     escape::shown,
-    hashing,
+    file_system, hashing,
 };
 
 /// The directory that a target is in, so that it can be found again.
@@ -95,28 +94,28 @@ impl PlacedFile {
     /// Removes the file at `inner`, if it is this one and unchanged.
     pub(super) fn remove(&self, dir: &Dir, inner: &str) -> io::Result<Removal> {
         let entry = match dir.find(inner) {
-            Ok(Some(entry)) if entry.kind == Kind::File => entry,
+            Ok(Some(entry)) if entry.kind == EntryType::File => entry,
             Ok(Some(_)) => return Ok(Removal::NotOurs),
             Ok(None) => return Ok(Removal::Gone),
             Err(error) if is_link_in_the_way(&error) => return Ok(Removal::NotOurs),
             Err(error) => return Err(error),
         };
-        let file = dir.file(inner, Mode::Read)?;
+        let file = dir.file(inner, OpenMode::Read)?;
         if !self.is(&file, &entry)? {
             return Ok(Removal::NotOurs);
         }
-        remove_entry(dir, inner, entry.identity)
+        remove_entry(dir, inner, entry.file_id)
     }
 
     /// Whether a file is this one, unchanged.
-    fn is(&self, file: &File, entry: &Entry) -> io::Result<bool> {
+    fn is(&self, file: &File, entry: &EntryMetadata) -> io::Result<bool> {
         let is_same_inode = self.fingerprint.has_inode_of(&entry.fingerprint);
-        if !is_same_inode && disk::keeps_inodes(file) {
+        if !is_same_inode && file_system::keeps_inodes(file) {
             return Ok(false);
         }
         let times_tell = is_same_inode && !self.fingerprint.is_coarse();
         Ok(match self.fingerprint.compare(&entry.fingerprint) {
-            Look::Sure if times_tell => true,
+            Comparison::Unchanged if times_tell => true,
             _ => has_content(file, &self.descriptor)?,
         })
     }
@@ -127,10 +126,10 @@ pub(super) fn has_content(file: &File, descriptor: &Descriptor) -> io::Result<bo
     hashing::has_content(file, descriptor, None, &|| false)
 }
 
-/// Removes an entry, if it still has this identity.
-pub(super) fn remove_entry(dir: &Dir, inner: &str, identity: Identity) -> io::Result<Removal> {
+/// Removes an entry, if it is still the file with this id.
+pub(super) fn remove_entry(dir: &Dir, inner: &str, file_id: FileId) -> io::Result<Removal> {
     match dir.find(inner)? {
-        Some(entry) if entry.identity == identity => {}
+        Some(entry) if entry.file_id == file_id => {}
         Some(_) => return Ok(Removal::NotOurs),
         None => return Ok(Removal::Gone),
     }

@@ -14,7 +14,7 @@ use super::{
     open_parts::OpenPart,
     proof::{Proven, RecordedGroups, proven},
 };
-use crate::store::disk;
+use crate::store::file_system;
 
 /// What happens to blocks that are proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Partial {
         } = proven(self.spec(), &opened.record, &opened.part, chunk)?;
         if proving == Proving::WriteAgain {
             let start = chunk.bytes(self.geometry()).start;
-            disk::write_again(&opened.part, &data, start).ok()?;
+            file_system::write_again(&opened.part, &data, start).ok()?;
         }
         self.record_proven(&opened.record, chunk, &leaves, &proof)
             .ok()

@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use crate::store::disk;
+use crate::store::file_system;
 
 /// Watches one file.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Guard {
     pub(super) fn new(watches: &Arc<Watches>, file: &File, len: u64) -> io::Result<Self> {
         // A file system refuses a length only if the content cannot fit: the claimed size is wrong,
         // then.
-        let has_holes = disk::has_holes(file);
+        let has_holes = file_system::has_holes(file);
         let has_len = has_holes && (file.metadata()?.len() == len || file.set_len(len).is_ok());
         Ok(Self {
-            watch: watches.add(file).filter(|_| disk::is_local(file)),
+            watch: watches.add(file).filter(|_| file_system::is_local(file)),
             len: has_len.then_some(len),
             was_cut: AtomicBool::new(false),
         })

@@ -4,7 +4,7 @@
 use std::{io, sync::Arc};
 
 use super::{PartialSpec, open_parts::OpenParts, records::Records, reservations::Reservations};
-use crate::store::{OnDisk, Room, trees::Trees};
+use crate::store::{DiskSpace, OnDisk, trees::Trees};
 
 /// What a download needs of the store while it runs. It knows no [`Store`](crate::store::Store):
 /// verbs that need one take it as an argument.
@@ -13,11 +13,11 @@ pub(in crate::store) struct Workspace {
     pub(super) reservations: Arc<Reservations>,
     pub(super) open_parts: Arc<OpenParts>,
     pub(super) trees: Arc<Trees>,
-    space: Room,
+    space: DiskSpace,
 }
 
 impl Workspace {
-    pub(super) fn new(records: Records, trees: Arc<Trees>, space: Room) -> Self {
+    pub(super) fn new(records: Records, trees: Arc<Trees>, space: DiskSpace) -> Self {
         let records = Arc::new(records);
         Self {
             open_parts: Arc::new(OpenParts::new(&records)),

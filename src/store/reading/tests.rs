@@ -168,7 +168,7 @@ fn a_damaged_tree_is_found_out_and_made_anew() {
             None => fs::remove_file(&tree).unwrap(),
         }
         for level in [0, 4] {
-            home.store.inner.handles.forget_all();
+            home.store.inner.open_files.forget_all();
             let error = home.store.read_chunk(&hash, level, 0, true).unwrap_err();
             assert!(matches!(error, ReadError::Tree { .. }), "{error}");
         }

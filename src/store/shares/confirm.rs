@@ -37,7 +37,7 @@ impl Store {
             tables.set_fingerprint(folder, member, fingerprint)
         })?;
         // What is open was opened with what was known before.
-        self.inner.handles.forget(&[member.descriptor.hash()]);
+        self.inner.open_files.forget(&[member.descriptor.hash()]);
         self.unpin(&[hash]);
         Ok(is_listed)
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
 
-use crate::store::{DatabaseError, MemberState, Share, Store, handles::Place, members};
+use crate::store::{DatabaseError, MemberState, Share, Store, members, open_files::Location};
 
 /// Places of the same content that are looked at to offer it, at most.
 const MAX_LOOKED_AT: usize = 32;
@@ -55,22 +55,22 @@ impl Store {
         if self.shared_nowhere(&[*hash])?.is_empty() {
             return Ok(self.holding(hash)?.is_none());
         }
-        Ok(self.inner.states.was_withdrawn(hash))
+        Ok(self.inner.share_states.was_withdrawn(hash))
     }
 
     /// Whether a file of this content is at one of its places, as far as its metadata tell.
     fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
-        let is_here = |place: &Place| {
-            let sight = self.look_at_file(&place.path, &place.fingerprint);
+        let is_here = |location: &Location| {
+            let sight = self.inspect_file(&location.path, &location.fingerprint);
             sight.state.is_available()
         };
-        let places = self.places_of(hash)?;
+        let places = self.locations_of(hash)?;
         Ok(places.iter().take(MAX_LOOKED_AT).any(is_here))
     }
 
     /// The blocks of files that are not available, of the folder at `below` in the one shared at `folder`.
     fn lacking(&self, folder: &Path, below: &str) -> Result<Arc<BlockRanges>, DatabaseError> {
-        if let Some(known) = self.inner.states.lacking(folder, below) {
+        if let Some(known) = self.inner.share_states.lacking(folder, below) {
             return Ok(known);
         }
         let revision = self.shares_revision();
@@ -90,7 +90,7 @@ impl Store {
         // A state that changed meanwhile may not be in it.
         if revision == self.shares_revision() {
             let kept = Arc::clone(&blocks);
-            self.inner.states.keep_lacking(folder, below, kept);
+            self.inner.share_states.keep_lacking(folder, below, kept);
         }
         Ok(blocks)
     }
@@ -130,7 +130,7 @@ impl Store {
     }
 
     fn is_folder_here(&self, folder: &Share) -> bool {
-        self.state_of(folder).is_available() && self.look_at_share(folder).state.is_available()
+        self.state_of(folder).is_available() && self.inspect_share(folder).state.is_available()
     }
 }
 

@@ -120,7 +120,7 @@ impl<'t> Tables<'t> {
         hashes.sort_unstable();
         hashes.dedup();
         for hash in hashes {
-            let is_share = self.shares.range(all_places(&hash))?.next().is_some();
+            let is_share = self.shares.range(all_locations(&hash))?.next().is_some();
             if !is_share && !self.members.has(&hash)? {
                 gone.push(hash);
             }
@@ -143,7 +143,7 @@ impl Share {
 }
 
 /// The keys of all rows of one hash.
-fn all_places(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
+fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
     (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
 }
 
@@ -160,13 +160,13 @@ pub(in crate::store) fn row(
 }
 
 /// All places of this content, as far as they are looked at.
-pub(super) fn places(
+pub(super) fn shares_of(
     transaction: &ReadTransaction,
     hash: &Hash,
 ) -> Result<Vec<Share>, redb::Error> {
     let table = transaction.open_table(SHARES)?;
     let mut found = Vec::new();
-    for entry in table.range(all_places(hash))?.take(MAX_PLACES) {
+    for entry in table.range(all_locations(hash))?.take(MAX_PLACES) {
         let (key, row) = entry?;
         let (hash, path) = key.value();
         found.push(Share::from_row(hash, path, row.value())?);

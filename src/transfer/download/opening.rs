@@ -112,7 +112,7 @@ impl Task {
         let Some(path) = self.report.status.borrow().path.clone() else {
             return Ok(());
         };
-        let (space, target) = (self.services.store.room().clone(), path.clone());
+        let (space, target) = (self.services.store.disk_space().clone(), path.clone());
         let measure = move || space.shortage(target.parent()?, needed);
         let Some(shortage) = blocking(measure).await? else {
             return Ok(());

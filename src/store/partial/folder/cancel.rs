@@ -18,7 +18,7 @@ use super::{
 };
 use crate::store::{
     Store,
-    dir::{Dir, Kind, Mode},
+    dir::{Dir, EntryType, OpenMode},
     partial::{
         PartialError,
         mark::{self, Id, Mark},
@@ -133,10 +133,10 @@ impl Removing<'_> {
             Err(error) if is_link_in_the_way(&error) => return Ok(true),
             Err(error) => return Err(error),
         };
-        if entry.kind != Kind::File {
+        if entry.kind != EntryType::File {
             return Ok(false);
         }
-        let file = self.top.file(path, Mode::Read)?;
+        let file = self.top.file(path, OpenMode::Read)?;
         let is_marked = match (mark::read(&file), self.id) {
             (Mark::Of(found, _), Some(id)) => found == id,
             // Without an id, any mark counts: the staging directory itself is ours.
@@ -145,7 +145,7 @@ impl Removing<'_> {
         };
         let is_ours =
             is_marked || file.metadata()?.len() == 0 || has_content(&file, &listed.descriptor)?;
-        Ok(is_ours && remove_entry(self.top, path, entry.identity)? == Removal::Gone)
+        Ok(is_ours && remove_entry(self.top, path, entry.file_id)? == Removal::Gone)
     }
 
     fn link(&self, path: &str, target: &str) -> io::Result<()> {

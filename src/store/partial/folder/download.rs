@@ -20,7 +20,7 @@ use super::{
 };
 use crate::store::{
     Scope, Scopes,
-    handles::Place,
+    open_files::Location,
     partial::{Partial, PartialSpec, reservations::Reservation, workspace::Workspace},
 };
 
@@ -55,7 +55,7 @@ pub struct PartialFolder {
 /// A file of a folder that is downloaded, as far as it is here.
 pub(in crate::store) enum Held {
     /// The whole file.
-    Whole(Place),
+    Whole(Location),
     /// A file that is not whole yet.
     Growing(Arc<Partial>),
 }
@@ -145,7 +145,7 @@ impl PartialFolder {
             let FileState::Complete(done) = self.progress.lock().files[file] else {
                 return None;
             };
-            Some(Place {
+            Some(Location {
                 descriptor: listed.descriptor,
                 path: self.staging.path(done.base, &self.local.path(listed.entry)),
                 fingerprint: done.fingerprint,

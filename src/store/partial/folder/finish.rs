@@ -10,8 +10,8 @@ use super::{
     staging::Base,
 };
 use crate::store::{
-    Fingerprint, Look, Member, Store,
-    dir::Kind,
+    Comparison, Fingerprint, Member, Store,
+    dir::EntryType,
     hashing,
     partial::{Ending, FinishError, FinishOptions, Receipt, removal::Destination},
 };
@@ -183,12 +183,12 @@ impl PartialFolder {
         let Some(entry) = self.staging.find(done.base, path)? else {
             return Ok(None);
         };
-        if entry.kind != Kind::File {
+        if entry.kind != EntryType::File {
             return Ok(None);
         }
         let mut now = done;
         now.fingerprint = entry.fingerprint;
-        let is_sure = done.fingerprint.compare(&entry.fingerprint) == Look::Sure;
+        let is_sure = done.fingerprint.compare(&entry.fingerprint) == Comparison::Unchanged;
         if !is_sure || entry.fingerprint.is_coarse() {
             let Some(file) = self.staging.existing(done.base, path)? else {
                 return Ok(None);

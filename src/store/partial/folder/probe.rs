@@ -11,7 +11,7 @@ use std::{
 use pelago_content::{EntryKind, Listing, MAX_NAME_LEN, Manifest};
 
 use super::file_system::{FileSystem, Normalization, is_device};
-use crate::store::dir::{Dir, Mode};
+use crate::store::dir::{Dir, OpenMode};
 
 /// The name of the directory. A number is appended if the folder has an entry of that name.
 const PROBE: &str = ".pelago-probe";
@@ -160,10 +160,10 @@ impl Probe {
 
     /// Creates a file. If a killed run left one, it is replaced.
     fn make(&self, name: &str) -> io::Result<File> {
-        match self.dir.file(name, Mode::New) {
+        match self.dir.file(name, OpenMode::New) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 self.dir.remove_file(name)?;
-                self.dir.file(name, Mode::New)
+                self.dir.file(name, OpenMode::New)
             }
             made => made,
         }

@@ -27,8 +27,8 @@ use crate::store::{
     Store, dir,
     escape::shown,
     files,
-    handles::{Place, SharedFile},
     hashing::{self, GROUP_SIZE},
+    open_files::{Location, SharedFile},
     partial::{PartialError, WriteError, mark, spec::Key},
 };
 
@@ -123,7 +123,7 @@ impl PartialFolder {
             let there = into.find(&path).ok().flatten();
             let is_free = match (entry.kind(), there.map(|there| there.kind)) {
                 (EntryKind::File { .. }, _) | (_, None) => true,
-                (EntryKind::Folder { .. }, there) => there == Some(dir::Kind::Folder),
+                (EntryKind::Folder { .. }, there) => there == Some(dir::EntryType::Folder),
                 (EntryKind::Symlink { target }, _) => {
                     let leads_to = into.read_link(&path);
                     leads_to.is_ok_and(|there| there == Path::new(target))
@@ -234,7 +234,7 @@ impl PartialFolder {
         path: &str,
         listed: &ListedFile<'_>,
     ) -> Result<Option<CompleteFile>, PartialError> {
-        let places = store.places_of(&listed.descriptor.hash())?;
+        let places = store.locations_of(&listed.descriptor.hash())?;
         for place in places {
             let from = place.path.clone();
             match self.copy(place, path, listed) {
@@ -255,7 +255,7 @@ impl PartialFolder {
 
     fn copy(
         &self,
-        place: Place,
+        place: Location,
         path: &str,
         listed: &ListedFile<'_>,
     ) -> io::Result<Option<CompleteFile>> {

@@ -34,7 +34,7 @@ use self::search::StagingSearch;
 use super::{file_system::FileSystem, probe};
 use crate::store::{
     PartialError, PartialSpec,
-    dir::{Dir, Entry, Kind, Mode},
+    dir::{Dir, EntryMetadata, EntryType, OpenMode},
     partial::{earlier_run::EarlierRun, mark::Id, page::RecordedPart, part_name::open_parent},
 };
 
@@ -91,7 +91,7 @@ impl Staging {
             source,
         };
         let existing_target = match target_parent.find(&target_name).map_err(failed)? {
-            Some(entry) if entry.kind == Kind::Folder => {
+            Some(entry) if entry.kind == EntryType::Folder => {
                 Some(target_parent.sub(&target_name).map_err(failed)?)
             }
             Some(_) => return Err(PartialError::Exists { path: target }),
@@ -215,7 +215,7 @@ impl Staging {
     }
 
     /// Looks up a path.
-    pub(super) fn find(&self, base: Base, inner: &str) -> io::Result<Option<Entry>> {
+    pub(super) fn find(&self, base: Base, inner: &str) -> io::Result<Option<EntryMetadata>> {
         self.base_dir(base).find(inner)
     }
 
@@ -226,7 +226,7 @@ impl Staging {
     /// Also if it is not a regular file.
     pub(super) fn existing(&self, base: Base, inner: &str) -> io::Result<Option<File>> {
         match self.find(base, inner)? {
-            Some(_) => self.base_dir(base).file(inner, Mode::Read).map(Some),
+            Some(_) => self.base_dir(base).file(inner, OpenMode::Read).map(Some),
             None => Ok(None),
         }
     }

@@ -11,8 +11,8 @@ use pelago_content::MAX_NAME_LEN;
 use super::{MAX_ATOMIC, Staging};
 use crate::store::{
     Fingerprint,
-    dir::{Dir, Kind, Mode},
-    disk, files,
+    dir::{Dir, EntryType, OpenMode},
+    file_system, files,
     partial::{
         folder::executable::finalize,
         mark::{self, Mark},
@@ -40,11 +40,11 @@ impl Staging {
         let Some(entry) = self.dir.find(inner)? else {
             return Ok(());
         };
-        if entry.kind == Kind::File {
-            let file = self.dir.file(inner, Mode::Read)?;
+        if entry.kind == EntryType::File {
+            let file = self.dir.file(inner, OpenMode::Read)?;
             let removed = self
                 .is_left_over(&file)?
-                .then(|| remove_entry(&self.dir, inner, entry.identity));
+                .then(|| remove_entry(&self.dir, inner, entry.file_id));
             if removed.transpose()? == Some(Removal::Gone) {
                 return Ok(());
             }
@@ -84,7 +84,7 @@ impl Staging {
 
     /// Creates a file of `len` bytes.
     fn create(&self, inner: &str, len: usize) -> io::Result<File> {
-        let file = match self.dir.file(inner, Mode::New) {
+        let file = match self.dir.file(inner, OpenMode::New) {
             Err(error)
                 if matches!(
                     error.kind(),
@@ -92,7 +92,7 @@ impl Staging {
                 ) =>
             {
                 self.clear_path(inner)?;
-                self.dir.file(inner, Mode::New)?
+                self.dir.file(inner, OpenMode::New)?
             }
             created => created?,
         };
@@ -127,7 +127,7 @@ impl Staging {
         data: &[u8],
         offset: u64,
     ) -> io::Result<()> {
-        files::write_all_at(&self.dir.file(inner, Mode::Write)?, data, offset)
+        files::write_all_at(&self.dir.file(inner, OpenMode::Write)?, data, offset)
     }
 
     /// Creates a file with the content of another.
@@ -140,12 +140,12 @@ impl Staging {
     /// Writes the content of a file once more: a sync failed, and the disk may not hold the bytes
     /// that it shows.
     pub(in super::super) fn write_again(&self, inner: &str) -> io::Result<()> {
-        let file = self.dir.file(inner, Mode::Write)?;
+        let file = self.dir.file(inner, OpenMode::Write)?;
         let len = file.metadata()?.len();
         let mut at = 0;
         while at < len {
             let data = files::read_vec_at(&file, at, (len - at).min(COPY_LEN) as usize)?;
-            disk::write_again(&file, &data, at)?;
+            file_system::write_again(&file, &data, at)?;
             at += data.len() as u64;
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Staging {
 
     /// Removes the mark of a file that is whole and durable. Returns its new fingerprint.
     pub(in super::super) fn unmark(&self, inner: &str) -> io::Result<Fingerprint> {
-        let file = self.dir.file(inner, Mode::Read)?;
+        let file = self.dir.file(inner, OpenMode::Read)?;
         mark::remove(&file);
         Ok(Fingerprint::new(&file.metadata()?))
     }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::atomic::Ordering};
 
 use super::Staging;
 use crate::store::{
-    dir::{Dir, Mode},
+    dir::{Dir, OpenMode},
     partial::{
         folder::cleanup::{remove_empty_folders, remove_if_empty},
         mark,
@@ -20,8 +20,8 @@ impl Staging {
 
     /// Renames the staging directory to the target, which does not exist.
     pub(in super::super) fn rename_to_target(&self) -> io::Result<()> {
-        let there = self.parent.look(&self.name)?;
-        if there.identity != self.dir.entry()?.identity {
+        let there = self.parent.metadata_of(&self.name)?;
+        if there.file_id != self.dir.metadata()?.file_id {
             return Err(io::Error::other(format!(
                 "{} was moved away, and something else has its path",
                 self.parent.path_of(&self.name).display()
@@ -55,13 +55,13 @@ impl Staging {
 
     /// Copies a file into the existing folder, where another disk is mounted below that.
     fn merge_by_copy(&self, into: &Dir, inner: &str) -> io::Result<()> {
-        let mut from = self.dir.file(inner, Mode::Read)?;
+        let mut from = self.dir.file(inner, OpenMode::Read)?;
         let (folder, name) = inner.rsplit_once('/').unwrap_or(("", inner));
         let copy = match folder {
             "" => part_name(name, 1),
             folder => format!("{folder}/{}", part_name(name, 1)),
         };
-        let mut to = into.file(&copy, Mode::New)?;
+        let mut to = into.file(&copy, OpenMode::New)?;
         let copied = io::copy(&mut from, &mut to)
             .and_then(|_| to.set_permissions(from.metadata()?.permissions()))
             .and_then(|()| to.sync_all())

@@ -15,7 +15,7 @@ use std::{
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use pelago_content::{BlockRanges, Hash, Kind};
 
-use super::{Fingerprint, Look, Origin, Share, Store, Writers, hashing::age};
+use super::{Comparison, Fingerprint, Origin, Share, Store, Writers, hashing::age};
 
 /// Files of one shared folder whose states are remembered, at most. A folder with more that are not
 /// available is not available itself.
@@ -77,14 +77,14 @@ impl ShareState {
 
 /// What the metadata of a file tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct Inspection {
     /// Whether it can be had.
     pub state: ShareState,
     /// Whether hashing it again may tell more, and for which reason.
     pub rehash: Option<Look>,
 }
 
-impl Sight {
+impl Inspection {
     const fn new(state: ShareState) -> Self {
         Self {
             state,
@@ -103,7 +103,7 @@ impl Sight {
         }
         let now = Fingerprint::new(&metadata);
         let look = listed.compare(&now);
-        if look == Look::Sure {
+        if look == Comparison::Unchanged {
             return Self::new(ShareState::Available);
         }
         // A change of permissions is a change of metadata.
@@ -112,12 +112,12 @@ impl Sight {
         }
         let is_open = Writers::at(path) == Writers::Present;
         let state = match look {
-            Look::Changed if is_open => ShareState::BeingWritten,
-            Look::Changed => ShareState::Changed,
-            Look::Sure | Look::InDoubt => ShareState::Available,
+            Comparison::Changed if is_open => ShareState::BeingWritten,
+            Comparison::Changed => ShareState::Changed,
+            Comparison::Unchanged | Comparison::InDoubt => ShareState::Available,
         };
         // While it is open it stays in doubt whatever its hash is, and it may change at any time.
-        let is_left_alone = look == Look::Changed && age(&now) >= HELD_OPEN;
+        let is_left_alone = look == Comparison::Changed && age(&now) >= HELD_OPEN;
         let tells = !listed.is_of_other_content(&now) && (!is_open || is_left_alone);
         Self {
             state,
@@ -165,10 +165,10 @@ fn is_readable(path: &Path) -> bool {
 
 /// The states that are known.
 #[derive(Debug, Default)]
-pub(super) struct States(RwLock<Known>);
+pub(super) struct ShareStates(RwLock<KnownStates>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownStates {
     /// Watched folders, and mounts below them, that are not there.
     missing: Vec<PathBuf>,
     shares: HashMap<PathBuf, ShareState>,
@@ -182,12 +182,12 @@ struct Known {
     withdrawn: VecDeque<Hash>,
 }
 
-impl States {
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
+impl ShareStates {
+    fn read(&self) -> RwLockReadGuard<'_, KnownStates> {
         self.0.read()
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+    fn write(&self) -> RwLockWriteGuard<'_, KnownStates> {
         self.0.write()
     }
 
@@ -231,7 +231,7 @@ impl States {
     }
 }
 
-impl Known {
+impl KnownStates {
     fn is_below_missing(&self, path: &Path) -> bool {
         self.missing.iter().any(|missing| path.starts_with(missing))
     }
@@ -265,12 +265,12 @@ impl Store {
     /// Whether a share can be had, by the last look at it.
     #[must_use]
     pub fn state_of(&self, share: &Share) -> ShareState {
-        self.inner.states.read().state_of(share)
+        self.inner.share_states.read().state_of(share)
     }
 
     /// Takes note of the state of the share at `path`, and tells whether it is another than before.
     pub fn set_state(&self, path: &Path, state: ShareState) -> bool {
-        let mut known = self.inner.states.write();
+        let mut known = self.inner.share_states.write();
         let before = if state.is_available() {
             known.shares.remove(path)
         } else {
@@ -290,7 +290,7 @@ impl Store {
         while states.len() > MAX_MEMBERS {
             states.pop_last();
         }
-        let mut known = self.inner.states.write();
+        let mut known = self.inner.share_states.write();
         let before = if states.is_empty() {
             known.members.remove(folder)
         } else {
@@ -307,7 +307,7 @@ impl Store {
     /// The state of one file of the shared `folder`, by the last look at it.
     #[must_use]
     pub fn member_state(&self, folder: &Path, member: &str) -> ShareState {
-        let known = self.inner.states.read();
+        let known = self.inner.share_states.read();
         let members = known.members.get(folder);
         members
             .and_then(|members| members.get(member))
@@ -317,7 +317,7 @@ impl Store {
 
     /// The same as [`set_member_states`](Self::set_member_states) for one file: the others stay.
     pub fn set_member_state(&self, folder: &Path, member: &str, state: ShareState) -> bool {
-        let known = self.inner.states.read();
+        let known = self.inner.share_states.read();
         let mut members = known.members.get(folder).cloned().unwrap_or_default();
         drop(known);
         if state.is_available() {
@@ -330,7 +330,7 @@ impl Store {
 
     /// The file at `path` could not be read, though it looks as if it could.
     pub fn note_unreadable(&self, path: &Path) {
-        let mut known = self.inner.states.write();
+        let mut known = self.inner.share_states.write();
         let unreadable = &mut known.unreadable;
         if unreadable.len() >= MAX_UNREADABLE {
             unreadable.retain(|_, at| at.elapsed() < UNREADABLE_PAUSE);
@@ -342,21 +342,21 @@ impl Store {
 
     /// What is at the path of a share. Looks at its metadata.
     #[must_use]
-    pub fn look_at_share(&self, share: &Share) -> Sight {
+    pub fn inspect_share(&self, share: &Share) -> Inspection {
         match share.descriptor.kind() {
-            Kind::File => self.look_at_file(&share.path, &share.fingerprint),
-            Kind::Folder => Sight::of_folder(&share.path),
+            Kind::File => self.inspect_file(&share.path, &share.fingerprint),
+            Kind::Folder => Inspection::of_folder(&share.path),
         }
     }
 
     /// What is at `path`, where a file with this fingerprint was hashed. Looks at its metadata.
     #[must_use]
-    pub fn look_at_file(&self, path: &Path, listed: &Fingerprint) -> Sight {
-        let sight = Sight::of_file(path, listed);
-        let failed = self.inner.states.read().unreadable.get(path).copied();
+    pub fn inspect_file(&self, path: &Path, listed: &Fingerprint) -> Inspection {
+        let sight = Inspection::of_file(path, listed);
+        let failed = self.inner.share_states.read().unreadable.get(path).copied();
         let is_recent = |at: Instant| at.elapsed() < UNREADABLE_PAUSE;
         if sight.state.is_available() && failed.is_some_and(is_recent) {
-            return Sight::new(ShareState::Unreadable);
+            return Inspection::new(ShareState::Unreadable);
         }
         sight
     }
@@ -369,7 +369,7 @@ impl Store {
         path: &Path,
         missing: &[PathBuf],
     ) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let mut known = self.inner.states.write();
+        let mut known = self.inner.share_states.write();
         let is_around = |known: &PathBuf| {
             let is_near = known.starts_with(path) || path.starts_with(known);
             known.starts_with(folder) && is_near
@@ -389,13 +389,13 @@ impl Store {
     /// Whether `path` is in a watched folder, or on a mount below one, that is not there.
     #[must_use]
     pub fn is_below_missing(&self, path: &Path) -> bool {
-        self.inner.states.read().is_below_missing(path)
+        self.inner.share_states.read().is_below_missing(path)
     }
 
     /// How many files of the folder shared at `path` are not available.
     #[must_use]
     pub fn unavailable_members(&self, path: &Path) -> u64 {
-        let known = self.inner.states.read();
+        let known = self.inner.share_states.read();
         known
             .members
             .get(path)
@@ -405,7 +405,7 @@ impl Store {
     /// The paths in the folder shared at `folder` of files that are not available.
     #[must_use]
     pub(super) fn members_lacking(&self, folder: &Path) -> Vec<String> {
-        let known = self.inner.states.read();
+        let known = self.inner.share_states.read();
         let members = known.members.get(folder).into_iter();
         members.flat_map(BTreeMap::keys).cloned().collect()
     }
@@ -414,7 +414,7 @@ impl Store {
     /// are named.
     #[must_use]
     pub fn unavailable_files(&self, limit: usize) -> (u64, Vec<Unavailable>) {
-        let known = self.inner.states.read();
+        let known = self.inner.share_states.read();
         let count: usize = known.members.values().map(BTreeMap::len).sum();
         let members = known.members.iter().flat_map(|(folder, members)| {
             let file = move |(member, state): (&String, &ShareState)| Unavailable {

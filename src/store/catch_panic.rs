@@ -1,6 +1,6 @@
 //! Panics of a library that are expected, and are errors to us.
 //!
-//! Owns the panic hook of the process, which it wraps once: what panics within [`contained`] is only
+//! Owns the panic hook of the process, which it wraps once: what panics within [`catch_panic`] is only
 //! logged, for those who look for it. Every other panic prints what it always printed.
 
 use std::{
@@ -17,7 +17,7 @@ static WRAPPED: Once = Once::new();
 
 /// Runs `operation`; none if it panicked. What it was doing is given up, so the caller makes sure that
 /// nothing sees state which the panic left half-changed.
-pub(super) fn contained<T>(operation: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn catch_panic<T>(operation: impl FnOnce() -> T) -> Option<T> {
     WRAPPED.call_once(|| {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -64,9 +64,9 @@ mod tests {
                 hook(info);
             }
         }));
-        assert_eq!(contained(|| 1), Some(1));
-        let nested = contained(|| {
-            assert_eq!(contained(|| panic!("quiet test: inner")), None::<()>);
+        assert_eq!(catch_panic(|| 1), Some(1));
+        let nested = catch_panic(|| {
+            assert_eq!(catch_panic(|| panic!("quiet test: inner")), None::<()>);
             panic!("quiet test: outer");
         });
         assert_eq!(nested, None::<()>);

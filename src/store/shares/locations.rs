@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use pelago_content::{Hash, Kind};
 
-use super::tables::places;
+use super::tables::shares_of;
 use crate::store::{
-    DatabaseError, Look, Scopes, Share, Store,
-    handles::Place,
+    Comparison, DatabaseError, Scopes, Share, Store,
     members::{self, MemberState},
+    open_files::Location,
 };
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
         }
         let live = self.live_folders();
         let shares = self.inner.database.read(|transaction| {
-            let mut found = places(transaction, hash)?;
+            let mut found = shares_of(transaction, hash)?;
             found.retain(|share| share.origin.is_live(&live));
             let over = members::folders_of(transaction, hash, |s| s.origin.is_live(&live))?;
             found.extend(over.into_iter().map(|(folder, _)| folder));
@@ -74,22 +74,25 @@ impl Store {
     }
 
     /// The live files with this content, those shared by themselves first.
-    pub(in crate::store) fn places_of(&self, hash: &Hash) -> Result<Vec<Place>, DatabaseError> {
+    pub(in crate::store) fn locations_of(
+        &self,
+        hash: &Hash,
+    ) -> Result<Vec<Location>, DatabaseError> {
         let is_file = |share: &Share| share.descriptor.kind() == Kind::File;
         let shares = self.shares_of(hash)?.into_iter().filter(is_file);
-        let shares = shares.map(|share| Place {
+        let shares = shares.map(|share| Location {
             descriptor: share.descriptor,
             path: share.path,
             fingerprint: share.fingerprint,
         });
         let live = self.live_folders();
         let members = self.inner.database.read(|transaction| {
-            members::places_of(transaction, hash, |share| share.origin.is_live(&live))
+            members::locations_of(transaction, hash, |share| share.origin.is_live(&live))
         })?;
         let members = members
             .into_iter()
             .filter_map(|(folder, member)| match member.state {
-                MemberState::File(fingerprint) => Some(Place {
+                MemberState::File(fingerprint) => Some(Location {
                     descriptor: member.descriptor,
                     path: folder.join(member.path),
                     fingerprint,
@@ -106,11 +109,13 @@ impl Store {
     ///
     /// [`DatabaseError`].
     pub fn in_doubt(&self, hash: &Hash) -> Result<Vec<PathBuf>, DatabaseError> {
-        let is_in_doubt = |place: &Place| {
+        let is_in_doubt = |place: &Location| {
             let metadata = place.path.metadata();
-            metadata.is_ok_and(|metadata| place.fingerprint.look(&metadata) == Look::InDoubt)
+            metadata.is_ok_and(|metadata| {
+                place.fingerprint.compare_metadata(&metadata) == Comparison::InDoubt
+            })
         };
-        let places = self.places_of(hash)?.into_iter().filter(is_in_doubt);
+        let places = self.locations_of(hash)?.into_iter().filter(is_in_doubt);
         Ok(places.map(|place| place.path).collect())
     }
 
@@ -122,7 +127,7 @@ impl Store {
         self.inner.database.read(|transaction| {
             let mut found = Vec::new();
             for hash in hashes {
-                let is_share = !places(transaction, hash)?.is_empty();
+                let is_share = !shares_of(transaction, hash)?.is_empty();
                 if !is_share && members::folders_of(transaction, hash, |_| true)?.is_empty() {
                     found.push(*hash);
                 }

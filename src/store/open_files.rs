@@ -15,46 +15,46 @@ use parking_lot::Mutex;
 use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
 
 use super::{
-    Fingerprint, Look, ReadError, TreeError,
+    Comparison, Fingerprint, ReadError, TreeError,
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
-    reading::{Source, Sureness},
+    reading::{Certainty, Source},
     trees::{StoredTree, Trees},
 };
 
 /// Open handles at most; each is a file and its tree. Processes may often open no more than 1,024
 /// files, and connections need some.
-const MAX_HANDLES: usize = 64;
+const MAX_OPEN_FILES: usize = 64;
 
 /// Something open to be read from.
-pub(super) type Handle = Arc<dyn Source + Send + Sync>;
+pub(super) type SourceHandle = Arc<dyn Source + Send + Sync>;
 
-/// The handles that are open.
+/// The files that are open.
 #[derive(Debug, Default)]
-pub(super) struct Handles(Mutex<State>);
+pub(super) struct OpenFiles(Mutex<OpenList>);
 
 /// How long a handle may be idle until it is closed: an open file keeps its disk from being unmounted,
 /// and its space from coming back once it is deleted. A reader asks many times a second.
 const MAX_IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
-struct State {
+struct OpenList {
     /// Those used last come last.
-    open: Vec<Open>,
+    open: Vec<OpenFile>,
     /// How often anything was forgotten.
     generation: u64,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     hash: Hash,
-    handle: Handle,
+    handle: SourceHandle,
     used: Instant,
 }
 
-impl Handles {
+impl OpenFiles {
     /// The handle for this hash, if it is open.
-    pub(super) fn get(&self, hash: &Hash) -> Option<Handle> {
+    pub(super) fn get(&self, hash: &Hash) -> Option<SourceHandle> {
         let mut state = self.0.lock();
         let at = state.open.iter().rposition(|open| open.hash == *hash)?;
         let mut open = state.open.remove(at);
@@ -70,15 +70,15 @@ impl Handles {
     }
 
     /// Keeps a handle, unless anything was forgotten since `generation`.
-    pub(super) fn keep(&self, generation: u64, hash: Hash, handle: Handle) {
+    pub(super) fn keep(&self, generation: u64, hash: Hash, handle: SourceHandle) {
         let mut state = self.0.lock();
         if state.generation == generation {
             state.open.retain(|open| open.hash != hash);
-            if state.open.len() >= MAX_HANDLES {
+            if state.open.len() >= MAX_OPEN_FILES {
                 state.open.remove(0);
             }
             let used = Instant::now();
-            state.open.push(Open { hash, handle, used });
+            state.open.push(OpenFile { hash, handle, used });
         }
     }
 
@@ -97,7 +97,7 @@ impl Handles {
     /// Closes the handles that have been idle for [`MAX_IDLE`].
     pub(super) fn close_idle(&self, now: Instant) {
         let mut state = self.0.lock();
-        let is_idle = |open: &Open| now.saturating_duration_since(open.used) >= MAX_IDLE;
+        let is_idle = |open: &OpenFile| now.saturating_duration_since(open.used) >= MAX_IDLE;
         let idle = state.open.partition_point(is_idle);
         let closed: Vec<_> = state.open.drain(..idle).collect();
         // Closing may block, for example on a network file system.
@@ -115,7 +115,7 @@ impl Handles {
 
 /// Where a file lies that is shared, by itself or below a folder.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) descriptor: Descriptor,
     pub(super) path: PathBuf,
     /// The file as it was when it was hashed.
@@ -125,33 +125,37 @@ pub(super) struct Place {
 /// A shared file that is open, with its tree if it has one.
 #[derive(Debug)]
 pub(super) struct SharedFile {
-    place: Place,
+    location: Location,
     file: File,
     tree: Option<StoredTree>,
 }
 
 impl SharedFile {
     /// Opens what is shared, if it is still that.
-    pub(super) fn open(place: Place, trees: &Trees) -> Result<Self, ReadError> {
-        let path = &place.path;
+    pub(super) fn open(location: Location, trees: &Trees) -> Result<Self, ReadError> {
+        let path = &location.path;
         let (file, metadata) = files::open_regular(path).map_err(|error| match error {
             OpenFileError::NotAFile(_) => changed(path),
             OpenFileError::Io(source) => unreadable(path, source),
         })?;
-        if place.fingerprint.look(&metadata) == Look::Changed {
+        if location.fingerprint.compare_metadata(&metadata) == Comparison::Changed {
             return Err(changed(path));
         }
-        let tree = (place.descriptor.size() > GROUP_SIZE)
-            .then(|| trees.open(&place.descriptor))
+        let tree = (location.descriptor.size() > GROUP_SIZE)
+            .then(|| trees.open(&location.descriptor))
             .transpose()
             .map_err(|source| bad_tree(path, source))?;
-        Ok(Self { place, file, tree })
+        Ok(Self {
+            location,
+            file,
+            tree,
+        })
     }
 }
 
 impl Source for SharedFile {
     fn descriptor(&self) -> &Descriptor {
-        &self.place.descriptor
+        &self.location.descriptor
     }
 
     fn tree_level(&self) -> Option<u8> {
@@ -159,49 +163,51 @@ impl Source for SharedFile {
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Node, ReadError> {
-        let hash = || self.place.descriptor.hash();
+        let hash = || self.location.descriptor.hash();
         let node = match &self.tree {
             Some(tree) => tree.node(level, index),
             None => Err(TreeError::Missing { hash: hash() }),
         };
-        node.map_err(|source| bad_tree(&self.place.path, source))
+        node.map_err(|source| bad_tree(&self.location.path, source))
     }
 
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError> {
         let len = (bytes.end - bytes.start) as usize;
         files::read_vec_at(&self.file, bytes.start, len).map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => changed(&self.place.path),
-            _ => unreadable(&self.place.path, source),
+            std::io::ErrorKind::UnexpectedEof => changed(&self.location.path),
+            _ => unreadable(&self.location.path, source),
         })
     }
 
     /// Compares both the open file and what is at its path: another may have been put there.
-    fn check(&self, _: Chunk) -> Result<Sureness, ReadError> {
+    fn check(&self, _: Chunk) -> Result<Certainty, ReadError> {
         let now = |metadata: std::io::Result<std::fs::Metadata>| {
-            let metadata = metadata.map_err(|source| unreadable(&self.place.path, source))?;
+            let metadata = metadata.map_err(|source| unreadable(&self.location.path, source))?;
             Ok::<_, ReadError>(Fingerprint::new(&metadata))
         };
         let here = now(self.file.metadata())?;
-        let there = now(std::fs::metadata(&self.place.path))?;
+        let there = now(std::fs::metadata(&self.location.path))?;
         // Another file in its place is opened before it is judged.
         if !here.has_inode_of(&there) {
-            return Err(changed(&self.place.path));
+            return Err(changed(&self.location.path));
         }
-        let before = &self.place.fingerprint;
+        let before = &self.location.fingerprint;
         match (before.compare(&here), before.compare(&there)) {
-            (Look::Changed, _) | (_, Look::Changed) => Err(changed(&self.place.path)),
-            (Look::Sure, Look::Sure) => Ok(Sureness::Sure),
-            _ => Ok(Sureness::InDoubt),
+            (Comparison::Changed, _) | (_, Comparison::Changed) => {
+                Err(changed(&self.location.path))
+            }
+            (Comparison::Unchanged, Comparison::Unchanged) => Ok(Certainty::Certain),
+            _ => Ok(Certainty::InDoubt),
         }
     }
 
     fn data_unproven(&self) -> ReadError {
-        changed(&self.place.path)
+        changed(&self.location.path)
     }
 
     fn nodes_unproven(&self) -> ReadError {
-        let hash = self.place.descriptor.hash();
-        bad_tree(&self.place.path, TreeError::Damaged { hash })
+        let hash = self.location.descriptor.hash();
+        bad_tree(&self.location.path, TreeError::Damaged { hash })
     }
 }
 

@@ -16,13 +16,13 @@ use super::{Store, partial::Partials};
 
 /// The downloads under way on this machine, for one walk of a directory.
 #[derive(Clone, Debug, Default)]
-pub struct Growing {
+pub struct UnfinishedDownloads {
     /// Where the downloads of this data folder grow: the only sign where a file system has no extended
     /// attributes.
     paths: HashSet<PathBuf>,
 }
 
-impl Growing {
+impl UnfinishedDownloads {
     /// Whether a download makes grow what is at `path`: this node's or another one's.
     pub fn contains(&self, path: &Path) -> bool {
         // Everything that grows is called so, or lies in what is. A mark elsewhere was left by a crash.
@@ -38,7 +38,7 @@ impl Growing {
     }
 }
 
-impl Growing {
+impl UnfinishedDownloads {
     /// The downloads under way by the records of `store`.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_mark_tells_and_a_name_does_not() {
         let home = Home::in_memory();
-        let growing = Growing::of(&home.store).unwrap();
+        let growing = UnfinishedDownloads::of(&home.store).unwrap();
         let (named, marked) = (home.path("film.part"), home.path("song.part"));
         File::create(&named).unwrap();
         let file = File::create(&marked).unwrap();
@@ -131,11 +131,11 @@ mod tests {
         let home = Home::on_disk();
         let target = home.path("film");
         let paths = HashSet::from([home.path("film.part")]);
-        let growing = Growing { paths };
+        let growing = UnfinishedDownloads { paths };
         assert!(growing.contains(&home.path("film.part")));
         assert!(!growing.contains(&target));
         assert!(home.store.growing_paths().unwrap().is_empty());
-        let nowhere = Growing::in_data_folder(&home.path("nowhere")).unwrap();
+        let nowhere = UnfinishedDownloads::in_data_folder(&home.path("nowhere")).unwrap();
         assert!(nowhere.paths.is_empty());
     }
 }

@@ -24,10 +24,10 @@ const MAX_RESERVE: u64 = 64 << 20;
 const RESERVE_PART: u64 = 20;
 
 /// Bytes that writers may write before the disk is asked again.
-const LOOK_BYTES: u64 = 64 << 20;
+const MEASURED_BYTES: u64 = 64 << 20;
 
 /// How long an answer of the disk counts: other programs write, too.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const MEASURED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The size of a disk, as the system reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Disk {
 
     /// Bytes that `writer` may still write.
     #[must_use]
-    pub fn room_for(self, writer: Writer) -> u64 {
+    pub fn space_for(self, writer: Writer) -> u64 {
         let kept = match writer {
             Writer::Permanent => self.reserve(),
             Writer::Cache => 2 * self.reserve(),
@@ -71,13 +71,13 @@ impl Disk {
 }
 
 /// The last answer of a disk, and how much was written since.
-struct Look {
+struct Measurement {
     at: Instant,
     disk: Disk,
     written: u64,
 }
 
-impl Look {
+impl Measurement {
     const fn new(disk: Disk, at: Instant) -> Self {
         let written = 0;
         Self { at, disk, written }
@@ -85,8 +85,8 @@ impl Look {
 
     /// Whether `len` more bytes can be allowed without asking the disk again.
     fn covers(&self, writer: Writer, len: u64, now: Instant) -> bool {
-        let is_fresh = now.duration_since(self.at) < LOOK_INTERVAL;
-        is_fresh && self.written + len <= LOOK_BYTES && len <= self.left().room_for(writer)
+        let is_fresh = now.duration_since(self.at) < MEASURED_INTERVAL;
+        is_fresh && self.written + len <= MEASURED_BYTES && len <= self.left().space_for(writer)
     }
 
     fn left(&self) -> Disk {
@@ -113,7 +113,7 @@ mod system {
     use super::{Disk, OnDisk};
 
     /// Disks without a bound, and some network file systems, report a size of zero.
-    fn told(disk: &StatVfs) -> Option<Disk> {
+    fn measured(disk: &StatVfs) -> Option<Disk> {
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let told = Disk {
             size: bytes(disk.f_blocks),
@@ -133,7 +133,7 @@ mod system {
         }
 
         fn disk(&self) -> Option<Disk> {
-            told(&fstatvfs(self).ok()?)
+            measured(&fstatvfs(self).ok()?)
         }
     }
 
@@ -148,7 +148,7 @@ mod system {
         }
 
         fn disk(&self) -> Option<Disk> {
-            told(&statvfs(self).ok()?)
+            measured(&statvfs(self).ok()?)
         }
     }
 }
@@ -192,24 +192,24 @@ mod system {
 
 /// The disks that a node writes to. A handle: clones are the same.
 #[derive(Clone, Default)]
-pub struct Room(Arc<Inner>);
+pub struct DiskSpace(Arc<DiskSpaceInner>);
 
 #[derive(Default)]
-struct Inner {
-    looks: Mutex<HashMap<u64, Look>>,
-    yielding: OnceLock<Yielding>,
+struct DiskSpaceInner {
+    measurements: Mutex<HashMap<u64, Measurement>>,
+    yielding: OnceLock<YieldingCache>,
     /// Held while the cache frees room: writers that wait for it ask the disk again afterwards.
     relieving: Mutex<()>,
 }
 
 /// A cache that frees room when other writers need it.
-struct Yielding {
+struct YieldingCache {
     device: u64,
     held: Box<dyn Fn() -> u64 + Send + Sync>,
     give_up: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-impl Room {
+impl DiskSpace {
     /// Allows `writer` to write `len` more bytes to the disk of `at`. Costs one `fstat`, and one `statvfs`
     /// every 64 MiB or 250 ms. Blocks: the cache may have to free room first.
     ///
@@ -225,7 +225,7 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// See [`Room::check`].
+    /// See [`DiskSpace::check`].
     pub fn check_all<D: OnDisk + ?Sized>(
         &self,
         writer: Writer,
@@ -234,7 +234,7 @@ impl Room {
     ) -> io::Result<()> {
         let refusal = || {
             let disk = at.disk()?;
-            (len > disk.room_for(writer)).then_some(NoRoom { disk })
+            (len > disk.space_for(writer)).then_some(OutOfSpace { disk })
         };
         self.ask(at, refusal, writer, len)
     }
@@ -243,10 +243,10 @@ impl Room {
     /// holds there count as free.
     pub fn shortage<D: OnDisk + ?Sized>(&self, at: &D, len: u64) -> Option<Shortage> {
         let disk = at.disk()?;
-        let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
+        let is_here = |cache: &&YieldingCache| Some(cache.device) == at.device();
         let held = self.0.yielding.get().filter(is_here);
         let held = held.map_or(0, |cache| (cache.held)());
-        let room = disk.room_for(Writer::Permanent).saturating_add(held);
+        let room = disk.space_for(Writer::Permanent).saturating_add(held);
         let (needed, reserve) = (len, disk.reserve());
         (needed > room).then_some(Shortage {
             needed,
@@ -259,14 +259,14 @@ impl Room {
     fn ask<D: OnDisk + ?Sized>(
         &self,
         at: &D,
-        refusal: impl Fn() -> Option<NoRoom>,
+        refusal: impl Fn() -> Option<OutOfSpace>,
         writer: Writer,
         len: u64,
     ) -> io::Result<()> {
         let Some(full) = refusal() else {
             return Ok(());
         };
-        let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
+        let is_here = |cache: &&YieldingCache| Some(cache.device) == at.device();
         let yielding = self.0.yielding.get().filter(is_here);
         let Some(cache) = yielding.filter(|_| writer == Writer::Permanent) else {
             return Err(full.into());
@@ -276,7 +276,7 @@ impl Room {
             return Ok(());
         };
         // More than is missing: the next chunk follows at once.
-        let missing = len.saturating_sub(full.disk.room_for(writer));
+        let missing = len.saturating_sub(full.disk.space_for(writer));
         (cache.give_up)(missing.saturating_add(full.disk.reserve()));
         refusal().map_or(Ok(()), |full| Err(full.into()))
     }
@@ -295,7 +295,7 @@ impl Room {
         give_up: impl Fn(u64) + Send + Sync + 'static,
     ) {
         if let Some(device) = at.device() {
-            let _ = self.0.yielding.set(Yielding {
+            let _ = self.0.yielding.set(YieldingCache {
                 device,
                 held: Box::new(held),
                 give_up: Box::new(give_up),
@@ -304,30 +304,30 @@ impl Room {
     }
 
     /// Counts `len` bytes as written by `writer`, or tells why the disk has no room for them.
-    fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<NoRoom> {
+    fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<OutOfSpace> {
         let device = at.device()?;
         let now = Instant::now();
-        let mut looks = self.0.looks.lock();
-        if let Some(look) = looks.get_mut(&device)
-            && look.covers(writer, len, now)
+        let mut measurements = self.0.measurements.lock();
+        if let Some(measurement) = measurements.get_mut(&device)
+            && measurement.covers(writer, len, now)
         {
-            look.written += len;
+            measurement.written += len;
             return None;
         }
         let disk = at.disk()?;
-        let mut look = Look::new(disk, now);
-        let has_room = len <= disk.room_for(writer);
+        let mut measurement = Measurement::new(disk, now);
+        let has_room = len <= disk.space_for(writer);
         if has_room {
-            look.written = len;
+            measurement.written = len;
         }
-        looks.insert(device, look);
-        (!has_room).then_some(NoRoom { disk })
+        measurements.insert(device, measurement);
+        (!has_room).then_some(OutOfSpace { disk })
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for DiskSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Room").finish_non_exhaustive()
+        f.debug_struct("DiskSpace").finish_non_exhaustive()
     }
 }
 
@@ -359,12 +359,12 @@ impl fmt::Display for Shortage {
     "{} of the disk's {} are free, and Pelago leaves {} free",
     ByteSize(disk.free), ByteSize(disk.size), ByteSize(disk.reserve())
 )]
-struct NoRoom {
+struct OutOfSpace {
     disk: Disk,
 }
 
-impl From<NoRoom> for io::Error {
-    fn from(error: NoRoom) -> Self {
+impl From<OutOfSpace> for io::Error {
+    fn from(error: OutOfSpace) -> Self {
         Self::new(io::ErrorKind::StorageFull, error)
     }
 }
@@ -381,16 +381,16 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     /// A disk whose room is what it is said to be.
-    struct Told {
+    struct FakeDisk {
         disk: Cell<Disk>,
-        looks: Cell<u32>,
+        measurements: Cell<u32>,
     }
 
-    impl Told {
+    impl FakeDisk {
         fn new(size: u64, free: u64) -> Self {
             Self {
                 disk: Cell::new(Disk { size, free }),
-                looks: Cell::new(0),
+                measurements: Cell::new(0),
             }
         }
 
@@ -400,13 +400,13 @@ mod tests {
         }
     }
 
-    impl OnDisk for Told {
+    impl OnDisk for FakeDisk {
         fn device(&self) -> Option<u64> {
             Some(1)
         }
 
         fn disk(&self) -> Option<Disk> {
-            self.looks.set(self.looks.get() + 1);
+            self.measurements.set(self.measurements.get() + 1);
             Some(self.disk.get())
         }
     }
@@ -426,14 +426,14 @@ mod tests {
             size: 1 << 40,
             free: 100 * MIB,
         };
-        assert_eq!(disk.room_for(Writer::Permanent), 36 * MIB);
-        assert_eq!(disk.room_for(Writer::Cache), 0);
+        assert_eq!(disk.space_for(Writer::Permanent), 36 * MIB);
+        assert_eq!(disk.space_for(Writer::Cache), 0);
         assert_eq!(disk.excess_of_cache(), 92 * MIB);
     }
 
     #[test]
     fn the_last_bytes_before_the_reserve_are_given_and_no_more() {
-        let (room, disk) = (Room::default(), Told::new(1 << 40, 66 * MIB));
+        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 66 * MIB));
         room.check(Writer::Permanent, &disk, MIB).unwrap();
         room.check(Writer::Permanent, &disk, MIB).unwrap();
         // The disk still says 66 MiB, as if nothing was written yet.
@@ -446,35 +446,39 @@ mod tests {
 
     #[test]
     fn a_disk_is_looked_at_once_for_many_writes() {
-        let (room, disk) = (Room::default(), Told::new(1 << 40, 1 << 39));
+        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 1 << 39));
         let started = Instant::now();
         for _ in 0..1024 {
             room.check(Writer::Permanent, &disk, MIB / 16).unwrap();
         }
-        let intervals = started.elapsed().as_millis() as u32 / LOOK_INTERVAL.as_millis() as u32;
-        assert!(disk.looks.get() <= 1 + intervals, "{}", disk.looks.get());
+        let intervals = started.elapsed().as_millis() as u32 / MEASURED_INTERVAL.as_millis() as u32;
+        assert!(
+            disk.measurements.get() <= 1 + intervals,
+            "{}",
+            disk.measurements.get()
+        );
         room.check(Writer::Permanent, &disk, 1).unwrap();
-        assert!(disk.looks.get() >= 2, "64 MiB are written");
+        assert!(disk.measurements.get() >= 2, "64 MiB are written");
     }
 
     #[test]
     fn a_look_does_not_count_for_long() {
         let now = Instant::now();
-        let look = Look::new(
+        let measurement = Measurement::new(
             Disk {
                 size: 1 << 40,
                 free: 1 << 39,
             },
             now,
         );
-        assert!(look.covers(Writer::Permanent, 1, now));
-        assert!(!look.covers(Writer::Permanent, 1, now + LOOK_INTERVAL));
-        assert!(!look.covers(Writer::Permanent, LOOK_BYTES + 1, now));
+        assert!(measurement.covers(Writer::Permanent, 1, now));
+        assert!(!measurement.covers(Writer::Permanent, 1, now + MEASURED_INTERVAL));
+        assert!(!measurement.covers(Writer::Permanent, MEASURED_BYTES + 1, now));
     }
 
     #[test]
     fn a_cache_gives_way_to_all_others() {
-        let (room, disk) = (Room::default(), Told::new(1 << 40, 64 * MIB));
+        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 64 * MIB));
         let asked = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&asked);
         let give_up = move |bytes| {
@@ -504,6 +508,6 @@ mod tests {
         assert_eq!(file.device(), folder.path().device());
         let disk = file.disk().unwrap();
         assert!(disk.free <= disk.size && disk.size > 0);
-        assert_full(Room::default().check(Writer::Permanent, &file, disk.free));
+        assert_full(DiskSpace::default().check(Writer::Permanent, &file, disk.free));
     }
 }
