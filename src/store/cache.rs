@@ -16,11 +16,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
 use super::{
-    Links, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, partial::cache_owner,
+    Links, Partial, PartialError, PartialSpec, Scope, Store, Writer, data_layout::CACHE_FOLDER,
+    files, partial::cache_owner,
 };
-
-/// The folder in the data folder.
-pub(super) const CACHE_FOLDER: &str = "gateway";
 
 /// Contents at most, however small: each is two files.
 const MAX_ENTRIES: usize = 1024;

@@ -9,49 +9,34 @@
 //! where the disk is at fault nothing is changed. Failures leave as a [`DatabaseError`]; so do the
 //! panics by which redb reports some damaged pages.
 
+mod backing;
+mod error;
 mod file;
+mod layout;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
+    fmt,
+    path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::{RwLock, RwLockReadGuard};
-use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 
+pub use self::error::DatabaseError;
+use self::{
+    backing::Backing,
+    layout::{LAYOUT_VERSION, LAYOUT_WITHOUT_MEMBERS, lay_out, layout, write},
+};
+pub(super) use self::{
+    layout::{MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES},
+    rows::{decode, encode},
+};
 use super::catch_panic::catch_panic;
 use crate::durable;
-
-/// (hash, path) -> row; see `share`.
-pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
-    TableDefinition::new("shares");
-/// path -> hash: the row of a path is found without knowing its content.
-pub(super) const PATHS: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("paths");
-/// (folder, path from it) -> row: what is in shared folders; see `members`.
-pub(super) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
-    TableDefinition::new("members");
-/// (hash, folder, path from it): where in shared folders content is.
-pub(super) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
-    TableDefinition::new("member_hashes");
-/// peer id -> row; see `peers`.
-pub(super) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
-/// hash -> when it is next announced; see `publications`.
-pub(super) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
-    TableDefinition::new("publications");
-/// Facts about the database itself.
-const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
-
-/// The fact that tells which tables and rows there are.
-const LAYOUT: &str = "layout";
-
-/// The layout written here. Another number is another layout: migrate, do not guess.
-const LAYOUT_VERSION: u64 = 2;
-
-/// The layout before there were members of folders: all its rows are read as they are.
-const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
 
 /// The database's file in the data folder.
 const DATABASE_FILE: &str = "state.redb";
@@ -65,11 +50,6 @@ pub(super) struct Database {
     sound: AtomicBool,
     /// Changes that were committed since this process has it.
     commits: AtomicU64,
-}
-
-enum Backing {
-    File(PathBuf),
-    Memory,
 }
 
 /// What a look at a database tells.
@@ -286,15 +266,6 @@ impl fmt::Debug for Database {
     }
 }
 
-impl fmt::Display for Backing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Memory => f.write_str("(in memory)"),
-        }
-    }
-}
-
 /// Runs `operation`, and makes an error of a panic. What it was doing is given up, so nothing sees
 /// state that a panic left half-changed.
 fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
@@ -309,115 +280,4 @@ fn close(opened: Option<OpenDatabase>) {
         drop(opened);
         Ok(())
     });
-}
-
-fn write<T>(
-    database: &redb::Database,
-    operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
-) -> Result<T, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(true);
-    let value = operation(&transaction)?;
-    transaction.commit()?;
-    Ok(value)
-}
-
-/// The version of the layout; none if there is no table at all.
-fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
-    let transaction = database.begin_read()?;
-    if transaction.list_tables()?.next().is_none() {
-        return Ok(None);
-    }
-    let found = match transaction.open_table(FACTS) {
-        Ok(facts) => facts.get(LAYOUT)?.map(|version| version.value()),
-        Err(redb::TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    // Tables, but not ours: version 0 never was, so it is refused.
-    Ok(Some(found.unwrap_or(0)))
-}
-
-fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    transaction.open_table(SHARES)?;
-    transaction.open_table(PATHS)?;
-    transaction.open_table(MEMBERS)?;
-    transaction.open_table(MEMBER_HASHES)?;
-    transaction.open_table(PEERS)?;
-    transaction.open_table(PUBLICATIONS)?;
-    transaction
-        .open_table(FACTS)?
-        .insert(LAYOUT, LAYOUT_VERSION)?;
-    Ok(())
-}
-
-/// Encodes a row.
-pub(super) fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, redb::Error> {
-    cbor4ii::serde::to_vec(Vec::new(), row)
-        .map_err(|error| redb::Error::Corrupted(format!("a row that cannot be encoded: {error}")))
-}
-
-/// Decodes a row of the named table.
-pub(super) fn decode<'a, T: serde::Deserialize<'a>>(
-    table: &str,
-    row: &'a [u8],
-) -> Result<T, redb::Error> {
-    cbor4ii::serde::from_slice(row)
-        .map_err(|error| redb::Error::Corrupted(format!("a damaged row in {table}: {error}")))
-}
-
-/// Why the database did not do as asked; then it did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// Written by another version of Pelago.
-    #[error(
-        "the database {path} has layout {found}, this version of pelago reads {LAYOUT_VERSION}: \
-         use the version that wrote it, or another data folder"
-    )]
-    Layout {
-        /// The database file.
-        path: String,
-        /// The layout it has.
-        found: u64,
-    },
-    /// Damaged, or the disk is at fault or full.
-    #[error("{action} the database {path}: {source}")]
-    Failed {
-        /// What was being done.
-        action: &'static str,
-        /// The database file.
-        path: String,
-        /// What redb said.
-        source: Box<redb::Error>,
-    },
-}
-
-impl DatabaseError {
-    /// Whether the content of the file is damaged, while the disk works.
-    fn is_damage(&self) -> bool {
-        let Self::Failed { source, .. } = self else {
-            return false;
-        };
-        match &**source {
-            redb::Error::Corrupted(_) => true,
-            redb::Error::Io(error) => {
-                matches!(
-                    error.kind(),
-                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-                )
-            }
-            _ => false,
-        }
-    }
-}
-
-impl durable::Fails for DatabaseError {
-    fn is_full(&self) -> bool {
-        match self {
-            Self::Failed { source, .. } => match &**source {
-                redb::Error::Io(error) => error.is_full(),
-                _ => false,
-            },
-            Self::Layout { .. } => false,
-        }
-    }
 }

@@ -9,6 +9,7 @@
 
 #[cfg(not(unix))]
 mod by_path;
+mod entry;
 #[cfg(unix)]
 mod unix;
 
@@ -23,52 +24,14 @@ use by_path as system;
 #[cfg(unix)]
 use unix as system;
 
+pub(super) use entry::{EntryMetadata, EntryType, FileId, OpenMode, parent_of};
 pub(super) use system::metadata_of_file;
-
-use super::Fingerprint;
 
 /// A directory that is held open.
 #[derive(Debug)]
 pub(super) struct Dir {
     handle: system::Handle,
     path: PathBuf,
-}
-
-/// How a file is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OpenMode {
-    /// To be read.
-    Read,
-    /// To be read and written.
-    Write,
-    /// To be read and written, and made; fails if anything is there.
-    New,
-}
-
-/// What a directory entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EntryType {
-    File,
-    Folder,
-    Link,
-    Other,
-}
-
-/// Names a file or directory as long as its file system stays mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-}
-
-/// What the system tells of an entry, without following a link.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EntryMetadata {
-    pub(super) kind: EntryType,
-    pub(super) file_id: FileId,
-    pub(super) fingerprint: Fingerprint,
-    /// How many names it has; 1 where the system does not tell.
-    pub(super) links: u64,
 }
 
 impl Dir {
@@ -246,17 +209,6 @@ impl Dir {
         }
         self.sync()
     }
-}
-
-/// The path of what holds an entry; empty for the directory itself.
-pub(super) fn parent_of(inner: &str) -> &str {
-    inner.rsplit_once('/').map_or("", |(parent, _)| parent)
-}
-
-/// The last name of a path.
-#[cfg(unix)]
-fn name_of(inner: &str) -> &str {
-    inner.rsplit_once('/').map_or(inner, |(_, name)| name)
 }
 
 #[cfg(test)]

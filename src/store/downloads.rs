@@ -3,22 +3,12 @@
 //! Owns `downloads` in the data folder, or the same in memory, and that it is replaced whole. What is
 //! in it is for whoever wrote it to read.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::Store;
-use crate::durable;
-
 /// The file with the list.
-const LIST_FILE: &str = "downloads";
-
-/// Bytes of the longest list that is read: a hundred thousand downloads.
-const MAX_LIST_LEN: u64 = 64 << 20;
+pub(super) const LIST_FILE: &str = "downloads";
 
 /// Where the list is kept.
 pub(super) enum Downloads {
@@ -33,85 +23,5 @@ impl Downloads {
 
     pub(super) fn in_memory() -> Self {
         Self::Memory(Mutex::default())
-    }
-}
-
-impl Store {
-    /// The list that was kept last; none if there never was one.
-    ///
-    /// # Errors
-    ///
-    /// What the system said of the file.
-    pub fn kept_downloads(&self) -> io::Result<Option<Vec<u8>>> {
-        let path = match &self.inner.downloads {
-            Downloads::File(path) => path,
-            Downloads::Memory(list) => return Ok(list.lock().clone()),
-        };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut list = Vec::new();
-        file.take(MAX_LIST_LEN + 1).read_to_end(&mut list)?;
-        if list.len() as u64 > MAX_LIST_LEN {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(Some(list))
-    }
-
-    /// Where the list is; in memory, what it would be called.
-    #[must_use]
-    pub fn downloads_file(&self) -> &Path {
-        match &self.inner.downloads {
-            Downloads::File(path) => path,
-            Downloads::Memory(_) => Path::new(LIST_FILE),
-        }
-    }
-
-    /// Renames a list that cannot be read, and returns its new path.
-    ///
-    /// # Errors
-    ///
-    /// What the system said; the list is then where it was.
-    pub fn set_downloads_aside(&self) -> io::Result<PathBuf> {
-        match &self.inner.downloads {
-            Downloads::File(path) => durable::set_aside(path),
-            Downloads::Memory(list) => {
-                *list.lock() = None;
-                Ok(PathBuf::from(LIST_FILE))
-            }
-        }
-    }
-
-    /// Keeps `list` in the place of the earlier one, whole or not at all, and so that it survives a
-    /// power cut once this returns.
-    ///
-    /// # Errors
-    ///
-    /// What the system said of the file; the earlier list stays.
-    pub fn keep_downloads(&self, list: &[u8]) -> io::Result<()> {
-        match &self.inner.downloads {
-            Downloads::File(path) => durable::replace(path, list),
-            Downloads::Memory(kept) => {
-                *kept.lock() = Some(list.to_vec());
-                Ok(())
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::store::testing::on_every_store;
-
-    #[test]
-    fn the_list_kept_last_is_found() {
-        on_every_store(|home| {
-            assert_eq!(home.store.kept_downloads().unwrap(), None);
-            for list in [&b"first"[..], b"2nd"] {
-                home.store.keep_downloads(list).unwrap();
-                assert_eq!(home.store.kept_downloads().unwrap().as_deref(), Some(list));
-            }
-        });
     }
 }

@@ -11,6 +11,7 @@ mod examine;
 mod left_out;
 #[cfg(test)]
 mod tests;
+mod unsupported;
 mod walk;
 
 use std::{
@@ -22,13 +23,10 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, Hash, Manifest, ManifestEntry, Totals};
 
-pub use self::{
-    error::FolderError,
-    left_out::{LeftOut, Unsupported},
-};
+pub use self::{error::FolderError, left_out::LeftOut, unsupported::Unsupported};
 use self::{
     examine::{Before, Examined, KnownFiles, examine},
-    walk::{Directory, DirectoryTree, FoundKind, Guide},
+    walk::{Directory, DirectoryTree, FoundKind, Guide, join},
 };
 use super::{
     Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store, UnfinishedDownloads,
@@ -380,14 +378,5 @@ const fn sub_folder(descriptor: Descriptor, totals: Totals) -> EntryKind {
         descriptor,
         bytes: totals.bytes,
         files: totals.files,
-    }
-}
-
-/// The path of an entry from the top, with `/` on every system.
-fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{directory}/{name}")
     }
 }

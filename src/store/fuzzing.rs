@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Member, Share, database, exclusions::Exclusions, mounts::Mounts, partial, peers, receipts,
-    received::Received, share_log,
+    Member, Share, database, mounts::Mounts, partial, peers, receipts, received::Received,
+    saved_values::Exclusions, share_log,
 };
 
 /// The record of a download under way.

@@ -18,19 +18,18 @@ use super::{
     database::Database,
     disk_space::DiskSpace,
     downloads::Downloads,
-    exclusions::{EXCLUSIONS_FILE, Exclusions},
     manifests::Manifests,
-    mounts::{MOUNTS_FILE, Mounts},
+    mounts::Mounts,
+    name_index::NameIndex,
     open_files::OpenFiles,
     partial::Partials,
-    peer_names::{PEER_NAMES_FILE, PeerNames},
     provider_keys::ProviderKeys,
     receipts::Receipts,
     received::ReceivedFolders,
     saved_value::SavedValue,
+    saved_values::{Exclusions, PeerNames, SavedValues},
     share_log::ShareLog,
     share_states::ShareStates,
-    shares::search::NameIndex,
     trees::Trees,
 };
 use crate::durable;
@@ -201,31 +200,6 @@ impl Store {
     /// Where it is kept; nowhere if in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.inner.folder.as_ref().map(DataFolder::path)
-    }
-}
-
-/// What is kept in small files of its own.
-struct SavedValues {
-    mounts: SavedValue<Mounts>,
-    exclusions: SavedValue<Exclusions>,
-    peer_names: SavedValue<PeerNames>,
-}
-
-impl SavedValues {
-    fn in_folder(folder: &Path) -> io::Result<Self> {
-        Ok(Self {
-            mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,
-            exclusions: SavedValue::in_folder(folder, EXCLUSIONS_FILE)?,
-            peer_names: SavedValue::in_folder(folder, PEER_NAMES_FILE)?,
-        })
-    }
-
-    fn in_memory() -> Self {
-        Self {
-            mounts: SavedValue::in_memory(),
-            exclusions: SavedValue::in_memory(),
-            peer_names: SavedValue::in_memory(),
-        }
     }
 }
 

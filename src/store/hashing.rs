@@ -27,7 +27,7 @@ use pelago_content::{
 };
 
 use super::{
-    Fingerprint, Store, TreeError,
+    Fingerprint, TreeError,
     escape::shown,
     files::{self, OpenFileError},
     trees::{TreeWriter, Trees},
@@ -82,23 +82,8 @@ pub fn hash_file(
     hash(path, None, progress)
 }
 
-impl Store {
-    /// Hashes a file to be shared, and keeps its tree. `progress` is given the bytes hashed so
-    /// far, and may say to stop.
-    ///
-    /// # Errors
-    ///
-    /// See [`HashError`].
-    pub fn hash_file(
-        &self,
-        path: &Path,
-        progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<Hashed, HashError> {
-        hash(path, Some(&self.inner.trees), progress)
-    }
-}
-
-fn hash(
+/// Hashes a file, and keeps its tree in `trees`.
+pub(super) fn hash(
     path: &Path,
     trees: Option<&Trees>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,

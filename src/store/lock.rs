@@ -5,6 +5,8 @@
 //! with it, also on `kill -9`; the file itself means nothing. Never waits longer than it takes
 //! others to look. Failures leave as a [`LockError`].
 
+mod error;
+
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
@@ -15,16 +17,16 @@ use std::{
 };
 
 use super::{
-    cache::CACHE_FOLDER,
+    data_layout::{
+        CACHE_FOLDER, MANIFESTS_FOLDER, PARTIAL_FOLDER, RECEIPTS_FOLDER, RECEIVED_FOLDER,
+        TREES_FOLDER,
+    },
     files,
     format::{self, Format},
-    manifests::MANIFESTS_FOLDER,
-    partial::PARTIAL_FOLDER,
     permissions,
-    receipts::RECEIPTS_FOLDER,
-    received::RECEIVED_FOLDER,
-    trees::TREES_FOLDER,
 };
+
+pub use error::LockError;
 
 /// The file that is locked.
 const LOCK_FILE: &str = "lock";
@@ -139,58 +141,6 @@ fn open(folder: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .open(folder.join(LOCK_FILE))
-}
-
-/// Why a data folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Another process has it.
-    #[error(
-        "the data folder {} is in use by another process: use that node, stop it, or give \
-         another folder with --data-dir",
-        crate::store::shown(folder)
-    )]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// It cannot be made, written or locked.
-    #[error(
-        "the data folder {} cannot be used: {source}",
-        crate::store::shown(folder)
-    )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A newer version wrote it.
-    #[error(
-        "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which this \
-         version ({}) does not read. Use pelago {writer} or newer, or give another folder with \
-         --data-dir", crate::store::shown(folder), env!("CARGO_PKG_VERSION")
-    )]
-    Newer {
-        /// The folder.
-        folder: PathBuf,
-        /// The number of its format.
-        format: u32,
-        /// The version that wrote it.
-        writer: String,
-    },
-    /// What stands in the file for the format is no format.
-    #[error(
-        "the data folder cannot be used: {} holds {text:?}, which names no format of a data folder. \
-         Give the data folder of a node with --data-dir, or restore that file",
-        crate::store::shown(file)
-    )]
-    UnknownFormat {
-        /// The file in the data folder.
-        file: PathBuf,
-        /// The first of what it holds.
-        text: String,
-    },
 }
 
 #[cfg(test)]

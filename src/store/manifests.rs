@@ -4,12 +4,14 @@
 //! it cannot be made again once the folder has changed; whoever opens it proves all of it first. Failures
 //! leave as a [`ManifestsError`].
 
+mod error;
+
 use std::{
     fmt,
     fs::{self, File},
     io::{self, Write},
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -19,14 +21,15 @@ use pelago_content::{
 };
 
 use super::{
-    ReadError, Store, files,
+    ReadError,
+    chunk_source::{Certainty, ChunkSource},
+    data_layout::MANIFESTS_FOLDER,
+    files,
     hashing::GROUP_SIZE,
-    reading::{Certainty, Source},
     side_files::{InMemory, SideFiles, StoredByHash},
 };
 
-/// The folder of manifests in the data folder.
-pub(super) const MANIFESTS_FOLDER: &str = "manifests";
+pub use error::ManifestsError;
 
 /// Bytes in a node.
 const NODE_LEN: u64 = 32;
@@ -111,39 +114,6 @@ impl StoredByHash for Manifests {
     }
 }
 
-impl Store {
-    /// The manifest that is kept under this hash, proven; none if there is none, or it is damaged.
-    ///
-    /// # Errors
-    ///
-    /// [`ManifestsError`] if it cannot be read.
-    pub fn manifest(&self, hash: &Hash) -> Result<Option<Manifest>, ManifestsError> {
-        let Some(kept) = self.inner.manifests.open(hash)? else {
-            return Ok(None);
-        };
-        let bytes = kept.data.read(0..kept.descriptor.size()).ok();
-        Ok(bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()))
-    }
-
-    /// Keeps a manifest, and gives its descriptor: from then on its chunks are read under its hash,
-    /// by whoever the scopes of that hash allow. It stays until no share and no download needs it.
-    ///
-    /// # Errors
-    ///
-    /// [`ManifestsError`] if it cannot be written.
-    pub fn keep_manifest(&self, manifest: &Manifest) -> Result<Descriptor, ManifestsError> {
-        let bytes = manifest.to_bytes();
-        let descriptor = manifest.descriptor();
-        self.inner.manifests.keep(&descriptor.hash(), &bytes)?;
-        Ok(descriptor)
-    }
-
-    /// Nobody is going to share a folder with these manifests: those that no row needs are collected.
-    pub fn release_manifests(&self, hashes: &[Hash]) {
-        self.inner.manifests.unpin(hashes);
-    }
-}
-
 /// A manifest that was proven, to be read in chunks. Nobody else writes to the data folder, so it is
 /// not proven again.
 #[derive(Debug)]
@@ -184,6 +154,12 @@ impl fmt::Debug for Data {
 }
 
 impl KeptManifest {
+    /// What is in it; none if it cannot be read any more.
+    pub(super) fn decode(&self) -> Option<Manifest> {
+        let bytes = self.data.read(0..self.descriptor.size()).ok()?;
+        Manifest::from_bytes(&bytes).ok()
+    }
+
     /// None if this cannot be the content of any folder.
     fn prove(data: Data, len: u64) -> io::Result<Option<Self>> {
         if len > MAX_MANIFEST_LEN {
@@ -215,7 +191,7 @@ impl KeptManifest {
     }
 }
 
-impl Source for KeptManifest {
+impl ChunkSource for KeptManifest {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -245,17 +221,4 @@ impl Source for KeptManifest {
     fn nodes_unproven(&self) -> ReadError {
         ReadError::Absent
     }
-}
-
-/// A manifest cannot be written or read.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the manifest {} cannot be written or read: {source}",
-    crate::store::shown(path)
-)]
-pub struct ManifestsError {
-    /// Its file.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
 }

@@ -4,27 +4,19 @@
 //! folder is, in the scopes of that folder, and is in no list: only the folder itself is a share.
 //! Never opens a file. Failures leave as the database's.
 
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, Range},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ops::Range};
 
 use pelago_content::{Descriptor, Hash, Totals};
-use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DatabaseError, Fingerprint, Share, Store,
-    database::{MEMBER_HASHES, MEMBERS, PATHS, SHARES, decode, encode},
-    shares::tables,
+    Fingerprint,
+    database::{MEMBER_HASHES, MEMBERS, decode, encode},
 };
 
-/// How many places of the same content in shared folders are looked at to serve it.
-const MAX_LOCATIONS: usize = 100;
-
 /// Sorts behind every folder's path, which is absolute; a name in a folder may sort behind it.
-const PAST_ALL_FOLDERS: &str = "\u{10FFFF}";
+pub(super) const PAST_ALL_FOLDERS: &str = "\u{10FFFF}";
 
 /// Something below a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,164 +201,17 @@ impl<'t> MemberTables<'t> {
     }
 }
 
-impl Store {
-    /// All that is known to be below the folder shared at `folder`, by path.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn members(&self, folder: &Path) -> Result<Vec<Member>, DatabaseError> {
-        let Some(folder) = folder.to_str() else {
-            return Ok(Vec::new());
-        };
-        self.inner.database.read(|transaction| {
-            let table = transaction.open_table(MEMBERS)?;
-            let past = past(folder);
-            let members = table.range(all_of(folder, &past))?.map(|entry| {
-                let (key, row) = entry?;
-                Member::from_row(key.value().1, row.value())
-            });
-            members.collect()
-        })
-    }
-
-    /// Up to `limit` of them, from behind `after`.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn members_page(
-        &self,
-        folder: &Path,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Member>, DatabaseError> {
-        let Some(folder) = folder.to_str() else {
-            return Ok(Vec::new());
-        };
-        self.inner.database.read(|transaction| {
-            let table = transaction.open_table(MEMBERS)?;
-            let past = past(folder);
-            let start = after.map_or(Bound::Included((folder, "")), |after| {
-                Bound::Excluded((folder, after))
-            });
-            let rows = table.range::<(&str, &str)>((start, Bound::Excluded((&past[..], ""))))?;
-            let members = rows.take(limit).map(|entry| {
-                let (key, row) = entry?;
-                Member::from_row(key.value().1, row.value())
-            });
-            members.collect()
-        })
-    }
-
-    /// The members at `path`, which is absolute, each with the shared folder that it is in.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn members_at(&self, path: &Path) -> Result<Vec<(PathBuf, Member)>, DatabaseError> {
-        self.inner.database.read(|transaction| {
-            let table = transaction.open_table(MEMBERS)?;
-            let mut found = Vec::new();
-            for folder in path.ancestors().skip(1) {
-                let below = path.strip_prefix(folder).ok().and_then(inner_path);
-                if let (Some(folder), Some(below)) = (folder.to_str(), below)
-                    && let Some(row) = table.get((folder, &below[..]))?
-                {
-                    found.push((folder.into(), Member::from_row(&below, row.value())?));
-                }
-            }
-            Ok(found)
-        })
-    }
-}
-
-/// The path of a member, with `/` on every system.
-fn inner_path(path: &Path) -> Option<String> {
-    let names: Option<Vec<_>> = path.iter().map(|name| name.to_str()).collect();
-    Some(names?.join("/"))
-}
-
-/// The live folders that content of this hash is in, each with its first place there.
-pub(super) fn folders_of(
-    transaction: &ReadTransaction,
-    hash: &Hash,
-    is_live: impl Fn(&Share) -> bool,
-) -> Result<Vec<(Share, Member)>, redb::Error> {
-    let mut found = Vec::new();
-    let mut next = String::new();
-    let table = transaction.open_table(MEMBER_HASHES)?;
-    while found.len() < MAX_LOCATIONS {
-        let places = (hash.as_bytes(), &next[..], "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "");
-        let Some(entry) = table.range(places)?.next().transpose()? else {
-            break;
-        };
-        let (_, folder, path) = entry.0.value();
-        let row = folder_at(transaction, folder)?.filter(&is_live);
-        if let Some(share) = row
-            && let Some(member) = member_at(transaction, folder, path)?
-        {
-            found.push((share, member));
-        }
-        next = past(folder);
-    }
-    Ok(found)
-}
-
-/// Where content of this hash is in live folders, each with the path of the folder, as far as it is
-/// looked at.
-pub(super) fn locations_of(
-    transaction: &ReadTransaction,
-    hash: &Hash,
-    is_live: impl Fn(&Share) -> bool,
-) -> Result<Vec<(PathBuf, Member)>, redb::Error> {
-    let mut found = Vec::new();
-    let mut folder_seen: Option<(String, bool)> = None;
-    let table = transaction.open_table(MEMBER_HASHES)?;
-    for entry in table.range(all_locations(hash))?.take(MAX_LOCATIONS) {
-        let (key, _) = entry?;
-        let (_, folder, path) = key.value();
-        let live = match &folder_seen {
-            Some((seen, live)) if seen == folder => *live,
-            _ => folder_at(transaction, folder)?.is_some_and(|share| is_live(&share)),
-        };
-        folder_seen = Some((folder.to_owned(), live));
-        if live && let Some(member) = member_at(transaction, folder, path)? {
-            found.push((folder.into(), member));
-        }
-    }
-    Ok(found)
-}
-
-/// The folder that is shared at this path.
-fn folder_at(transaction: &ReadTransaction, path: &str) -> Result<Option<Share>, redb::Error> {
-    match transaction.open_table(PATHS)?.get(path)? {
-        Some(hash) => tables::row(&transaction.open_table(SHARES)?, hash.value(), path),
-        None => Ok(None),
-    }
-}
-
-fn member_at(
-    transaction: &ReadTransaction,
-    folder: &str,
-    path: &str,
-) -> Result<Option<Member>, redb::Error> {
-    let row = transaction.open_table(MEMBERS)?.get((folder, path))?;
-    row.map(|row| Member::from_row(path, row.value()))
-        .transpose()
-}
-
 /// The keys of all members of one folder.
-fn all_of<'f>(folder: &'f str, past: &'f str) -> Range<(&'f str, &'static str)> {
+pub(super) fn all_of<'f>(folder: &'f str, past: &'f str) -> Range<(&'f str, &'static str)> {
     (folder, "")..(past, "")
 }
 
 /// What sorts directly behind a folder's path: no path holds a NUL.
-fn past(folder: &str) -> String {
+pub(super) fn past(folder: &str) -> String {
     format!("{folder}\0")
 }
 
 /// The keys of all places of one hash.
-fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
+pub(super) fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
     (hash.as_bytes(), "", "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "")
 }

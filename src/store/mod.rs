@@ -50,13 +50,13 @@
 mod byte_size;
 mod cache;
 mod catch_panic;
-mod collect;
+mod chunk_source;
+mod data_layout;
 mod database;
 mod dir;
 mod disk_space;
 mod downloads;
 mod escape;
-mod exclusions;
 mod file_system;
 mod files;
 mod fingerprint;
@@ -72,42 +72,40 @@ mod lock;
 mod manifests;
 mod members;
 mod mounts;
+mod name_index;
 mod new_file;
 mod open_files;
 mod partial;
-mod peer_names;
 mod peers;
 mod permissions;
-mod pieces;
 mod provider_keys;
-mod publications;
-mod reading;
 mod receipts;
 mod received;
 mod recovery;
 mod salvage;
 mod saved_value;
+mod saved_values;
 mod set_aside;
 mod share;
 mod share_log;
 mod share_states;
-mod shares;
+mod share_tables;
 mod side_files;
 mod sparse;
 #[cfg(test)]
 mod testing;
 mod trees;
 mod unfinished_downloads;
+mod verbs;
 mod write_failure;
 mod writers;
 
 pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
-pub use collect::Collected;
+pub use chunk_source::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use disk_space::{Disk, DiskSpace, OnDisk, Shortage, Writer};
 pub use escape::{Printable, escaped, is_unsafe, shown};
-pub use exclusions::Exclusion;
 pub use fingerprint::{Comparison, Fingerprint};
 pub use folders::{
     FolderError, FolderOptions, LeftOut, MadeFolder, NewFolder, Unsupported, hash_folder,
@@ -128,15 +126,16 @@ pub use partial::{
     PartialFolder, PartialSpec, Receipt, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;
-pub use pieces::PIECE_BLOCKS;
-pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, Progress, ReadError};
-pub use recovery::{LostShare, Recovery, RecoveryError, named};
+pub use recovery::{Recovery, named};
 pub use set_aside::files_set_aside;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub(crate) use share_states::is_gone;
-pub use share_states::{Inspection, ShareState, Unavailable};
-pub use shares::{Cursor, Page, ShareError};
+pub use share_states::{Inspection, ShareState};
 pub use trees::TreeError;
 pub use unfinished_downloads::UnfinishedDownloads;
+pub use verbs::{
+    Collected, Cursor, Exclusion, LostShare, PIECE_BLOCKS, Page, Progress, RecoveryError,
+    ShareError, Unavailable,
+};
 pub(crate) use write_failure::cause as why_not_written;
 pub use writers::Writers;

@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Room, Writer,
+    DiskSpace, Writer,
     files::{open_own, rename_new, sync_folder_of},
     unfinished_downloads, write_failure,
 };

@@ -16,9 +16,9 @@ use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
 
 use super::{
     Comparison, Fingerprint, ReadError, TreeError,
+    chunk_source::{Certainty, ChunkSource},
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
-    reading::{Certainty, Source},
     trees::{StoredTree, Trees},
 };
 
@@ -27,7 +27,7 @@ use super::{
 const MAX_OPEN_FILES: usize = 64;
 
 /// Something open to be read from.
-pub(super) type SourceHandle = Arc<dyn Source + Send + Sync>;
+pub(super) type SourceHandle = Arc<dyn ChunkSource + Send + Sync>;
 
 /// The files that are open.
 #[derive(Debug, Default)]
@@ -153,7 +153,7 @@ impl SharedFile {
     }
 }
 
-impl Source for SharedFile {
+impl ChunkSource for SharedFile {
     fn descriptor(&self) -> &Descriptor {
         &self.location.descriptor
     }

@@ -7,16 +7,13 @@ use libp2p::{Multiaddr, PeerId};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    DatabaseError, Store,
-    database::{PEERS, decode, encode},
-};
+use super::database::{PEERS, decode, encode};
 
 /// How many peers are remembered: plenty to find back with, about 200 KiB of rows.
-const MAX_PEERS: usize = 1000;
+pub(super) const MAX_PEERS: usize = 1000;
 
 /// How many addresses of a peer are remembered; a machine with several networks has about ten.
-const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 16;
 
 /// A peer as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,36 +34,7 @@ struct PeerRow {
     seen: u64,
 }
 
-impl Store {
-    /// Remembers these peers, replacing what was known of each; the ones not seen for longest go
-    /// when there are too many. Peers that are said to have been seen later than all of these were
-    /// written down by a clock that was ahead: they count as seen now.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`]; nothing is remembered then.
-    pub fn remember_peers(&self, peers: &[KnownPeer]) -> Result<(), DatabaseError> {
-        self.inner.database.write(|transaction| {
-            insert(transaction, peers)?;
-            if let Some(now) = peers.iter().map(|peer| peer.seen).max() {
-                clamp_seen(transaction, now)?;
-            }
-            forget_oldest(transaction)
-        })
-    }
-
-    /// The peers remembered, those seen last first; at most 1,000.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn known_peers(&self) -> Result<Vec<KnownPeer>, DatabaseError> {
-        let mut peers = self.inner.database.read(load)?;
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.seen));
-        Ok(peers)
-    }
-}
-
+/// Adds peers, and replaces those that are there.
 pub(super) fn insert(
     transaction: &WriteTransaction,
     peers: &[KnownPeer],
@@ -86,7 +54,7 @@ pub(super) fn insert(
 }
 
 /// Has no peer be seen after `now`.
-fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
+pub(super) fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     let mut ahead = Vec::new();
     for entry in table.iter()? {
@@ -102,7 +70,8 @@ fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Erro
     Ok(())
 }
 
-fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+/// Removes the peers not seen for longest, down to [`MAX_PEERS`].
+pub(super) fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     let mut ages = Vec::new();
     for entry in table.iter()? {
@@ -118,7 +87,8 @@ fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
+/// All peers.
+pub(super) fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
     let table = transaction.open_table(PEERS)?;
     let (mut peers, mut damaged) = (Vec::new(), 0);
     for entry in table.iter()? {
@@ -158,62 +128,4 @@ fn known_peer(id: &[u8], row: PeerRow) -> Option<KnownPeer> {
             .collect(),
         seen: row.seen,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use libp2p::identity::Keypair;
-
-    use super::*;
-    use crate::store::testing::on_every_store;
-
-    fn peer(seen: u64) -> KnownPeer {
-        KnownPeer {
-            id: Keypair::generate_ed25519().public().to_peer_id(),
-            addresses: vec![format!("/ip4/127.0.0.1/tcp/{seen}").parse().unwrap()],
-            seen,
-        }
-    }
-
-    #[test]
-    fn those_seen_last_are_remembered() {
-        on_every_store(|home| {
-            assert_eq!(home.store.known_peers().unwrap(), []);
-            let peers: Vec<_> = (0..MAX_PEERS as u64 + 5).map(peer).collect();
-            home.store.remember_peers(&peers[..3]).unwrap();
-            assert_eq!(home.store.known_peers().unwrap()[0], peers[2]);
-            home.store.remember_peers(&peers).unwrap();
-            let known = home.store.known_peers().unwrap();
-            assert_eq!(known.len(), MAX_PEERS);
-            assert_eq!(known[0], peers[MAX_PEERS + 4]);
-            assert!(known.iter().all(|peer| peer.seen >= 5));
-
-            let mut moved = peers[5].clone();
-            moved.addresses = vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap(); MAX_ADDRESSES + 1];
-            moved.seen = u64::MAX;
-            home.store.remember_peers(&[moved.clone()]).unwrap();
-            moved.addresses.truncate(MAX_ADDRESSES);
-            assert_eq!(home.store.known_peers().unwrap()[0], moved);
-        });
-    }
-
-    #[test]
-    fn a_peer_that_was_seen_by_a_clock_ahead_is_not_first_for_ever() {
-        on_every_store(|home| {
-            let ahead = peer(60_000);
-            home.store
-                .remember_peers(std::slice::from_ref(&ahead))
-                .unwrap();
-            let (before, now) = (peer(99), peer(100));
-            home.store.remember_peers(&[before, now]).unwrap();
-            let last = peer(101);
-            home.store
-                .remember_peers(std::slice::from_ref(&last))
-                .unwrap();
-            let known = home.store.known_peers().unwrap();
-            assert_eq!(known[0], last);
-            let seen: Vec<_> = known.iter().map(|peer| peer.seen).collect();
-            assert_eq!(seen, [101, 100, 100, 99]);
-        });
-    }
 }

@@ -6,9 +6,8 @@
 //! download is not removed with its data. Failures leave as the system gave them.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, File},
-    io::{self, Read},
+    collections::HashMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -16,24 +15,18 @@ use parking_lot::Mutex;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{Receipt, Store};
+use super::{Receipt, data_layout::RECEIPTS_FOLDER};
 use crate::durable;
-
-/// The folder with the receipts.
-pub(super) const RECEIPTS_FOLDER: &str = "receipts";
 
 /// The form of a receipt.
 const VERSION: u64 = 1;
 
-/// Bytes of the longest receipt that is read: a folder of a million files has one of about 150 MB.
-const MAX_LEN: u64 = 1 << 30;
-
 /// Where receipts are kept.
 #[derive(Default)]
 pub(super) struct Receipts {
-    folder: Option<PathBuf>,
+    pub(super) folder: Option<PathBuf>,
     /// Those of a store in memory, and those that the disk did not take: for this run.
-    in_memory: Mutex<HashMap<Hash, Receipt>>,
+    pub(super) in_memory: Mutex<HashMap<Hash, Receipt>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,12 +45,14 @@ impl Receipts {
         }
     }
 
-    fn path(&self, hash: &Hash) -> Option<PathBuf> {
+    /// Where the receipt of a download is; none in memory.
+    pub(super) fn path(&self, hash: &Hash) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         Some(folder.join(hash.to_string()))
     }
 
-    fn write(&self, hash: &Hash, receipt: &Receipt) -> io::Result<()> {
+    /// Writes the receipt of a download, if there is a folder.
+    pub(super) fn write(&self, hash: &Hash, receipt: &Receipt) -> io::Result<()> {
         let version = VERSION;
         let kept = cbor4ii::serde::to_vec(Vec::new(), &VersionedReceipt { version, receipt });
         let kept = kept.map_err(|error| io::Error::other(error.to_string()))?;
@@ -69,109 +64,8 @@ impl Receipts {
     }
 }
 
-impl Store {
-    /// Keeps what the download of `hash` puts in place, in the place of an earlier receipt: of the same
-    /// download, as a new one begins with [`Store::forget_receipt`].
-    ///
-    /// # Errors
-    ///
-    /// What the system said, or that a path is not UTF-8: then it is kept for this run only.
-    pub fn keep_receipt(&self, hash: &Hash, receipt: Receipt) -> io::Result<()> {
-        let receipt = match receipt.may_continue().then(|| self.receipt(hash)) {
-            Some(Ok(Some(earlier))) => receipt.continued_from(&earlier),
-            _ => receipt,
-        };
-        let receipts = &self.inner.receipts;
-        let written = receipts.write(hash, &receipt);
-        let mut in_memory = receipts.in_memory.lock();
-        in_memory.remove(hash);
-        if written.is_err() || receipts.folder.is_none() {
-            in_memory.insert(*hash, receipt);
-        }
-        written
-    }
-
-    /// The same for a caller whose work does not depend on it.
-    pub(super) fn keep_receipt_or_log(&self, hash: &Hash, receipt: Receipt) {
-        if let Err(error) = self.keep_receipt(hash, receipt) {
-            tracing::warn!(%hash, %error, "after a restart, the download cannot be removed with its data");
-        }
-    }
-
-    /// What the download of `hash` put in place. None if there is no receipt of it, or one that cannot be
-    /// read.
-    ///
-    /// # Errors
-    ///
-    /// What the system said.
-    pub fn receipt(&self, hash: &Hash) -> io::Result<Option<Receipt>> {
-        let receipts = &self.inner.receipts;
-        if let Some(receipt) = receipts.in_memory.lock().get(hash) {
-            return Ok(Some(receipt.clone()));
-        }
-        let Some(path) = receipts.path(hash) else {
-            return Ok(None);
-        };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut bytes = Vec::new();
-        file.take(MAX_LEN).read_to_end(&mut bytes)?;
-        let receipt = parse(&bytes);
-        if receipt.is_none() {
-            tracing::warn!(%hash, "the receipt of a download cannot be read");
-        }
-        Ok(receipt)
-    }
-
-    /// Forgets what the download of `hash` put in place.
-    ///
-    /// # Errors
-    ///
-    /// What the system said.
-    pub fn forget_receipt(&self, hash: &Hash) -> io::Result<()> {
-        let receipts = &self.inner.receipts;
-        receipts.in_memory.lock().remove(hash);
-        match receipts.path(hash).map(fs::remove_file) {
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Forgets all receipts but those of the downloads that are `listed`.
-    ///
-    /// # Errors
-    ///
-    /// What the system said of the folder.
-    pub fn keep_receipts_of(&self, listed: &HashSet<Hash>) -> io::Result<()> {
-        let receipts = &self.inner.receipts;
-        receipts
-            .in_memory
-            .lock()
-            .retain(|hash, _| listed.contains(hash));
-        let Some(folder) = &receipts.folder else {
-            return Ok(());
-        };
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let name = entry?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let is_unfinished = name.ends_with(durable::TEMPORARY_SUFFIX);
-            let is_listed = |hash: Hash| listed.contains(&hash);
-            if is_unfinished || name.parse().is_ok_and(|hash| !is_listed(hash)) {
-                fs::remove_file(folder.join(name))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// None if it is no receipt of a version known here.
-fn parse(bytes: &[u8]) -> Option<Receipt> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Receipt> {
     let kept: VersionedReceipt<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
     (kept.version == VERSION).then_some(kept.receipt)
 }
@@ -180,50 +74,4 @@ fn parse(bytes: &[u8]) -> Option<Receipt> {
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) fn fuzz(data: &[u8]) {
     let _ = parse(data);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::testing::{Home, bytes, on_every_store};
-
-    fn receipt(home: &Home, name: &str) -> (Hash, Receipt) {
-        let share = home.share(name, &bytes(1000, 1));
-        let receipt =
-            Receipt::of_test_file(&share.path, share.descriptor, share.fingerprint).unwrap();
-        (share.descriptor.hash(), receipt)
-    }
-
-    #[test]
-    fn a_receipt_is_kept_until_its_download_is_not_listed() {
-        on_every_store(|home| {
-            let (hash, receipt) = receipt(&home, "file");
-            assert_eq!(home.store.receipt(&hash).unwrap(), None);
-            home.store.keep_receipt(&hash, receipt.clone()).unwrap();
-            assert_eq!(home.store.receipt(&hash).unwrap(), Some(receipt.clone()));
-            home.store.keep_receipts_of(&HashSet::from([hash])).unwrap();
-            assert_eq!(home.store.receipt(&hash).unwrap(), Some(receipt.clone()));
-            home.store.keep_receipts_of(&HashSet::new()).unwrap();
-            assert_eq!(home.store.receipt(&hash).unwrap(), None);
-            home.store.keep_receipt(&hash, receipt.clone()).unwrap();
-            home.store.forget_receipt(&hash).unwrap();
-            assert_eq!(home.store.receipt(&hash).unwrap(), None);
-        });
-    }
-
-    #[test]
-    fn a_damaged_receipt_says_nothing() {
-        let home = Home::on_disk();
-        let (hash, receipt) = receipt(&home, "file");
-        home.store.keep_receipt(&hash, receipt.clone()).unwrap();
-        let path = home
-            .path("data")
-            .join(RECEIPTS_FOLDER)
-            .join(hash.to_string());
-        let whole = fs::read(&path).unwrap();
-        for damaged in [&[][..], &whole[..whole.len() / 2], &[0; 200]] {
-            fs::write(&path, damaged).unwrap();
-            assert_eq!(home.store.receipt(&hash).unwrap(), None);
-        }
-    }
 }

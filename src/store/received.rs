@@ -16,11 +16,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Store, dir::metadata_of_file, file_system, files};
+use super::{data_layout::RECEIVED_FOLDER, dir::metadata_of_file, file_system, files};
 use crate::durable;
-
-/// The folder in the data folder.
-pub(super) const RECEIVED_FOLDER: &str = "received";
 
 /// Of the form below.
 const VERSION: u64 = 1;
@@ -222,18 +219,6 @@ impl ReceivedFolders {
                 known.lock().remove(path);
                 Ok(())
             }
-        }
-    }
-}
-
-impl Store {
-    /// Forgets how the folder at `path` was received, if nothing lies there any more.
-    pub(crate) fn forget_received(&self, path: &Path) {
-        if path.symlink_metadata().is_ok() {
-            return;
-        }
-        if let Err(error) = self.inner.received.remove(path) {
-            tracing::debug!(path = %path.display(), %error, "what is kept of a folder stays");
         }
     }
 }

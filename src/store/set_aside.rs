@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{cache::CACHE_FOLDER, manifests::MANIFESTS_FOLDER, trees::TREES_FOLDER};
+use super::data_layout::{CACHE_FOLDER, MANIFESTS_FOLDER, TREES_FOLDER};
 
 /// Folders with one file for each content: nothing in them is set aside, and they may hold millions.
 const SIDE_FILES: [&str; 3] = [TREES_FOLDER, MANIFESTS_FOLDER, CACHE_FOLDER];

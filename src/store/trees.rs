@@ -14,12 +14,10 @@ use std::{
 use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
 
 use super::{
+    data_layout::TREES_FOLDER,
     files,
     side_files::{InMemory, SideFiles, StoredByHash, Unfinished},
 };
-
-/// The folder of trees in the data folder.
-pub(super) const TREES_FOLDER: &str = "trees";
 
 /// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
 const LEVEL_BUFFER: usize = 8 * 1024;

@@ -8,7 +8,11 @@ use std::{
 
 use redb::WriteTransaction;
 
-use super::{Backing, DatabaseError, lay_out, write};
+use super::{
+    backing::Backing,
+    error::DatabaseError,
+    layout::{lay_out, write},
+};
 use crate::{
     durable,
     store::{recovery, sparse::Sparse},

@@ -1,6 +1,9 @@
 use std::fs;
 
-use super::*;
+use super::{
+    layout::{FACTS, LAYOUT},
+    *,
+};
 
 fn count(folder: &Path) -> Result<u64, DatabaseError> {
     use redb::ReadableTableMetadata;

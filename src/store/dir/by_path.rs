@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{EntryMetadata, EntryType, FileId, OpenMode, parent_of};
+use super::entry::{EntryMetadata, EntryType, FileId, OpenMode, parent_of};
 use crate::{durable, store::Fingerprint};
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{EntryMetadata, EntryType, FileId, OpenMode, name_of, parent_of};
+use super::entry::{EntryMetadata, EntryType, FileId, OpenMode, name_of, parent_of};
 use crate::store::Fingerprint;
 
 /// Permissions of new files and directories, less what the process' mask takes.

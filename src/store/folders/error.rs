@@ -7,7 +7,7 @@ use std::{
 
 use pelago_content::{MAX_LISTED, ManifestError};
 
-use super::left_out::{Unsupported, count_of, lines_of};
+use super::unsupported::{Unsupported, count_of, lines_of};
 use crate::store::{HashError, ManifestsError, ShareError, escape::shown};
 
 /// Why a directory was not hashed or shared.

@@ -19,7 +19,7 @@ use std::{
 use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind};
 
-use super::{DirectoryTree, FolderError, left_out::Why};
+use super::{DirectoryTree, FolderError, unsupported::Why};
 use crate::store::{
     Comparison, Fingerprint, HashError, Hashed, Member, MemberState, Store, hash_file,
     received::Received,

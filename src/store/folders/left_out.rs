@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
     path::{Path, PathBuf},
 };
 
-use pelago_content::{MAX_DEPTH, NameError, TargetError};
-
-use super::FolderError;
-use crate::store::escape::shown;
+use super::{
+    FolderError,
+    unsupported::{Unsupported, Why, count_of, lines_of},
+};
 
 /// Entries that cannot be carried and are named, at most: the others are counted.
 const MAX_NAMED: usize = 20;
@@ -24,38 +23,6 @@ pub struct LeftOut {
     /// Entries with content that cannot be carried: the first of them.
     unsupported: Vec<Unsupported>,
     unsupported_count: u64,
-}
-
-/// An entry that cannot be carried in a folder.
-#[derive(Debug)]
-pub struct Unsupported {
-    path: PathBuf,
-    why: Why,
-}
-
-/// Why an entry cannot be carried.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Why {
-    #[error("it cannot be read: {0}")]
-    Unreadable(io::Error),
-    #[error("its name is not valid UTF-8")]
-    Name,
-    #[error("it is a link whose target is not valid UTF-8")]
-    Target,
-    #[error("its name cannot be carried: {0}")]
-    InvalidName(NameError),
-    #[error("it is a link that cannot be carried: {0}")]
-    InvalidTarget(TargetError),
-    #[error("it lies deeper than {MAX_DEPTH} levels")]
-    TooDeep,
-    #[error("it changes while it is read")]
-    Changing,
-}
-
-impl fmt::Display for Unsupported {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.path), self.why)
-    }
 }
 
 impl LeftOut {
@@ -119,24 +86,6 @@ fn counted(what: &str, count: u64) -> String {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     }
-}
-
-/// How many entries.
-pub(super) fn count_of(count: u64) -> String {
-    match count {
-        1 => "1 entry".to_owned(),
-        count => format!("{count} entries"),
-    }
-}
-
-/// The first entries, on lines of their own, and how many there are besides.
-pub(super) fn lines_of(first: &[Unsupported], count: u64) -> String {
-    let mut lines: String = first.iter().map(|entry| format!("\n  {entry}")).collect();
-    let others = count - first.len() as u64;
-    if others > 0 {
-        lines += &format!("\n  and {others} more");
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -12,10 +12,7 @@ use std::{
 
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_name, check_target};
 
-use super::{
-    FolderError, join,
-    left_out::{LeftOut, Why},
-};
+use super::{FolderError, left_out::LeftOut, unsupported::Why};
 use crate::store::{UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received};
 
 /// All that is in a directory, at any depth.
@@ -246,6 +243,15 @@ impl Walk<'_> {
             self.tree.left_out.add_special(type_name(kind));
             Ok(None)
         }
+    }
+}
+
+/// The path of an entry from the top, with `/` on every system.
+pub(super) fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
     }
 }
 

@@ -23,11 +23,8 @@ use super::{
 };
 use crate::{
     durable,
-    store::{OnDisk, dir::Dir, files},
+    store::{OnDisk, data_layout::PARTIAL_FOLDER, dir::Dir, files},
 };
-
-/// The folder of records in the data folder.
-pub(in crate::store) const PARTIAL_FOLDER: &str = "partial";
 
 /// All records of one store.
 pub(super) struct Records {

@@ -1,10 +1,10 @@
 use std::{fs, path::Path};
 
-use pelago_content::verify;
+use pelago_content::{verify, verify_node};
 
 use super::*;
 use crate::store::{
-    Origin,
+    MAX_CHUNK_LEVEL, Origin,
     testing::{Home, SIZES, absent, bytes, on_every_store},
 };
 

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash};
 
-use super::{Partial, ReadError, Store, partial::Held};
+use crate::store::{Partial, PartialFolder, ReadError, Store, partial::Held};
 
 /// The level of a piece: 512 KiB. A reader holds some of them.
 const PIECE_LEVEL: u8 = 5;
@@ -63,7 +63,7 @@ impl Store {
             let blocks = folder.blocks_of(hash);
             blocks.is_some_and(|blocks| folder.wanted().overlaps(blocks))
         });
-        let hash_of = |folder: &Arc<super::PartialFolder>| folder.spec().descriptor.hash();
+        let hash_of = |folder: &Arc<PartialFolder>| folder.spec().descriptor.hash();
         folders.iter().map(hash_of).collect()
     }
 

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 
 use pelago_content::{Hash, Kind};
 
-use super::tables::shares_of;
+use super::members;
 use crate::store::{
-    Comparison, DatabaseError, Scopes, Share, Store,
-    members::{self, MemberState},
-    open_files::Location,
+    Comparison, DatabaseError, MemberState, Scopes, Share, Store, open_files::Location,
+    share_tables::shares_of,
 };
 
 impl Store {

@@ -5,19 +5,14 @@
 //! content lies in several places, the next one is tried. What is in the way leaves as a
 //! [`ReadError`].
 
-#[cfg(test)]
-mod tests;
-
-use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf};
 
 use pelago_content::{
-    BlockRanges, Chunk, Descriptor, Hash, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes,
-    siblings, subtree, verify_leaves, verify_node,
+    Chunk, Descriptor, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes, siblings, subtree,
+    verify_leaves, verify_node,
 };
 
-use super::{
-    DatabaseError, ManifestsError, Store, TreeError, open_files::SharedFile, partial::Held,
-};
+use super::{DatabaseError, TreeError, manifests::ManifestsError};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -42,19 +37,8 @@ pub struct ChunkRead {
     pub in_doubt: bool,
 }
 
-/// How far content is here: another value after each change of what is shared or verified of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// That of all shares.
-    pub revision: u64,
-    /// Blocks that a download has verified.
-    pub blocks: u64,
-    /// Runs that these are.
-    pub runs: usize,
-}
-
 /// Where chunks can be read from.
-pub(super) trait Source: fmt::Debug {
+pub(super) trait ChunkSource: fmt::Debug {
     /// What the content is.
     fn descriptor(&self) -> &Descriptor;
 
@@ -87,189 +71,19 @@ pub(super) enum Certainty {
 
 /// Which chunk, as asked for.
 #[derive(Clone, Copy)]
-struct Request {
-    level: u8,
-    index: u64,
-    with_data: bool,
+pub(super) struct ChunkRequest {
+    pub(super) level: u8,
+    pub(super) index: u64,
+    pub(super) with_data: bool,
     /// Whether content may be read and hashed for it.
-    may_read: bool,
+    pub(super) may_read: bool,
 }
 
-impl Store {
-    /// Reads a chunk of content that is shared, by itself or in a folder, of a manifest that is
-    /// kept, or of what a download under way has verified. Who may know of it is not asked here.
-    ///
-    /// # Errors
-    ///
-    /// See [`ReadError`].
-    pub fn read_chunk(
-        &self,
-        hash: &Hash,
-        level: u8,
-        index: u64,
-        with_data: bool,
-    ) -> Result<ChunkRead, ReadError> {
-        let request = Request {
-            level,
-            index,
-            with_data,
-            may_read: true,
-        };
-        self.read_requested(hash, request)
-    }
-
-    /// Gives the node above a chunk with its proof. Only if `may_read`, content is read and hashed for it where
-    /// its tree does not have the node.
-    ///
-    /// # Errors
-    ///
-    /// See [`ReadError`].
-    pub fn read_node(
-        &self,
-        hash: &Hash,
-        level: u8,
-        index: u64,
-        may_read: bool,
-    ) -> Result<ChunkRead, ReadError> {
-        let request = Request {
-            level,
-            index,
-            with_data: false,
-            may_read,
-        };
-        self.read_requested(hash, request)
-    }
-
-    fn read_requested(&self, hash: &Hash, request: Request) -> Result<ChunkRead, ReadError> {
-        if let Some(file) = self.inner.open_files.get(hash) {
-            let result = read_from(&*file, request);
-            match result {
-                Err(error) if error.is_of_one_location() => self.inner.open_files.forget(&[*hash]),
-                result => return result,
-            }
-        }
-        let failure = match self.read_shared(hash, request)? {
-            Ok(read) => return Ok(read),
-            Err(failure) => failure,
-        };
-        let read = match self.partial(hash) {
-            Some(partial) => read_from(&partial, request),
-            None => self.read_in_folders(hash, request),
-        };
-        read.map_err(|error| match error {
-            ReadError::Absent => failure,
-            error => error,
-        })
-    }
-
-    /// Reads a chunk of a file in a folder that is being downloaded.
-    fn read_in_folders(&self, hash: &Hash, request: Request) -> Result<ChunkRead, ReadError> {
-        let held = self.folders_with(hash);
-        match held.iter().find_map(|folder| folder.held(hash)) {
-            Some(Held::Whole(place)) => {
-                let generation = self.inner.open_files.generation();
-                let file = SharedFile::open(place, &self.inner.trees)?;
-                let read = read_from(&file, request)?;
-                self.inner
-                    .open_files
-                    .keep(generation, *hash, Arc::new(file));
-                Ok(read)
-            }
-            Some(Held::Growing(partial)) => read_from(&partial, request),
-            None => Err(ReadError::Absent),
-        }
-    }
-
-    /// Whether the tree that a shared file of this content needs is stored, or it needs none: else the
-    /// file is to be hashed again though it has not changed.
-    pub fn has_tree(&self, descriptor: &Descriptor) -> bool {
-        let needs_none = descriptor.geometry().height() <= STORED_LEVEL;
-        needs_none || self.inner.trees.open(descriptor).is_ok()
-    }
-
-    /// What is here of this content: all blocks if it is shared, but for files that are not available;
-    /// those verified if it is being downloaded. Those of a folder are the blocks of its sequence. None
-    /// if it is not here.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn holding(&self, hash: &Hash) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
-        if let Some(offered) = self.offered(hash)? {
-            return Ok(Some(offered));
-        }
-        if let Some(partial) = self.partial(hash) {
-            return Ok(Some((partial.spec().descriptor, partial.verified())));
-        }
-        if let Some(folder) = self.partial_folder(hash) {
-            return Ok(Some((folder.spec().descriptor, folder.verified())));
-        }
-        let folders = self.folders_with(hash);
-        Ok(folders.iter().find_map(|folder| folder.holding(hash)))
-    }
-
-    /// How far content is here, as far as that tells whether it changed. Reads no row.
-    pub fn progress_of(&self, hash: &Hash) -> Progress {
-        let verified = || {
-            if let Some(partial) = self.partial(hash) {
-                return Some(partial.verified());
-            }
-            if let Some(folder) = self.partial_folder(hash) {
-                return Some(folder.verified());
-            }
-            let folders = self.folders_with(hash);
-            let (_, held) = folders.iter().find_map(|folder| folder.holding(hash))?;
-            Some(held)
-        };
-        let verified = verified().unwrap_or_default();
-        Progress {
-            revision: self.shares_revision(),
-            blocks: verified.len(),
-            runs: verified.runs(),
-        }
-    }
-
-    /// Tries each place where the content is shared, then the manifests. The inner error is that of
-    /// the first one.
-    fn read_shared(
-        &self,
-        hash: &Hash,
-        request: Request,
-    ) -> Result<Result<ChunkRead, ReadError>, DatabaseError> {
-        let mut failure = None;
-        let generation = self.inner.open_files.generation();
-        for place in self.locations_of(hash)? {
-            let result = SharedFile::open(place, &self.inner.trees).and_then(|file| {
-                let read = read_from(&file, request)?;
-                self.inner
-                    .open_files
-                    .keep(generation, *hash, Arc::new(file));
-                Ok(read)
-            });
-            match result {
-                Err(error) if error.is_of_one_location() => {
-                    failure.get_or_insert(error);
-                }
-                result => return Ok(result),
-            }
-        }
-        if let Some(failure) = failure {
-            return Ok(Err(failure));
-        }
-        Ok(match self.inner.manifests.open(hash) {
-            Ok(Some(manifest)) => {
-                let read = read_from(&manifest, request);
-                let manifest = Arc::new(manifest);
-                self.inner.open_files.keep(generation, *hash, manifest);
-                read
-            }
-            Ok(None) => Err(ReadError::Absent),
-            Err(error) => Err(error.into()),
-        })
-    }
-}
-
-fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadError> {
+/// Reads a chunk with its proof.
+pub(super) fn read_from(
+    source: &dyn ChunkSource,
+    request: ChunkRequest,
+) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let chunk = descriptor
         .geometry()
@@ -303,7 +117,11 @@ fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadErr
 
 /// Reads a chunk whose node is in the tree. That the data is below that node is what the file's
 /// being unchanged tells, where that is sure: hashing it would cost ten times as much as reading it.
-fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
+fn read_whole(
+    source: &dyn ChunkSource,
+    chunk: Chunk,
+    with_data: bool,
+) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let node = source.node(chunk.level(), chunk.index())?;
     let proof = proof_of(source, chunk)?;
@@ -326,7 +144,11 @@ fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chun
 
 /// Reads a chunk below the tree: the nodes missing are computed from the whole run below one node
 /// of the stored level.
-fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
+fn read_within(
+    source: &dyn ChunkSource,
+    chunk: Chunk,
+    with_data: bool,
+) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let geometry = descriptor.geometry();
     let block = chunk.index() << chunk.level();
@@ -361,7 +183,7 @@ fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chu
 
 /// Proves the data of a group, and gives all nodes that this teaches.
 fn nodes_within(
-    source: &dyn Source,
+    source: &dyn ChunkSource,
     group: Chunk,
     data: &[u8],
 ) -> Result<HashMap<(u8, u64), Node>, ReadError> {
@@ -389,7 +211,7 @@ fn nodes_within(
     Ok(nodes)
 }
 
-fn proof_of(source: &dyn Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
+fn proof_of(source: &dyn ChunkSource, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
     siblings(source.descriptor().geometry(), chunk)
         .map(|(level, index)| source.node(level, index))
         .collect()
@@ -397,7 +219,7 @@ fn proof_of(source: &dyn Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
 
 impl ReadError {
     /// Whether another place with the same content may do better.
-    const fn is_of_one_location(&self) -> bool {
+    pub(super) const fn is_of_one_location(&self) -> bool {
         matches!(
             self,
             Self::Absent

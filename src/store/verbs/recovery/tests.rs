@@ -1,8 +1,13 @@
+use std::{fs, path::Path};
+
+use pelago_content::Kind;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::store::{
     NewFolder, NewShare, Origin, Scope,
+    recovery::RECOVERY_FILE,
+    share_log::ShareLog,
     testing::{self, Home, bytes, go_on},
 };
 

@@ -8,10 +8,7 @@ use std::io;
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::Store;
-
-/// The file in the data folder.
-pub(super) const PEER_NAMES_FILE: &str = "peer-names";
+use crate::store::Store;
 
 /// Names that are remembered, at most; the one not used for the longest time goes first. People select
 /// a few dozen peers by name.
@@ -19,9 +16,6 @@ const MAX_NAMES: usize = 256;
 
 /// Bytes of a name, at most: no peer has a longer one.
 const MAX_NAME_LEN: usize = 256;
-
-/// Names with the ids of their peers, those used last at the end.
-pub(super) type PeerNames = Vec<(String, ByteBuf)>;
 
 impl Store {
     /// Whom `name` stands for, if it was used before.

@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
 
-use crate::store::{DatabaseError, MemberState, Share, Store, members, open_files::Location};
+use super::members;
+use crate::store::{DatabaseError, MemberState, Share, Store, open_files::Location};
 
 /// Places of the same content that are looked at to offer it, at most.
 const MAX_LOOKED_AT: usize = 32;

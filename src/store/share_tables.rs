@@ -8,7 +8,7 @@ use std::ops::Range;
 use pelago_content::{Hash, Totals};
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 
-use crate::store::{
+use super::{
     Member, NewShare, Origin, Share,
     database::{PATHS, SHARES},
     members::MemberTables,
@@ -22,14 +22,14 @@ const MAX_PLACES: usize = 1000;
 const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// All of them within one transaction.
-pub(in crate::store) struct Tables<'t> {
+pub(super) struct Tables<'t> {
     shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     paths: Table<'t, &'static str, &'static [u8; 32]>,
     members: MemberTables<'t>,
 }
 
 impl<'t> Tables<'t> {
-    pub(in crate::store) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             shares: transaction.open_table(SHARES)?,
             paths: transaction.open_table(PATHS)?,
@@ -67,7 +67,7 @@ impl<'t> Tables<'t> {
 
     /// Puts back a single file as it was shared, unless something is at its path already. Tells
     /// whether it did.
-    pub(in crate::store) fn restore(&mut self, share: &Share) -> Result<bool, redb::Error> {
+    pub(super) fn restore(&mut self, share: &Share) -> Result<bool, redb::Error> {
         let Some(path) = share.path.to_str() else {
             return Ok(false);
         };
@@ -81,7 +81,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Puts back what is known of a file in the folder at `folder`, which is not shared again yet.
-    pub(in crate::store) fn restore_member(
+    pub(super) fn restore_member(
         &mut self,
         folder: &str,
         member: &Member,
@@ -90,7 +90,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Removes what is known of files in folders that are not shared.
-    pub(in crate::store) fn remove_strays(&mut self) -> Result<(), redb::Error> {
+    pub(super) fn remove_strays(&mut self) -> Result<(), redb::Error> {
         for folder in self.members.folders()? {
             if self.paths.get(&folder[..])?.is_none() {
                 self.members.replace(&folder, &[])?;
@@ -112,10 +112,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Those of the hashes that have no row left, of a share or a member.
-    pub(in crate::store) fn without_rows(
-        &self,
-        mut hashes: Vec<Hash>,
-    ) -> Result<Vec<Hash>, redb::Error> {
+    pub(super) fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
         let mut gone = Vec::new();
         hashes.sort_unstable();
         hashes.dedup();
@@ -148,7 +145,7 @@ fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
 }
 
 /// The row of this key.
-pub(in crate::store) fn row(
+pub(super) fn row(
     table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
     hash: &[u8; 32],
     path: &str,

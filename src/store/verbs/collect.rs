@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use pelago_content::{EntryKind, Hash, Kind};
 
-use super::{DatabaseError, Store, side_files::StoredByHash};
+use crate::store::{DatabaseError, Store, side_files::StoredByHash};
 
 /// Hashes that are looked up in one transaction.
 const BATCH: usize = 1000;
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// The hashes of a folder and all folders in it, as far as their manifests are here.
-    pub(super) fn manifests_below(&self, folder: &Hash) -> Vec<Hash> {
+    pub(in crate::store) fn manifests_below(&self, folder: &Hash) -> Vec<Hash> {
         let (mut known, mut found, mut next) = (HashSet::from([*folder]), vec![*folder], 0);
         while let Some(hash) = found.get(next).copied() {
             next += 1;

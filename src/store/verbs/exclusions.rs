@@ -4,21 +4,14 @@
 //! somebody shares that path again. Failures leave as the system gave them.
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
 
-use super::Store;
-
-/// The file in the data folder.
-pub(super) const EXCLUSIONS_FILE: &str = "exclusions";
+use crate::store::{Store, saved_values::Exclusions};
 
 /// Exclusions, at most: each change writes all of them.
 const MAX_EXCLUSIONS: usize = 100_000;
-
-/// The excluded paths, each with its watched folder.
-pub(super) type Exclusions = BTreeMap<PathBuf, PathBuf>;
 
 /// A place that is not shared, though it is in a watched folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,145 +1,17 @@
 //! Shares found by parts of their names.
-//!
-//! Owns an index in memory: for every three bytes of a name in lower case, the shares whose names have
-//! them. It is made when somebody first searches, from all rows, and follows changes from then on. What it gives
-//! are candidates: the rows decide, so that what it knows of withdrawn shares does no harm. A name of twenty bytes
-//! takes 144 bytes: a million shares take 144 MB, and making it takes some two seconds.
 
-use std::{
-    collections::BTreeSet,
-    ops::{Bound, Range},
-};
+use std::ops::Bound;
 
-use parking_lot::Mutex;
-use pelago_content::Hash;
 use redb::ReadableTable;
 
-use super::{Cursor, Page};
-use crate::store::{DatabaseError, Share, Store, database::SHARES};
-
-/// Bytes of a part of a name.
-const GRAM: usize = 3;
-
-/// A part of a name above the first bits of a hash: the order of the list of shares within each part.
-type Posting = u64;
-
-/// Bits of a hash that the index holds: among a million shares, one in a million has those of another.
-const PREFIX_BITS: u32 = 40;
-
-/// Postings that wait to be sorted in, at least.
-const MIN_RECENT: usize = 4096;
-
-/// Shares withdrawn before the index is made again, at least: it grows no further by them.
-const MIN_WITHDRAWN: usize = 4096;
+use crate::store::{
+    Cursor, DatabaseError, Page, Share, Store,
+    database::SHARES,
+    name_index::{PREFIX_BITS, Postings, grams, least, postings, prefix},
+};
 
 /// Rows that one page looks at, however few the filter lets through: about 5 ms.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
-
-/// The index, once it was made.
-#[derive(Default)]
-pub(in crate::store) struct NameIndex(Mutex<Option<Postings>>);
-
-#[derive(Default)]
-struct Postings {
-    sorted: Vec<Posting>,
-    recent: BTreeSet<Posting>,
-    /// Shares that are here, and shares withdrawn that may be.
-    shares: usize,
-    withdrawn: usize,
-}
-
-impl NameIndex {
-    /// These are shared now.
-    pub(super) fn add<'n>(&self, shares: impl Iterator<Item = (Hash, &'n str)>) {
-        if let Some(postings) = &mut *self.0.lock() {
-            shares.for_each(|(hash, name)| postings.add(&hash, name));
-        }
-    }
-
-    /// So many are shared no more.
-    pub(super) fn withdrawn(&self, count: usize) {
-        let mut index = self.0.lock();
-        if let Some(postings) = &mut *index {
-            postings.withdrawn += count;
-            if postings.withdrawn > MIN_WITHDRAWN.max(postings.shares / 2) {
-                *index = None;
-            }
-        }
-    }
-}
-
-impl Postings {
-    fn add(&mut self, hash: &Hash, name: &str) {
-        self.shares += 1;
-        self.recent.extend(postings(hash, name));
-        if self.recent.len() > MIN_RECENT.max(self.sorted.len() / 8) {
-            self.sorted.extend(std::mem::take(&mut self.recent));
-            self.sorted.sort_unstable();
-            self.sorted.dedup();
-        }
-    }
-
-    /// What begins with these grams: of each, what is sorted, and how much is recent.
-    fn of(&self, gram: u64) -> (&[Posting], Range<Posting>) {
-        let range = gram << PREFIX_BITS..(gram + 1) << PREFIX_BITS;
-        let start = self
-            .sorted
-            .partition_point(|posting| *posting < range.start);
-        let end = self.sorted.partition_point(|posting| *posting < range.end);
-        (&self.sorted[start..end], range)
-    }
-
-    /// The first bits of the hashes of shares whose names may have all grams, from these bits on.
-    fn candidates(&self, grams: &[u64], from: u64) -> Vec<u64> {
-        let mut lists: Vec<_> = grams.iter().map(|gram| self.of(*gram)).collect();
-        lists.sort_by_key(|(sorted, range)| {
-            sorted.len() + self.recent.range(range.clone()).take(MIN_RECENT).count()
-        });
-        let Some(((sorted, range), others)) = lists.split_first() else {
-            return Vec::new();
-        };
-        let start = range.start + from;
-        let sorted = sorted[sorted.partition_point(|posting| *posting < start)..].iter();
-        let recent = self.recent.range(start..range.end);
-        let prefixes = sorted.chain(recent).map(|posting| posting - range.start);
-        let is_in = |prefix: u64| {
-            others.iter().all(|(sorted, range)| {
-                let posting = range.start + prefix;
-                sorted.binary_search(&posting).is_ok() || self.recent.contains(&posting)
-            })
-        };
-        let mut found: Vec<_> = prefixes.filter(|prefix| is_in(*prefix)).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-}
-
-/// Each three bytes of a text, as a number.
-fn grams(text: &str) -> BTreeSet<u64> {
-    let grams = text.as_bytes().windows(GRAM);
-    let number = |gram: &[u8]| gram.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-    grams.map(number).collect()
-}
-
-fn postings(hash: &Hash, name: &str) -> impl Iterator<Item = Posting> + use<> {
-    let prefix = prefix(hash);
-    let grams = grams(&name.to_lowercase()).into_iter();
-    grams.map(move |gram| gram << PREFIX_BITS | prefix)
-}
-
-/// The first bits of a hash.
-fn prefix(hash: &Hash) -> u64 {
-    let bytes = hash.as_bytes().first_chunk().copied().unwrap_or_default();
-    u64::from_be_bytes(bytes) >> (u64::BITS - PREFIX_BITS)
-}
-
-/// The least hash with these first bits.
-fn least(prefix: u64) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash[..8].copy_from_slice(&(prefix << (u64::BITS - PREFIX_BITS)).to_be_bytes());
-    hash
-}
 
 impl Store {
     /// Up to `limit` live shares that the filter lets through, ordered by hash, from behind the cursor, of those
@@ -296,22 +168,5 @@ mod tests {
                 .shares_with(&["needle".to_owned()], None, 10, filter);
             assert_eq!((page.unwrap().shares.len(), looked_at), (1, 1));
         });
-    }
-
-    #[test]
-    fn what_is_recent_is_found_like_what_is_sorted() {
-        let mut index = Postings::default();
-        for n in 0..3 * MIN_RECENT as u32 {
-            let mut hash = [0; 32];
-            hash[..4].copy_from_slice(&n.to_be_bytes());
-            index.add(&Hash::from_bytes(hash), &format!("{n:05} file"));
-        }
-        assert!(!index.sorted.is_empty() && !index.recent.is_empty());
-        let query: Vec<_> = grams("00").into_iter().chain(grams("12345")).collect();
-        let found = index.candidates(&query, 0);
-        assert!(found.is_empty(), "there are fewer");
-        let query: Vec<_> = grams("12287 file").into_iter().collect();
-        assert_eq!(index.candidates(&query, 0), [12287 << 8]);
-        assert!(index.candidates(&query, (12287 << 8) + 1).is_empty());
     }
 }

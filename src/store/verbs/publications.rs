@@ -5,7 +5,7 @@
 use pelago_content::Hash;
 use redb::ReadableTable;
 
-use super::{DatabaseError, Store, database::PUBLICATIONS};
+use crate::store::{DatabaseError, Store, database::PUBLICATIONS};
 
 impl Store {
     /// All publications: each hash with when it is next due, in seconds since 1970.

@@ -1,14 +1,9 @@
 //! What is shared: rows added, removed and found.
 //!
 //! Owns which rows are live, and what else has to follow when rows change; the rows are written in
-//! `tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
+//! `share_tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
 //! database's from all else.
 
-mod confirm;
-mod locations;
-mod offered;
-pub(super) mod search;
-pub(super) mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +19,11 @@ use parking_lot::RwLockReadGuard;
 use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
-use self::tables::{Tables, row, shares_of};
-use super::{
+use crate::store::{
     DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
     share_log::is_logged,
+    share_tables::{Tables, row, shares_of},
     side_files::StoredByHash,
 };
 
@@ -38,8 +33,8 @@ const MAX_ROWS_PER_PAGE: usize = 10_000;
 /// Where a page of shares ended, so that the next begins behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    hash: Hash,
-    path: String,
+    pub(super) hash: Hash,
+    pub(super) path: String,
 }
 
 impl Cursor {
@@ -258,7 +253,7 @@ impl Store {
     }
 
     /// The same for all shares, live or not.
-    pub(super) fn every_share(
+    pub(in crate::store) fn every_share(
         &self,
         after: Option<&Cursor>,
         limit: usize,
@@ -358,11 +353,11 @@ impl Store {
     }
 
     /// Another list shows the states of shares as they are now.
-    pub(super) fn states_changed(&self) {
+    pub(in crate::store) fn states_changed(&self) {
         self.inner.revision.fetch_add(1, Ordering::Release);
     }
 
-    fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
+    pub(super) fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
         self.inner.live_folders.read()
     }
 
@@ -376,7 +371,7 @@ impl Store {
 
     /// Makes the trees and manifests that were kept so far durable: before rows of these say that they are
     /// here.
-    fn sync_side_files(&self, hashes: &[Hash]) -> Result<(), ShareError> {
+    pub(super) fn sync_side_files(&self, hashes: &[Hash]) -> Result<(), ShareError> {
         let synced = self.inner.trees.sync(hashes);
         let synced = synced.and_then(|()| self.inner.manifests.sync(hashes));
         synced.map_err(|source| ShareError::Sync {
@@ -386,7 +381,7 @@ impl Store {
     }
 
     /// Rows of these are written: they keep their trees and manifests from now on.
-    fn unpin(&self, hashes: &[Hash]) {
+    pub(super) fn unpin(&self, hashes: &[Hash]) {
         self.inner.trees.unpin(hashes);
         self.inner.manifests.unpin(hashes);
     }

@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use super::ShareError;
-use crate::store::{Hashed, Member, MemberState, Store, members::MemberTables};
+use crate::store::{Hashed, Member, MemberState, ShareError, Store, members::MemberTables};
 
 impl Store {
     /// Takes what hashing `member` of the shared `folder` again showed. Whether it is what is listed: if

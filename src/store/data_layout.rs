@@ -1,0 +1,19 @@
+//! The names of the folders in the data folder.
+
+/// What was read through the gateway.
+pub(super) const CACHE_FOLDER: &str = "gateway";
+
+/// The manifests of shared folders and of those being downloaded.
+pub(super) const MANIFESTS_FOLDER: &str = "manifests";
+
+/// The records of downloads under way.
+pub(super) const PARTIAL_FOLDER: &str = "partial";
+
+/// What downloads put in place.
+pub(super) const RECEIPTS_FOLDER: &str = "receipts";
+
+/// How received folders differ from their manifests.
+pub(super) const RECEIVED_FOLDER: &str = "received";
+
+/// The stored trees of shared files.
+pub(super) const TREES_FOLDER: &str = "trees";

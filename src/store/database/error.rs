@@ -1,0 +1,63 @@
+//! Why the database did not do what it was asked to.
+
+use std::io;
+
+use super::layout::LAYOUT_VERSION;
+use crate::durable::Fails;
+
+/// Why the database did not do as asked; then it did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Written by another version of Pelago.
+    #[error(
+        "the database {path} has layout {found}, this version of pelago reads {LAYOUT_VERSION}: \
+         use the version that wrote it, or another data folder"
+    )]
+    Layout {
+        /// The database file.
+        path: String,
+        /// The layout it has.
+        found: u64,
+    },
+    /// Damaged, or the disk is at fault or full.
+    #[error("{action} the database {path}: {source}")]
+    Failed {
+        /// What was being done.
+        action: &'static str,
+        /// The database file.
+        path: String,
+        /// What redb said.
+        source: Box<redb::Error>,
+    },
+}
+
+impl DatabaseError {
+    /// Whether the content of the file is damaged, while the disk works.
+    pub(super) fn is_damage(&self) -> bool {
+        let Self::Failed { source, .. } = self else {
+            return false;
+        };
+        match &**source {
+            redb::Error::Corrupted(_) => true,
+            redb::Error::Io(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Fails for DatabaseError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => match &**source {
+                redb::Error::Io(error) => error.is_full(),
+                _ => false,
+            },
+            Self::Layout { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The tables of the database, and the version of their layout.
+
+use redb::{ReadableDatabase, TableDefinition, WriteTransaction};
+
+/// (hash, path) -> row; see `share`.
+pub(in crate::store) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
+    TableDefinition::new("shares");
+/// path -> hash: the row of a path is found without knowing its content.
+pub(in crate::store) const PATHS: TableDefinition<'_, &str, &[u8; 32]> =
+    TableDefinition::new("paths");
+/// (folder, path from it) -> row: what is in shared folders; see `members`.
+pub(in crate::store) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
+    TableDefinition::new("members");
+/// (hash, folder, path from it): where in shared folders content is.
+pub(in crate::store) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
+    TableDefinition::new("member_hashes");
+/// peer id -> row; see `peers`.
+pub(in crate::store) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
+/// hash -> when it is next announced; see `publications`.
+pub(in crate::store) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
+    TableDefinition::new("publications");
+/// Facts about the database itself.
+pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+
+/// The fact that tells which tables and rows there are.
+pub(super) const LAYOUT: &str = "layout";
+
+/// The layout written here. Another number is another layout: migrate, do not guess.
+pub(super) const LAYOUT_VERSION: u64 = 2;
+
+/// The layout before there were members of folders: all its rows are read as they are.
+pub(super) const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
+
+/// The version of the layout; none if there is no table at all.
+pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
+    let transaction = database.begin_read()?;
+    if transaction.list_tables()?.next().is_none() {
+        return Ok(None);
+    }
+    let found = match transaction.open_table(FACTS) {
+        Ok(facts) => facts.get(LAYOUT)?.map(|version| version.value()),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    // Tables, but not ours: version 0 never was, so it is refused.
+    Ok(Some(found.unwrap_or(0)))
+}
+
+pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(SHARES)?;
+    transaction.open_table(PATHS)?;
+    transaction.open_table(MEMBERS)?;
+    transaction.open_table(MEMBER_HASHES)?;
+    transaction.open_table(PEERS)?;
+    transaction.open_table(PUBLICATIONS)?;
+    transaction
+        .open_table(FACTS)?
+        .insert(LAYOUT, LAYOUT_VERSION)?;
+    Ok(())
+}
+
+/// Runs `operation` in a transaction of its own and commits it.
+pub(super) fn write<T>(
+    database: &redb::Database,
+    operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    let value = operation(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}

@@ -1,0 +1,51 @@
+//! The small values that have a file of their own in the data folder.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_bytes::ByteBuf;
+
+use super::{
+    mounts::{MOUNTS_FILE, Mounts},
+    saved_value::SavedValue,
+};
+
+/// The file with what is excluded from watched folders.
+pub(super) const EXCLUSIONS_FILE: &str = "exclusions";
+
+/// The excluded paths, each with its watched folder.
+pub(super) type Exclusions = BTreeMap<PathBuf, PathBuf>;
+
+/// The file with the names of peers.
+pub(super) const PEER_NAMES_FILE: &str = "peer-names";
+
+/// Names with the ids of their peers, those used last at the end.
+pub(super) type PeerNames = Vec<(String, ByteBuf)>;
+
+/// What is kept in small files of its own.
+pub(super) struct SavedValues {
+    pub(super) mounts: SavedValue<Mounts>,
+    pub(super) exclusions: SavedValue<Exclusions>,
+    pub(super) peer_names: SavedValue<PeerNames>,
+}
+
+impl SavedValues {
+    pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,
+            exclusions: SavedValue::in_folder(folder, EXCLUSIONS_FILE)?,
+            peer_names: SavedValue::in_folder(folder, PEER_NAMES_FILE)?,
+        })
+    }
+
+    pub(super) fn in_memory() -> Self {
+        Self {
+            mounts: SavedValue::in_memory(),
+            exclusions: SavedValue::in_memory(),
+            peer_names: SavedValue::in_memory(),
+        }
+    }
+}
