@@ -1,8 +1,8 @@
-//! Files that belong to Pelago, written so that they survive a power cut.
+//! Pelago's own files, written so that they survive a power cut.
 //!
-//! Owns the one way in which the node replaces, removes and sets aside its own files, and no state. On
-//! a full disk they get a piece of what is kept for that (`spare`).
-//! Never follows a link to a file that it replaces. Errors leave as the system gave them.
+//! Every key, list, setting and record of the node is replaced, removed or set aside through this
+//! module. On a full disk, a write may use a piece of the spare (`spare`). A replacement never
+//! follows a link. The module keeps no state, and its errors are those of the operating system.
 
 mod spare;
 
@@ -14,10 +14,10 @@ use std::{
 
 pub(crate) use spare::{Fails, keep as keep_spare, with_spare};
 
-/// Appended to the name of a private file that is being written and not yet in place.
+/// The suffix of a private file while it is being written.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".new";
 
-/// Damaged files of one name that are kept aside, at most; a further one replaces the last.
+/// The highest number of damaged files that are kept for one name. A further one replaces the last.
 const MAX_SET_ASIDE: u32 = 100;
 
 /// The path with `suffix` appended to its last component.
@@ -27,7 +27,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Options that create files which only this user may read.
+/// Options for creating a file that only this user may read.
 pub(crate) fn private() -> OpenOptions {
     #[allow(unused_mut, reason = "only Unix has permissions to set")]
     let mut options = OpenOptions::new();
@@ -36,7 +36,7 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// Creates a folder, and those above it, which only this user may enter.
+/// Creates a folder and its ancestors. Only this user may enter the folders that it creates.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -45,19 +45,19 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Replaces the file at `path` by one that holds `bytes` and that only its owner may read. After a
-/// power cut either the old or the new content is there, and after this returns it is the new one.
-/// Costs two syncs.
+/// Replaces the file at `path` with one that holds `bytes` and that only its owner may read. After
+/// a power cut, the file holds either the old or the new content; once this function has returned,
+/// it holds the new content. Costs two syncs.
 ///
 /// # Errors
 ///
-/// What the system said; the file at `path` is then the old one.
+/// The error of the operating system. The file at `path` is then unchanged.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and_rename(path, bytes, true)?;
     sync_folder_of(path)
 }
 
-/// The same without syncs, for a file that means nothing after the process has ended.
+/// Replaces a file without a sync, for content that is useless after the process has ended.
 pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and_rename(path, bytes, false)
 }
@@ -70,7 +70,7 @@ fn try_write_and_rename(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()>
     let temporary = with_suffix(path, TEMPORARY_SUFFIX);
     let written = write_new(&temporary, bytes, sync).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // On a full disk the unfinished file would take room that is needed.
+        // The unfinished file would only take space on a full disk.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -86,12 +86,12 @@ fn write_new(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync { file.sync_all() } else { Ok(()) }
 }
 
-/// Removes the file at `path`, so that it does not return after a power cut. A missing file is no
-/// error. Costs one sync.
+/// Removes the file at `path` so that it does not return after a power cut. Succeeds if the file
+/// does not exist. Costs one sync.
 ///
 /// # Errors
 ///
-/// What the system said.
+/// The error of the operating system.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -100,12 +100,13 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What `parse` makes of the file at `path`; none if there is no file. One that is longer than `max_len`
-/// bytes, or that `parse` makes nothing of, is damaged: it is set aside, and the log says so.
+/// Reads and parses the file at `path`. Returns `None` if there is no file. A file that is longer
+/// than `max_len` bytes, or that `parse` rejects, is damaged: it is set aside, and a warning is
+/// logged.
 ///
 /// # Errors
 ///
-/// What the system said: the file is where it was, and must not be replaced.
+/// The error of the operating system. The file is still in place, and must not be replaced.
 pub(crate) fn read_or_set_aside<T>(
     path: &Path,
     max_len: u64,
@@ -121,17 +122,18 @@ pub(crate) fn read_or_set_aside<T>(
     let parsed = parsed.flatten();
     if parsed.is_none() {
         let aside = set_aside(path)?;
-        tracing::warn!(path = %path.display(), aside = %aside.display(), "a damaged file was renamed");
+        let (path, aside) = (path.display(), aside.display());
+        tracing::warn!(%path, %aside, "a damaged file was renamed");
     }
     Ok(parsed)
 }
 
-/// Renames a file that cannot be read to `<path>.damaged-<n>`, for a person to look at, and returns
-/// the new path.
+/// Renames a damaged file to `<path>.damaged-<n>`, so that a person can examine it, and returns the
+/// new path.
 ///
 /// # Errors
 ///
-/// What the system said; the file is then where it was.
+/// The error of the operating system. The file is then still in place.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     for number in 1..MAX_SET_ASIDE {
         let aside = with_suffix(path, &format!(".damaged-{number}"));
@@ -146,13 +148,13 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Makes the names in the folder that holds `path` durable. Costs one sync.
+/// Makes the names in the parent folder of `path` durable. Costs one sync.
 ///
 /// # Errors
 ///
-/// What the system said.
+/// The error of the operating system.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    // Elsewhere folders cannot be opened; their names are as durable as the system makes them.
+    // Other systems cannot open a folder; they decide themselves when names become durable.
     #[cfg(unix)]
     if let Some(folder) = path.parent() {
         let folder = if folder.as_os_str().is_empty() {
@@ -167,7 +169,7 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames `from` to `to`, and never replaces what is at `to`.
+/// Renames `from` to `to`, and never replaces anything at `to`.
 ///
 /// # Errors
 ///
@@ -177,7 +179,7 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems do not know the flag.
+            // Some file systems do not support the flag.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             result => return Ok(result?),
         }
@@ -185,8 +187,8 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     link_and_unlink(from, to)
 }
 
-/// The same where the system has no such rename. A link is never made over something; where the file
-/// system has no links either, or `from` is a folder, a look before the rename has to do.
+/// Renames where the system has no such call. A hard link never replaces anything. Where the file
+/// system has no links, or `from` is a folder, checking before the rename has to suffice.
 fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(from)?.is_file() {
         match fs::hard_link(from, to) {

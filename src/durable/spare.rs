@@ -1,8 +1,8 @@
-//! Room that is kept for the few bytes a node needs on a full disk.
+//! Disk space that is reserved for the few bytes that a node needs when the disk is full.
 //!
-//! Owns the file `spare` in the data folder: bytes that mean nothing and take room. When the disk is
-//! full, what cannot wait (how the API is reached, lists of downloads, what a person withdraws) gets a
-//! piece of it, so that a node starts and `remove` can make room. Errors leave as the system gave them.
+//! Owns the file `spare` in the data folder, whose bytes mean nothing. When the disk is full,
+//! essential writes (the API file, lists of downloads, withdrawals) may use a piece of it, so that
+//! a node can start and `remove` can free space. Errors are those of the operating system.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,26 +10,29 @@ use std::{
     path::Path,
 };
 
-/// The file in the data folder.
+/// The name of the file in the data folder.
 const SPARE_FILE: &str = "spare";
 
-/// Its bytes where there is room enough: each start and each verb takes a piece or two.
+/// The size of the spare in bytes, if the disk has enough space. Each start and each verb uses a
+/// piece or two.
 const SPARE_LEN: u64 = 1 << 20;
 
-/// The part of the free bytes that it takes, at most.
+/// The spare takes at most one part in eight of the free bytes.
 const PART: u64 = 8;
 
-/// Bytes given up at once: some commits of the database, or hundreds of entries of a list.
+/// Bytes that are released at a time: enough for some commits of the database, or for hundreds of
+/// entries of a list.
 const PIECE: u64 = 64 << 10;
 
-/// Folders above a file in which the spare is looked for: records lie one below the data folder.
+/// How many folders above a file are searched for the spare. Records are stored one level below the
+/// data folder.
 const MAX_ABOVE: usize = 2;
 
-/// Free bytes below which a disk is full: the database and the log soon fail.
+/// The disk counts as full below this many free bytes: the database and the log soon fail.
 const FULL: u64 = 1 << 20;
 
-/// Makes the spare of the data folder at `folder` as large as it is to be, as far as there is room.
-/// Tells whether the disk is full.
+/// Grows the spare of the data folder at `folder` to its full size, as far as the disk has space.
+/// Returns whether the disk is full.
 pub(crate) fn keep(folder: &Path) -> io::Result<bool> {
     let path = folder.join(SPARE_FILE);
     if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -39,15 +42,15 @@ pub(crate) fn keep(folder: &Path) -> io::Result<bool> {
     let wanted = SPARE_LEN.min(free / PART / PIECE * PIECE);
     if wanted > len {
         write(&path, len, wanted).inspect_err(|_| {
-            // Half of a piece would help nobody.
+            // Less than a piece is of no use.
             let _ = shorten(&path, len);
         })?;
     }
     Ok(free < FULL)
 }
 
-/// Does what needs room for the file at `path` in the data folder, or in a folder there, with as much of
-/// the spare as it takes.
+/// Runs `operation`, which writes the file at `path` in the data folder or in a folder directly
+/// below it. While the disk is full, releases a piece of the spare and retries.
 pub(crate) fn with_spare<T, E: Fails>(
     path: &Path,
     mut operation: impl FnMut() -> Result<T, E>,
@@ -60,9 +63,9 @@ pub(crate) fn with_spare<T, E: Fails>(
     }
 }
 
-/// Errors that say whether a disk is full.
+/// Errors that report whether the disk is full.
 pub(crate) trait Fails {
-    /// Whether more room would help.
+    /// Whether the operation failed for lack of disk space.
     fn is_full(&self) -> bool;
 }
 
@@ -73,7 +76,7 @@ impl Fails for io::Error {
     }
 }
 
-/// Gives up a piece of the spare nearest above `path`. Tells whether there was one.
+/// Releases a piece of the nearest spare above `path`. Returns whether there was one.
 fn give_up_piece(path: &Path) -> bool {
     let above = path.ancestors().skip(1).take(MAX_ABOVE);
     let spare = above
@@ -83,11 +86,12 @@ fn give_up_piece(path: &Path) -> bool {
         return false;
     };
     let left = len(&spare).saturating_sub(PIECE);
-    tracing::debug!(spare = %spare.display(), left, "the disk is full: a piece of the spare is given up");
+    let path = spare.display();
+    tracing::debug!(spare = %path, left, "the disk is full: a piece of the spare is released");
     shorten(&spare, left).is_ok()
 }
 
-/// Its length; 0 if there is none. A link is somebody else's.
+/// The length of the spare; 0 if there is none. A link does not count: Pelago did not create it.
 fn len(spare: &Path) -> u64 {
     let metadata = fs::symlink_metadata(spare)
         .ok()
@@ -102,7 +106,7 @@ fn shorten(spare: &Path, len: u64) -> io::Result<()> {
     OpenOptions::new().write(true).open(spare)?.set_len(len)
 }
 
-/// Appends up to `wanted` bytes that no file system packs.
+/// Appends random bytes, which no file system can compress, until the spare has `wanted` bytes.
 fn write(spare: &Path, from: u64, wanted: u64) -> io::Result<()> {
     let mut file = super::private().append(true).create(true).open(spare)?;
     let mut piece = vec![0; PIECE as usize];
@@ -113,7 +117,7 @@ fn write(spare: &Path, from: u64, wanted: u64) -> io::Result<()> {
         file.write_all(&piece[..len as usize])?;
         at += len;
     }
-    // Some file systems find out only then that there is no room.
+    // Some file systems report a full disk only at this point.
     File::sync_data(&file)
 }
 
@@ -124,7 +128,7 @@ fn free(folder: &Path) -> io::Result<u64> {
         let disk = rustix::fs::statvfs(folder)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
-    // Elsewhere the write tells.
+    // On other systems, the write itself reports a full disk.
     #[cfg(not(unix))]
     {
         let _ = folder;

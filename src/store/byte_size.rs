@@ -1,8 +1,8 @@
-//! Sizes as people read them.
+//! Sizes in bytes, formatted for people.
 
 use std::fmt;
 
-/// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
+/// A number of bytes, shown with at most three digits before the point: `1023 B`, `1.5 MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
@@ -14,7 +14,7 @@ impl fmt::Display for ByteSize {
         }
         let mut value = self.0 as f64 / 1024.0;
         let mut unit = 0;
-        // What would be rounded up to 1024 belongs to the next unit.
+        // A value that would be rounded up to 1024 is shown in the next unit.
         while value >= 1023.95 && unit + 1 < UNITS.len() {
             value /= 1024.0;
             unit += 1;

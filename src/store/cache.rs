@@ -1,9 +1,10 @@
-//! Content that is fetched to be read and not to be kept: what is here of it, until there is too much.
+//! The gateway's cache: content that is fetched only to be read.
 //!
-//! Owns `gateway/` in the data folder. What is in it is nobody's download: it is in no list, is not
-//! served to others, and goes when something else needs the room, what was read last at the end; all of
-//! it goes when a node starts. Each content grows in a [`Partial`] with a record of its own, so a person
-//! may download the same at the same time. Failures leave as a [`PartialError`].
+//! Owns `gateway/` in the data folder. Cached content appears in no list and is not served to
+//! others. The entries that were read least recently are dropped first when another writer needs
+//! disk space, and all are dropped when a node starts. Each file is a [`Partial`] with a record of
+//! its own, so a person can download the same content at the same time. Errors are
+//! [`PartialError`]s.
 
 use std::{
     fs, io,
@@ -20,13 +21,13 @@ use super::{
     files, partial::cache_owner,
 };
 
-/// Contents at most, however small: each is two files.
+/// The highest number of entries, however small: each takes two files.
 const MAX_ENTRIES: usize = 1024;
 
-/// How long what is still being written to content that goes may take.
+/// How long to wait for pending writes to a dropped entry.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is here of content that is read. A handle: clones are the same.
+/// The cached content. A handle: clones share one cache.
 #[derive(Clone)]
 pub struct Cache(Arc<CacheInner>);
 
@@ -38,21 +39,21 @@ struct CacheInner {
     removals: Arc<PendingRemovals>,
 }
 
-/// How many entries were dropped whose files still take room.
+/// How many dropped entries still have files on the disk.
 #[derive(Default)]
 struct PendingRemovals {
     count: Mutex<usize>,
     changed: Condvar,
 }
 
-/// One of [`PendingRemovals`], until it is dropped.
+/// Counts as one of [`PendingRemovals`] until it is dropped.
 struct PendingRemoval(Arc<PendingRemovals>);
 
 #[derive(Default)]
 struct CacheEntries {
-    /// What was read last comes last.
+    /// Ordered by last use, the latest at the end.
     kept: Vec<CacheEntry>,
-    /// How many were begun: their files have names of their own.
+    /// How many files were begun. The number is a part of the name of each file.
     begun: u64,
 }
 
@@ -78,14 +79,14 @@ impl CacheEntry {
 }
 
 impl Cache {
-    /// An empty one of at most `max_bytes`: what an earlier run left is removed. Blocks.
+    /// Opens an empty cache of at most `max_bytes`, and removes what an earlier run left. Blocks.
     ///
     /// # Errors
     ///
-    /// The folder cannot be made or cleared; or the store is in memory, and has none.
+    /// The folder cannot be created or cleared, or the store is in memory and has no folder.
     pub fn open(store: &Store, max_bytes: u64) -> io::Result<Self> {
         let Some(data) = store.folder() else {
-            return Err(io::Error::other("there is no data folder to read into"));
+            return Err(io::Error::other("a store in memory has no cache"));
         };
         let folder = data.join(CACHE_FOLDER);
         clear(store, &folder)?;
@@ -99,7 +100,7 @@ impl Cache {
         })))
     }
 
-    /// What is here of this file, which counts as read now.
+    /// The cached part of a file, which becomes the entry used last.
     pub fn file(&self, hash: &Hash) -> Option<Arc<Partial>> {
         match self.entries().touch(hash)? {
             CacheEntry::File(partial) => Some(Arc::clone(partial)),
@@ -107,7 +108,7 @@ impl Cache {
         }
     }
 
-    /// The same, begun if there is nothing yet. Blocks.
+    /// The cached part of a file; begins an empty one if there is none. Blocks.
     ///
     /// # Errors
     ///
@@ -138,11 +139,11 @@ impl Cache {
         Ok(partial)
     }
 
-    /// Keeps a manifest. Blocks.
+    /// Stores a manifest. Blocks.
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The manifest cannot be written.
     pub fn keep_manifest(&self, manifest: &Manifest) -> io::Result<()> {
         let (hash, bytes) = (manifest.descriptor().hash(), manifest.to_bytes());
         let path = self.0.folder.join(hash.to_string());
@@ -159,7 +160,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The manifest of this hash, if it is here. Blocks.
+    /// The manifest with this hash, if it is cached. Blocks.
     pub fn manifest(&self, hash: &Hash) -> Option<Manifest> {
         let path = match self.entries().touch(hash)? {
             CacheEntry::Manifest { path, .. } => path.clone(),
@@ -169,20 +170,20 @@ impl Cache {
         (manifest.descriptor().hash() == *hash).then_some(manifest)
     }
 
-    /// Drops the entries that were not read for the longest time until the cache is within its bound, which
-    /// is lower while the disk is almost full. Entries that `is_read` names are dropped last. Returns the
+    /// Drops the entries used least recently until the cache is within its bound, which is lower
+    /// while the disk is almost full. Entries that `is_read` accepts are dropped last. Returns the
     /// dropped entries; [`Cache::discard`] removes their files.
     pub fn trim(&self, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         self.trim_by(self.excess(), is_read)
     }
 
-    /// Bytes that have to be freed, as the disk is almost full.
+    /// How many bytes the cache has to free because the disk is almost full.
     pub fn excess(&self) -> u64 {
         let (disk_space, folder) = (self.0.store.disk_space(), self.0.folder.as_path());
         disk_space.excess_of_cache(folder)
     }
 
-    /// The same, and frees at least `excess` bytes, if it holds them.
+    /// Trims the cache and frees at least `excess` bytes, if it holds that many.
     pub fn trim_by(&self, excess: u64, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         let mut entries = self.entries();
         let mut bytes = entries.bytes();
@@ -207,17 +208,18 @@ impl Cache {
         gone
     }
 
-    /// Waits until the files of dropped entries are removed: until then, [`Cache::excess`] counts their
-    /// bytes as written. Blocks, for as long as one entry may take at most.
+    /// Waits until the files of dropped entries are removed: until then, [`Cache::excess`] counts
+    /// their bytes as used. Blocks for at most the time that one entry may take.
     pub fn wait_for_discards(&self) {
         let PendingRemovals { count, changed } = &*self.0.removals;
         changed.wait_while_for(&mut count.lock(), |count| *count > 0, SETTLE_PATIENCE);
     }
 
-    /// Has `give_up` called with the number of bytes that another writer on this disk needs.
+    /// Registers `give_up`, which is called with the number of bytes that another writer on this
+    /// disk needs.
     pub fn on_demand(&self, give_up: impl Fn(u64) + Send + Sync + 'static) {
         let (disk_space, folder) = (self.0.store.disk_space(), self.0.folder.as_path());
-        // A weak reference: the store holds the closure.
+        // A weak reference, because the store holds the closure.
         let inner = Arc::downgrade(&self.0);
         let held = move || {
             inner
@@ -227,7 +229,7 @@ impl Cache {
         disk_space.yield_from(folder, held, give_up);
     }
 
-    /// Removes the files of what went, once nothing is written to them any more. Blocks.
+    /// Removes the files of a dropped entry once all writes to them have ended. Blocks.
     pub fn discard(&self, gone: Discarded) {
         let (store, hash) = (&self.0.store, gone.hash);
         let removed = match gone.entry {
@@ -241,7 +243,7 @@ impl Cache {
             }
         };
         if let Err(error) = removed {
-            tracing::warn!(%hash, %error, "content that was read cannot be removed");
+            tracing::warn!(%hash, %error, "a dropped cache entry cannot be removed");
         }
     }
 
@@ -250,9 +252,9 @@ impl Cache {
     }
 }
 
-/// What there was no more room for.
+/// An entry that was dropped from the cache.
 pub struct Discarded {
-    /// Its hash.
+    /// The hash of its content.
     pub hash: Hash,
     entry: CacheEntry,
     _pending: PendingRemoval,
@@ -277,7 +279,7 @@ impl CacheEntries {
         self.kept.iter().map(CacheEntry::bytes).sum()
     }
 
-    /// The entry of this hash, which moves to the end.
+    /// The entry with this hash, which moves to the end.
     fn touch(&mut self, hash: &Hash) -> Option<&CacheEntry> {
         let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
         let entry = self.kept.remove(at);
@@ -286,7 +288,7 @@ impl CacheEntries {
     }
 }
 
-/// Removes what an earlier run left.
+/// Removes the files that an earlier run left.
 fn clear(store: &Store, folder: &Path) -> io::Result<()> {
     if !folder.exists() {
         return Ok(());

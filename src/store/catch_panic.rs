@@ -1,7 +1,7 @@
-//! Panics of a library that are expected, and are errors to us.
+//! Turns the expected panics of a library into errors.
 //!
-//! Owns the panic hook of the process, which it wraps once: what panics within [`catch_panic`] is only
-//! logged, for those who look for it. Every other panic prints what it always printed.
+//! Wraps the panic hook of the process once. A panic inside [`catch_panic`] is only logged at debug
+//! level. All other panics are printed as before.
 
 use std::{
     cell::Cell,
@@ -15,8 +15,8 @@ thread_local! {
 
 static WRAPPED: Once = Once::new();
 
-/// Runs `operation`; none if it panicked. What it was doing is given up, so the caller makes sure that
-/// nothing sees state which the panic left half-changed.
+/// Runs `operation`, and returns `None` if it panicked. The caller must make sure that nothing uses
+/// state that the panic left half-changed.
 pub(super) fn catch_panic<T>(operation: impl FnOnce() -> T) -> Option<T> {
     WRAPPED.call_once(|| {
         let hook = panic::take_hook();

@@ -1,9 +1,8 @@
-//! Chunks with their proofs, from shared files, kept manifests and downloads under way.
+//! Chunks with their proofs, read from any source of content: a shared file, a manifest or a
+//! download.
 //!
-//! Owns how a chunk is put together, whatever it is read from. Never gives a node that does not
-//! lead to the root, nor a byte of a file that is not as it was when it was hashed; where the same
-//! content lies in several places, the next one is tried. What is in the way leaves as a
-//! [`ReadError`].
+//! Every node that this module returns leads to the root, and every byte comes from a file that is
+//! unchanged since it was hashed. Errors are [`ReadError`]s.
 
 use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf};
 
@@ -14,68 +13,68 @@ use pelago_content::{
 
 use super::{DatabaseError, TreeError, manifests::ManifestsError};
 
-/// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
+/// The highest level of a chunk that is read with its data: 4 MiB, the limit of a response.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
 
-/// A chunk, with all a peer needs to verify it.
+/// A chunk with everything that a peer needs to verify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkRead {
-    /// What the content is.
+    /// The descriptor of the content.
     pub descriptor: Descriptor,
-    /// Which chunk: the level asked for, clipped to the height.
+    /// The chunk; its level is the requested one, clipped to the height of the tree.
     pub chunk: Chunk,
     /// The node above the chunk: its subtree hash.
     pub node: Node,
     /// The siblings up to the root.
     pub proof: Vec<Node>,
-    /// Its bytes; empty if they were not asked for.
+    /// Its bytes; empty if they were not requested.
     pub data: Vec<u8>,
-    /// Bytes of content that were read for it: more than its own, if nodes had to be computed.
+    /// How many bytes of content were read for it: more than its own if nodes had to be computed.
     pub bytes_read: usize,
-    /// Whether the file that it is from may hold other content than what was hashed: it is to be hashed
-    /// again. This chunk was proven.
+    /// Whether the file may no longer hold the content that was hashed, and has to be hashed again.
+    /// The chunk itself was proven.
     pub in_doubt: bool,
 }
 
-/// Where chunks can be read from.
+/// Something from which chunks can be read.
 pub(super) trait ChunkSource: fmt::Debug {
-    /// What the content is.
+    /// The descriptor of the content.
     fn descriptor(&self) -> &Descriptor;
 
-    /// The lowest level of the tree that is kept; none if there is none.
+    /// The lowest level of the tree that is stored; `None` if no tree is stored.
     fn tree_level(&self) -> Option<u8>;
 
-    /// A node of the tree, which is a claim.
+    /// A node of the tree. It is unverified.
     fn node(&self, level: u8, index: u64) -> Result<Node, ReadError>;
 
-    /// Bytes of the content, which may have changed.
+    /// Bytes of the content. They may have changed.
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError>;
 
-    /// Whether the chunk is there, unchanged, as far as can be told.
+    /// Checks that the chunk is present and unchanged, as far as the source can determine.
     fn check(&self, chunk: Chunk) -> Result<Certainty, ReadError>;
 
-    /// What it means that data does not lead to a node that does lead to the root.
+    /// The error for data that does not match a verified node.
     fn data_unproven(&self) -> ReadError;
 
-    /// What it means that nodes do not lead to the root.
+    /// The error for nodes that do not lead to the root.
     fn nodes_unproven(&self) -> ReadError;
 }
 
-/// Whether content can be taken to be what it was when it was hashed.
+/// How certain a source is that its content is the content that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
     Certain,
-    /// It may be other content: each chunk is proven before it is given.
+    /// The content may differ: each chunk is proven before it is returned.
     InDoubt,
 }
 
-/// Which chunk, as asked for.
+/// A chunk as it was requested.
 #[derive(Clone, Copy)]
 pub(super) struct ChunkRequest {
     pub(super) level: u8,
     pub(super) index: u64,
     pub(super) with_data: bool,
-    /// Whether content may be read and hashed for it.
+    /// Whether content may be read and hashed to compute nodes.
     pub(super) may_read: bool,
 }
 
@@ -115,8 +114,8 @@ pub(super) fn read_from(
     Ok(read)
 }
 
-/// Reads a chunk whose node is in the tree. That the data is below that node is what the file's
-/// being unchanged tells, where that is sure: hashing it would cost ten times as much as reading it.
+/// Reads a chunk whose node is in the stored tree. Where the file is certainly unchanged, its data
+/// is not hashed: that would cost ten times as much as reading it.
 fn read_whole(
     source: &dyn ChunkSource,
     chunk: Chunk,
@@ -142,7 +141,7 @@ fn read_whole(
     })
 }
 
-/// Reads a chunk below the tree: the nodes missing are computed from the whole run below one node
+/// Reads a chunk below the stored tree. The missing nodes are computed from all data below one node
 /// of the stored level.
 fn read_within(
     source: &dyn ChunkSource,
@@ -172,7 +171,7 @@ fn read_within(
     Ok(ChunkRead {
         descriptor,
         chunk,
-        // Only of empty content nothing is known, and it is padding.
+        // Only empty content has no nodes; its only chunk is padding.
         node: node((chunk.level(), chunk.index())).unwrap_or(padding(0)),
         proof: siblings(geometry, chunk).filter_map(node).collect(),
         data,
@@ -181,7 +180,7 @@ fn read_within(
     })
 }
 
-/// Proves the data of a group, and gives all nodes that this teaches.
+/// Proves the data of a group, and returns all nodes that follow from it.
 fn nodes_within(
     source: &dyn ChunkSource,
     group: Chunk,
@@ -191,7 +190,7 @@ fn nodes_within(
     let proof = proof_of(source, group)?;
     let mut leaves = Vec::new();
     if verify_leaves(descriptor, group, data, &proof, &mut leaves).is_err() {
-        // Either the data or the tree is at fault. Without a tree it is the data.
+        // Either the data or the tree is wrong. Without a tree it is the data.
         if source.tree_level().is_some() {
             let node = source.node(group.level(), group.index())?;
             verify_node(descriptor, group, node, &proof).map_err(|_| source.nodes_unproven())?;
@@ -218,7 +217,7 @@ fn proof_of(source: &dyn ChunkSource, chunk: Chunk) -> Result<Vec<Node>, ReadErr
 }
 
 impl ReadError {
-    /// Whether another place with the same content may do better.
+    /// Whether the same content at another location may still be readable.
     pub(super) const fn is_of_one_location(&self) -> bool {
         matches!(
             self,
@@ -234,30 +233,30 @@ impl ReadError {
 /// Why a chunk cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The content is not here, or not this part of it.
-    #[error("not here")]
+    /// The content, or this part of it, is not stored here.
+    #[error("the content is not stored here")]
     Absent,
-    /// The node is in no tree, and no content was to be read for it.
+    /// The node is not in a stored tree, and the caller does not allow it to be computed.
     #[error("the node would have to be computed from the content")]
     Costly,
-    /// The content has no such chunk, or it is too large to be read at once.
+    /// The content has no such chunk.
     #[error("{source}")]
     OutOfRange {
-        /// What the content is.
+        /// The descriptor of the content.
         descriptor: Descriptor,
-        /// Which chunks there are.
+        /// Which chunks exist.
         source: OutOfRange,
     },
     /// The level is above [`MAX_CHUNK_LEVEL`].
-    #[error("a chunk of level {level} is too large; at most {MAX_CHUNK_LEVEL}")]
+    #[error("a chunk of level {level} is too large: the highest level is {MAX_CHUNK_LEVEL}")]
     TooLarge {
-        /// What the content is.
+        /// The descriptor of the content.
         descriptor: Descriptor,
-        /// The level asked for, clipped to the height.
+        /// The requested level, clipped to the height of the tree.
         level: u8,
     },
-    /// The file is not as it was when it was hashed: hash it again.
-    #[error("{} changed since it was hashed", path.display())]
+    /// The file has changed since it was hashed, and has to be hashed again.
+    #[error("{} has changed since it was hashed", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
@@ -267,21 +266,21 @@ pub enum ReadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The tree of the file is of no use: hash it again.
+    /// The stored tree of the file is unusable; the file has to be hashed again.
     #[error("{}: {source}", path.display())]
     Tree {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the tree.
+        /// The problem with the tree.
         source: TreeError,
     },
-    /// It is a manifest that cannot be read.
+    /// The manifest cannot be read.
     #[error(transparent)]
     Manifest(#[from] ManifestsError),
-    /// It cannot be told what is shared.
+    /// The database cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }

@@ -1,6 +1,6 @@
-//! The names of the folders in the data folder.
+//! The names of the folders in the data folder, each owned by the module that it is named after.
 
-/// What was read through the gateway.
+/// The cache of the gateway.
 pub(super) const CACHE_FOLDER: &str = "gateway";
 
 /// The manifests of shared folders and of those being downloaded.
@@ -9,7 +9,7 @@ pub(super) const MANIFESTS_FOLDER: &str = "manifests";
 /// The records of downloads under way.
 pub(super) const PARTIAL_FOLDER: &str = "partial";
 
-/// What downloads put in place.
+/// The receipts of downloads.
 pub(super) const RECEIPTS_FOLDER: &str = "receipts";
 
 /// How received folders differ from their manifests.

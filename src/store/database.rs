@@ -1,13 +1,13 @@
-//! The embedded database: one file, its layout, its transactions.
+//! The embedded database: its file, its layout and its transactions.
 //!
-//! Owns `state.redb` and what a transaction costs; the tables' rows belong to the files named
-//! beside them. Opened when first used, and for reading only until the first write: marking the
-//! file as opened, and as closed, costs redb five fsyncs, which a command that changes no row does
-//! not pay. Every commit saves what a restart needs (redb's quick repair), so opening is as fast
-//! after a crash as after a clean end. A layout of another version is refused and never reset. A
-//! damaged file is set aside, and a new one takes its place with what is found again (`recovery`);
-//! where the disk is at fault nothing is changed. Failures leave as a [`DatabaseError`]; so do the
-//! panics by which redb reports some damaged pages.
+//! Owns `state.redb`; the modules named beside the tables own their rows. The database is opened at
+//! its first use, and read-only until the first write: redb spends five fsyncs on marking a file as
+//! opened and closed, which a command that changes no row does not have to pay. Every commit saves
+//! what a restart needs (redb's quick repair), so that opening is as fast after a crash as after a
+//! clean end. A layout of another version is refused, and never reset. A damaged file is set aside
+//! and replaced by a new one, which is filled with the rows that can be recovered (`recovery`); if
+//! the disk is at fault, nothing is changed. Errors are [`DatabaseError`]s, and so are the panics
+//! by which redb reports some damaged pages.
 
 mod backing;
 mod error;
@@ -38,36 +38,38 @@ pub(super) use self::{
 use super::catch_panic::catch_panic;
 use crate::durable;
 
-/// The database's file in the data folder.
+/// The name of the database in the data folder.
 const DATABASE_FILE: &str = "state.redb";
 
 /// The database of one store.
 pub(super) struct Database {
     backing: Backing,
-    /// Held for reading while it is used, so that it is opened and closed between uses only.
+    /// Locked for reading while the database is in use, so that it is opened and closed only
+    /// between uses.
     opened: RwLock<Option<OpenDatabase>>,
-    /// Whether all of it was found sound since this process has it.
+    /// Whether this process has checked all of it and found it intact.
     sound: AtomicBool,
-    /// Changes that were committed since this process has it.
+    /// How many transactions this process has committed.
     commits: AtomicU64,
 }
 
-/// What a look at a database tells.
+/// The state of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseState {
-    /// There is none yet.
+    /// There is no database yet.
     Missing,
-    /// All of it was read.
+    /// All of it can be read.
     Sound,
-    /// It is damaged: what is wrong.
+    /// It is damaged; the text describes how.
     Damaged(String),
 }
 
-/// Looks at all of the database in the data folder at `folder`, which no node uses, and changes nothing.
+/// Checks all of the database in the data folder at `folder`, which no node may be using. Changes
+/// nothing.
 ///
 /// # Errors
 ///
-/// [`DatabaseError`] if it cannot be read, or another version wrote it.
+/// [`DatabaseError`] if it cannot be read, or if another version wrote it.
 pub fn examine_database(folder: &Path) -> Result<DatabaseState, DatabaseError> {
     let database = Database::in_folder(folder);
     let is_missing = !folder.join(DATABASE_FILE).exists();
@@ -85,12 +87,12 @@ struct OpenDatabase {
 }
 
 impl Database {
-    /// The database in `folder`, which is not opened yet.
+    /// The database in `folder`. Does not open it.
     pub(super) fn in_folder(folder: &Path) -> Self {
         Self::new(Backing::File(folder.join(DATABASE_FILE)))
     }
 
-    /// A new database that ends with this value.
+    /// A new database in memory.
     pub(super) fn in_memory() -> Self {
         Self::new(Backing::Memory)
     }
@@ -104,7 +106,7 @@ impl Database {
         }
     }
 
-    /// Runs `operation`, which uses no other transaction, on a snapshot.
+    /// Runs `operation` on a snapshot. It must not open another transaction.
     pub(super) fn read<T>(
         &self,
         operation: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
@@ -113,8 +115,8 @@ impl Database {
         self.run("reading", false, read)
     }
 
-    /// Runs `operation`, which uses no other transaction, in one of its own: all of it is done and
-    /// durable, or none.
+    /// Runs `operation` in a transaction: all of its changes become durable, or none. It must not
+    /// open another transaction.
     pub(super) fn write<T>(
         &self,
         operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
@@ -125,8 +127,8 @@ impl Database {
         written
     }
 
-    /// The same for what makes room, or what a person withdraws: on a full disk it gets a piece of what
-    /// is kept for that.
+    /// Writes like [`Self::write`], and may use the spare on a full disk: for changes that free
+    /// space, and for withdrawals.
     pub(super) fn write_with_spare<T>(
         &self,
         mut operation: impl FnMut(&WriteTransaction) -> Result<T, redb::Error>,
@@ -137,7 +139,7 @@ impl Database {
         }
     }
 
-    /// How many changes were committed since this process has it.
+    /// How many transactions this process has committed.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
@@ -155,7 +157,8 @@ impl Database {
         };
         drop(opened);
         result.map_err(|error| {
-            // After a failure (a full disk) redb refuses all else until it is opened anew.
+            // After an error, such as a full disk, redb refuses all work until the database is
+            // reopened.
             if matches!(self.backing, Backing::File(_)) {
                 self.close();
             }
@@ -163,7 +166,7 @@ impl Database {
         })
     }
 
-    /// The database, opened if need be, and kept open while the guard is.
+    /// The open database; opens it if necessary. It stays open while the guard is held.
     fn opened(
         &self,
         writes: bool,
@@ -186,7 +189,7 @@ impl Database {
         }
     }
 
-    /// Opens the database; a new one in its place if it is damaged.
+    /// Opens the database. Replaces a damaged one.
     fn open(&self, writes: bool) -> Result<OpenDatabase, DatabaseError> {
         match (self.open_as_it_is(writes), &self.backing) {
             (Err(error), Backing::File(path)) if error.is_damage() => {
@@ -214,22 +217,24 @@ impl Database {
         self.sound.store(false, Ordering::Relaxed);
     }
 
-    /// Reads all of the database once: redb trusts the pages it reads, and panics over damaged
-    /// ones. That costs 0.3 ms for a few rows, and 20 ms for 100,000 shares.
+    /// Reads all of the database once, because redb trusts the pages that it reads and panics at
+    /// damaged ones. Costs 0.3 ms for a few rows, and 20 ms for 100,000 shares.
     fn check(&self, database: &mut redb::Database, writable: bool) -> Result<(), redb::Error> {
         if self.sound.load(Ordering::Relaxed) || matches!(self.backing, Backing::Memory) {
             return Ok(());
         }
         let sound = database.check_integrity()?;
         if !sound {
-            tracing::warn!(database = %self.backing, "the database was damaged, and is repaired");
+            let database = &self.backing;
+            tracing::warn!(%database, "the database was damaged and has been repaired");
         }
-        // What was repaired for reading only is to be repaired again on disk.
+        // A read-only repair stays in memory, so the file has to be repaired again when it is
+        // written.
         self.sound.store(sound || writable, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Lays out an empty database or an older one, and refuses one that is laid out otherwise.
+    /// Creates the tables of an empty database, migrates an older layout, and refuses any other.
     fn check_layout(&self, database: &redb::Database) -> Result<(), DatabaseError> {
         let found = contained(|| layout(database));
         match found.map_err(|error| self.failed("opening", error))? {
@@ -266,16 +271,16 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Runs `operation`, and makes an error of a panic. What it was doing is given up, so nothing sees
-/// state that a panic left half-changed.
+/// Runs `operation`, and turns a panic into an error. The operation is abandoned, so nothing uses
+/// state that the panic left half-changed.
 fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
     let damaged = || redb::Error::Corrupted("a page is damaged".to_owned());
     catch_panic(operation).unwrap_or_else(|| Err(damaged()))
 }
 
-/// Closes the database. A damaged one may panic once more.
+/// Closes the database. A damaged one may panic again.
 fn close(opened: Option<OpenDatabase>) {
-    // There is nothing to do about a failure: what was committed is durable.
+    // An error changes nothing: committed changes are durable.
     let _ = contained(|| {
         drop(opened);
         Ok(())

@@ -1,11 +1,12 @@
-//! A directory that is held open: everything below is reached from the handle, and never through a link.
+//! A directory that is held open. Everything below it is reached from its handle, and never through
+//! a link.
 //!
-//! Owns the way from a directory to what is in it. A directory that is renamed, or replaced by a link,
-//! while it is held stays the one that was opened. Paths below it are given with `/` between names, as
-//! manifests have them. Errors leave as the system gave them: a link on the way is
-//! [`io::ErrorKind::FilesystemLoop`] or [`io::ErrorKind::NotADirectory`].
+//! If the directory is renamed, or replaced by a link, while it is open, the handle still refers to
+//! the original. Paths below it use `/` between names, as in manifests. Errors are those of the
+//! operating system: a link on the way is [`io::ErrorKind::FilesystemLoop`] or
+//! [`io::ErrorKind::NotADirectory`].
 //!
-//! On systems without such handles the path stands in for them, and each step is looked at first.
+//! Systems without directory handles use the path instead, and check each step first.
 
 #[cfg(not(unix))]
 mod by_path;
@@ -35,7 +36,7 @@ pub(super) struct Dir {
 }
 
 impl Dir {
-    /// Opens the directory at `path`, which may lead through links: whoever named it chose them.
+    /// Opens the directory at `path`. The path may contain links, because the caller chose it.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -48,7 +49,7 @@ impl Dir {
         })
     }
 
-    /// Opens a directory in this one.
+    /// Opens a directory below this one.
     pub(super) fn sub(&self, inner: &str) -> io::Result<Self> {
         Ok(Self {
             handle: self.handle.sub(inner)?,
@@ -56,12 +57,12 @@ impl Dir {
         })
     }
 
-    /// Where it was when it was opened.
+    /// The path by which it was opened.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where something in it was when the directory was opened.
+    /// The path of `inner` when the directory was opened.
     pub(super) fn path_of(&self, inner: &str) -> PathBuf {
         if inner.is_empty() {
             self.path.clone()
@@ -70,17 +71,17 @@ impl Dir {
         }
     }
 
-    /// What the directory itself is.
+    /// The metadata of the directory itself.
     pub(super) fn metadata(&self) -> io::Result<EntryMetadata> {
         self.handle.metadata()
     }
 
-    /// What is there; [`io::ErrorKind::NotFound`] if nothing is.
+    /// The metadata of an entry; [`io::ErrorKind::NotFound`] if there is none.
     pub(super) fn metadata_of(&self, inner: &str) -> io::Result<EntryMetadata> {
         self.handle.metadata_of(inner)
     }
 
-    /// The same, and nothing where nothing is.
+    /// The metadata of an entry; `None` if there is none.
     pub(super) fn find(&self, inner: &str) -> io::Result<Option<EntryMetadata>> {
         match self.metadata_of(inner) {
             Ok(entry) => Ok(Some(entry)),
@@ -95,12 +96,12 @@ impl Dir {
         if file.metadata()?.is_file() {
             Ok(file)
         } else {
-            let error = "it is there, and is not a regular file: move it away";
+            let error = "something other than a regular file is there: move it away";
             Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
         }
     }
 
-    /// Makes a directory and those above it, below this one.
+    /// Creates a directory below this one, with its ancestors.
     pub(super) fn make(&self, inner: &str) -> io::Result<()> {
         if inner.is_empty() {
             return Ok(());
@@ -113,13 +114,13 @@ impl Dir {
             self.make(parent_of(inner))?;
             made = self.handle.make(inner);
         }
-        // Another thread may have made it in between.
+        // Another thread may have created it in the meantime.
         match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match self.metadata_of(inner)?.kind {
                     EntryType::Folder => Ok(()),
                     _ => {
-                        let error = "it is there, and is not a folder: move it away";
+                        let error = "something other than a folder is there: move it away";
                         Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
                     }
                 }
@@ -128,13 +129,14 @@ impl Dir {
         }
     }
 
-    /// Makes a directory where nothing is.
+    /// Creates a directory; fails if anything is there.
     pub(super) fn make_new(&self, inner: &str) -> io::Result<()> {
         self.handle.make(inner)
     }
 
-    /// Renames an entry to one of another directory of the same file system. What is there is replaced
-    /// only if `replace` says so; else that is [`io::ErrorKind::AlreadyExists`].
+    /// Renames an entry into another directory of the same file system. If something is there, it
+    /// is replaced if `replace` is set; otherwise the call fails with
+    /// [`io::ErrorKind::AlreadyExists`].
     pub(super) fn rename(
         &self,
         from: &str,
@@ -155,38 +157,38 @@ impl Dir {
         self.handle.remove_folder(inner)
     }
 
-    /// Makes a symbolic link.
+    /// Creates a symbolic link.
     pub(super) fn make_link(&self, inner: &str, target: &str) -> io::Result<()> {
         self.handle.make_link(inner, target)
     }
 
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     pub(super) fn read_link(&self, inner: &str) -> io::Result<PathBuf> {
         self.handle.read_link(inner)
     }
 
-    /// The names in it, in any order; bytes that are no UTF-8 are replaced.
+    /// The names of its entries, in any order. Bytes that are not valid UTF-8 are replaced.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         self.handle.names()
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no entries.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         self.handle.is_empty()
     }
 
-    /// Takes the lock of the directory, where directories have one, for as long as this value lives;
-    /// false if another has it.
+    /// Locks the directory, where the system supports it, for the lifetime of this value. Returns
+    /// false if another process holds the lock.
     pub(super) fn try_lock(&self) -> io::Result<bool> {
         self.handle.try_lock()
     }
 
-    /// The directory as an open file, for what only files can do; none where a system has no such.
+    /// The directory as an open file; `None` where the system has no directory handles.
     pub(super) fn as_file(&self) -> Option<&File> {
         self.handle.as_file()
     }
 
-    /// Makes the names in it durable. Costs one sync.
+    /// Makes the names of its entries durable. Costs one sync.
     pub(super) fn sync(&self) -> io::Result<()> {
         match self.as_file() {
             Some(file) => file.sync_all(),
@@ -194,8 +196,8 @@ impl Dir {
         }
     }
 
-    /// Makes all that was written to its file system durable, whoever wrote it. Costs one sync, or one
-    /// for each file below where the system has no such call.
+    /// Makes everything that was written to its file system durable. Costs one sync, or one for
+    /// each file below where the system has no such call.
     pub(super) fn sync_file_system(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(file) = self.as_file() {

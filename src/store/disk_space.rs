@@ -1,9 +1,9 @@
 //! The reserve on each disk: how many bytes stay free, and which writers may still write.
 //!
-//! Downloads, dropped files and the gateway's cache share one reserve, so that the node's database and
-//! the rest of the system keep working. The cache keeps twice the reserve free, and frees what it holds
-//! when another writer needs room. This module never writes. It allows everything on a disk whose size
-//! the system does not report. A refusal leaves as an [`io::Error`] of the kind
+//! Downloads, dropped files and the gateway's cache share one reserve, so that the node's database
+//! and the rest of the system keep working. The cache keeps twice the reserve free, and frees space
+//! when another writer needs it. This module never writes. If the system does not report the size
+//! of a disk, everything is allowed. A refusal is an [`io::Error`] of the kind
 //! [`StorageFull`](io::ErrorKind::StorageFull).
 
 use std::{
@@ -17,33 +17,34 @@ use parking_lot::Mutex;
 
 use super::{byte_size::ByteSize, dir::Dir};
 
-/// The reserve in bytes on a large disk: the database, logs and small updates of the system fit into it.
+/// The reserve on a large disk, in bytes: enough for the database, logs and small updates of the
+/// system.
 const MAX_RESERVE: u64 = 64 << 20;
 
-/// The reserve is at most one part in so many of the disk: a small disk must stay useful.
+/// The reserve is at most one part in 20 of the disk, so that a small disk stays useful.
 const RESERVE_PART: u64 = 20;
 
-/// Bytes that writers may write before the disk is asked again.
+/// Writers may write this many bytes before the disk is measured again.
 const MEASURED_BYTES: u64 = 64 << 20;
 
-/// How long an answer of the disk counts: other programs write, too.
+/// How long a measurement is valid: other programs write as well.
 const MEASURED_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The size of a disk, as the system reports it.
+/// The size of a disk and its free space, as the system reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disk {
-    /// Bytes in all.
+    /// The size of the disk, in bytes.
     pub size: u64,
     /// Bytes that are free for this user.
     pub free: u64,
 }
 
-/// What writes.
+/// The kind of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// A download, or a file that a person dropped on the page: its content is there to stay.
+    /// A download, or a file that a person dropped on the page. Its content is permanent.
     Permanent,
-    /// The gateway's cache, which frees room for the other writers.
+    /// The gateway's cache, which frees space for the other writers.
     Cache,
 }
 
@@ -64,13 +65,13 @@ impl Disk {
         self.free.saturating_sub(kept)
     }
 
-    /// Bytes that the cache has to free while clients read, so that the chunks in flight find room.
+    /// Bytes that the cache has to free while clients read, so that the chunks in flight fit.
     fn excess_of_cache(self) -> u64 {
         (3 * self.reserve()).saturating_sub(self.free)
     }
 }
 
-/// The last answer of a disk, and how much was written since.
+/// The last measurement of a disk, and the bytes written since.
 struct Measurement {
     at: Instant,
     disk: Disk,
@@ -83,7 +84,7 @@ impl Measurement {
         Self { at, disk, written }
     }
 
-    /// Whether `len` more bytes can be allowed without asking the disk again.
+    /// Whether `len` more bytes can be allowed without measuring the disk again.
     fn covers(&self, writer: Writer, len: u64, now: Instant) -> bool {
         let is_fresh = now.duration_since(self.at) < MEASURED_INTERVAL;
         is_fresh && self.written + len <= MEASURED_BYTES && len <= self.left().space_for(writer)
@@ -97,10 +98,10 @@ impl Measurement {
 
 /// Something on a disk: an open file or folder, or a path that exists.
 pub trait OnDisk {
-    /// The number of the disk; none where the system does not report it.
+    /// The device number of the disk; `None` where the system does not report it.
     fn device(&self) -> Option<u64>;
 
-    /// The disk as it is now; none where the system does not report it.
+    /// The current state of the disk; `None` where the system does not report it.
     fn disk(&self) -> Option<Disk>;
 }
 
@@ -112,7 +113,7 @@ mod system {
 
     use super::{Disk, OnDisk};
 
-    /// Disks without a bound, and some network file systems, report a size of zero.
+    /// Disks without a limit, and some network file systems, report a size of zero.
     fn measured(disk: &StatVfs) -> Option<Disk> {
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let told = Disk {
@@ -190,7 +191,7 @@ mod system {
     }
 }
 
-/// The disks that a node writes to. A handle: clones are the same.
+/// The disks that a node writes to. A handle: clones share their state.
 #[derive(Clone, Default)]
 pub struct DiskSpace(Arc<DiskSpaceInner>);
 
@@ -198,11 +199,12 @@ pub struct DiskSpace(Arc<DiskSpaceInner>);
 struct DiskSpaceInner {
     measurements: Mutex<HashMap<u64, Measurement>>,
     yielding: OnceLock<YieldingCache>,
-    /// Held while the cache frees room: writers that wait for it ask the disk again afterwards.
+    /// Locked while the cache frees space. Writers that wait for it measure the disk again
+    /// afterwards.
     relieving: Mutex<()>,
 }
 
-/// A cache that frees room when other writers need it.
+/// A cache that frees space when other writers need it.
 struct YieldingCache {
     device: u64,
     held: Box<dyn Fn() -> u64 + Send + Sync>,
@@ -210,8 +212,9 @@ struct YieldingCache {
 }
 
 impl DiskSpace {
-    /// Allows `writer` to write `len` more bytes to the disk of `at`. Costs one `fstat`, and one `statvfs`
-    /// every 64 MiB or 250 ms. Blocks: the cache may have to free room first.
+    /// Checks that `writer` may write `len` more bytes to the disk of `at`, and counts them. Costs
+    /// one `fstat`, and one `statvfs` every 64 MiB or 250 ms. Blocks, because the cache may have to
+    /// free space first.
     ///
     /// # Errors
     ///
@@ -220,8 +223,8 @@ impl DiskSpace {
         self.ask(at, || self.refusal(writer, at, len), writer, len)
     }
 
-    /// Checks, before the first byte is written, that the disk has room for `len` bytes now. It does not
-    /// count them as written.
+    /// Checks, before the first byte is written, that the disk has space for `len` bytes now. Does
+    /// not count them as written.
     ///
     /// # Errors
     ///
@@ -239,23 +242,23 @@ impl DiskSpace {
         self.ask(at, refusal, writer, len)
     }
 
-    /// Why `len` more bytes do not fit on the disk of `at` now; none if they do. The bytes that the cache
-    /// holds there count as free.
+    /// Why `len` more bytes do not fit on the disk of `at`; `None` if they fit. The bytes that the
+    /// cache holds there count as free.
     pub fn shortage<D: OnDisk + ?Sized>(&self, at: &D, len: u64) -> Option<Shortage> {
         let disk = at.disk()?;
         let is_here = |cache: &&YieldingCache| Some(cache.device) == at.device();
         let held = self.0.yielding.get().filter(is_here);
         let held = held.map_or(0, |cache| (cache.held)());
-        let room = disk.space_for(Writer::Permanent).saturating_add(held);
+        let available = disk.space_for(Writer::Permanent).saturating_add(held);
         let (needed, reserve) = (len, disk.reserve());
-        (needed > room).then_some(Shortage {
+        (needed > available).then_some(Shortage {
             needed,
-            room,
+            available,
             reserve,
         })
     }
 
-    /// Asks for `refusal`, and where there is one, again after the cache has freed room.
+    /// Checks for a refusal, and checks again after the cache has freed space.
     fn ask<D: OnDisk + ?Sized>(
         &self,
         at: &D,
@@ -275,19 +278,19 @@ impl DiskSpace {
         let Some(full) = refusal() else {
             return Ok(());
         };
-        // More than is missing: the next chunk follows at once.
+        // Frees more than is missing, because the next chunk follows soon.
         let missing = len.saturating_sub(full.disk.space_for(writer));
         (cache.give_up)(missing.saturating_add(full.disk.reserve()));
         refusal().map_or(Ok(()), |full| Err(full.into()))
     }
 
-    /// Bytes that a cache at `at` has to free, as its disk is almost full.
+    /// Bytes that a cache at `at` has to free because its disk is almost full.
     pub(super) fn excess_of_cache<D: OnDisk + ?Sized>(&self, at: &D) -> u64 {
         at.disk().map_or(0, Disk::excess_of_cache)
     }
 
-    /// Registers the cache at `at`: `held` tells how many bytes it holds, and `give_up` frees as many as
-    /// another writer on its disk needs. A node has one cache; a second one is ignored.
+    /// Registers the cache at `at`. `held` returns how many bytes it holds, and `give_up` frees the
+    /// number of bytes that another writer needs. A node has one cache; a second one is ignored.
     pub(super) fn yield_from<D: OnDisk + ?Sized>(
         &self,
         at: &D,
@@ -303,7 +306,7 @@ impl DiskSpace {
         }
     }
 
-    /// Counts `len` bytes as written by `writer`, or tells why the disk has no room for them.
+    /// Counts `len` bytes as written by `writer`, or returns why the disk has no space for them.
     fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<OutOfSpace> {
         let device = at.device()?;
         let now = Instant::now();
@@ -316,12 +319,12 @@ impl DiskSpace {
         }
         let disk = at.disk()?;
         let mut measurement = Measurement::new(disk, now);
-        let has_room = len <= disk.space_for(writer);
-        if has_room {
+        let fits = len <= disk.space_for(writer);
+        if fits {
             measurement.written = len;
         }
         measurements.insert(device, measurement);
-        (!has_room).then_some(OutOfSpace { disk })
+        (!fits).then_some(OutOfSpace { disk })
     }
 }
 
@@ -331,29 +334,30 @@ impl fmt::Debug for DiskSpace {
     }
 }
 
-/// A disk without room for everything that is still to be written.
+/// A disk without space for everything that has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// Bytes to be written.
     pub needed: u64,
-    /// Bytes that the disk has room for.
-    pub room: u64,
+    /// Bytes that the disk has space for.
+    pub available: u64,
     /// Bytes of the reserve, which stay free.
     pub reserve: u64,
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [needed, room, reserve] = [self.needed, self.room, self.reserve].map(ByteSize);
+        let [needed, available, reserve] =
+            [self.needed, self.available, self.reserve].map(ByteSize);
         write!(
             f,
-            "{needed} are still to be written, and the disk has room for {room} ({reserve} stay free): make \
-             room, or the download stops when the disk is full"
+            "{needed} still have to be written, and the disk has room for {available} \
+             ({reserve} stay free): make room, or the download stops when the disk is full"
         )
     }
 }
 
-/// The disk has no room.
+/// The disk has too little free space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} of the disk's {} are free, and Pelago leaves {} free",
@@ -380,7 +384,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// A disk whose room is what it is said to be.
+    /// A disk with a given size and free space.
     struct FakeDisk {
         disk: Cell<Disk>,
         measurements: Cell<u32>,
@@ -433,23 +437,23 @@ mod tests {
 
     #[test]
     fn the_last_bytes_before_the_reserve_are_given_and_no_more() {
-        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 66 * MIB));
-        room.check(Writer::Permanent, &disk, MIB).unwrap();
-        room.check(Writer::Permanent, &disk, MIB).unwrap();
+        let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 66 * MIB));
+        space.check(Writer::Permanent, &disk, MIB).unwrap();
+        space.check(Writer::Permanent, &disk, MIB).unwrap();
         // The disk still says 66 MiB, as if nothing was written yet.
         disk.has_free(64 * MIB);
-        assert_full(room.check(Writer::Permanent, &disk, 1));
-        room.check(Writer::Permanent, &disk, 0).unwrap();
+        assert_full(space.check(Writer::Permanent, &disk, 1));
+        space.check(Writer::Permanent, &disk, 0).unwrap();
         disk.has_free(65 * MIB);
-        room.check(Writer::Permanent, &disk, MIB).unwrap();
+        space.check(Writer::Permanent, &disk, MIB).unwrap();
     }
 
     #[test]
     fn a_disk_is_looked_at_once_for_many_writes() {
-        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 1 << 39));
+        let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 1 << 39));
         let started = Instant::now();
         for _ in 0..1024 {
-            room.check(Writer::Permanent, &disk, MIB / 16).unwrap();
+            space.check(Writer::Permanent, &disk, MIB / 16).unwrap();
         }
         let intervals = started.elapsed().as_millis() as u32 / MEASURED_INTERVAL.as_millis() as u32;
         assert!(
@@ -457,7 +461,7 @@ mod tests {
             "{}",
             disk.measurements.get()
         );
-        room.check(Writer::Permanent, &disk, 1).unwrap();
+        space.check(Writer::Permanent, &disk, 1).unwrap();
         assert!(disk.measurements.get() >= 2, "64 MiB are written");
     }
 
@@ -478,25 +482,25 @@ mod tests {
 
     #[test]
     fn a_cache_gives_way_to_all_others() {
-        let (room, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 64 * MIB));
+        let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 64 * MIB));
         let asked = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&asked);
         let give_up = move |bytes| {
             told.fetch_add(bytes, Ordering::Relaxed);
         };
-        room.yield_from(&disk, || 30 * MIB, give_up);
-        // What it holds counts as room.
-        assert_eq!(room.shortage(&disk, 30 * MIB), None);
-        let short = room.shortage(&disk, 31 * MIB).unwrap().to_string();
+        space.yield_from(&disk, || 30 * MIB, give_up);
+        // What it holds counts as free.
+        assert_eq!(space.shortage(&disk, 30 * MIB), None);
+        let short = space.shortage(&disk, 31 * MIB).unwrap().to_string();
         assert!(
             short.contains("31.0 MiB") && short.contains("30.0 MiB"),
             "{short}"
         );
         // It holds nothing, or cannot give it up.
-        assert_full(room.check(Writer::Permanent, &disk, 100 * MIB));
+        assert_full(space.check(Writer::Permanent, &disk, 100 * MIB));
         assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
         // It does not give way to itself.
-        assert_full(room.check(Writer::Cache, &disk, 1));
+        assert_full(space.check(Writer::Cache, &disk, 1));
         assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
     }
 

@@ -1,16 +1,16 @@
-//! The list of downloads that a node goes on with when it starts again.
+//! The list of downloads that a node resumes when it starts.
 //!
-//! Owns `downloads` in the data folder, or the same in memory, and that it is replaced whole. What is
-//! in it is for whoever wrote it to read.
+//! Owns `downloads` in the data folder, or the list in memory. The list is replaced as a whole. Its
+//! content is opaque: the caller encodes and decodes it.
 
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-/// The file with the list.
+/// The name of the file.
 pub(super) const LIST_FILE: &str = "downloads";
 
-/// Where the list is kept.
+/// Where the list is stored.
 pub(super) enum Downloads {
     File(PathBuf),
     Memory(Mutex<Option<Vec<u8>>>),

@@ -1,10 +1,11 @@
-//! Names and paths as people may see them: [`Printable`], and the same for paths, which may be no text.
+//! Names and paths as they are shown to people: [`Printable`] for text, and [`shown`] for paths,
+//! which may not be valid text.
 
 use std::{fmt::Write, path::Path};
 
 pub use pelago_content::{Printable, escaped, is_unsafe};
 
-/// A path as people may see it. Bytes that are no UTF-8 become escapes (`\xff`), too.
+/// A path as it is shown to people. Bytes that are not valid UTF-8 become escapes (`\xff`).
 pub fn shown(path: impl AsRef<Path>) -> String {
     let bytes = path.as_ref().as_os_str().as_encoded_bytes();
     let mut shown = String::with_capacity(bytes.len());

@@ -1,18 +1,18 @@
-//! What a file system can do.
+//! The capabilities of file systems.
 //!
-//! Owns the table of file systems, by the numbers of `statfs(2)`, and no state. What is not known counts
-//! as the less able one.
+//! Owns the table of file systems, by the numbers of `statfs(2)`. An unknown file system counts as
+//! the least capable. Keeps no state.
 
 use std::{fs::File, io};
 
-/// What the file system of a file is known for.
+/// The known traits of the file system of a file.
 #[cfg(target_os = "linux")]
 struct Traits {
-    /// Only this machine writes to it, and says who does.
+    /// Only this machine writes to it, and it can report who does.
     is_local: bool,
-    /// A file may be longer than what was written to it, at no cost.
+    /// It stores holes at no cost.
     has_holes: bool,
-    /// A file keeps its number when the file system is mounted again.
+    /// A file keeps its inode number when the file system is mounted again.
     keeps_inodes: bool,
 }
 
@@ -43,7 +43,7 @@ fn traits(file: &File) -> Traits {
     }
 }
 
-/// Whether only this machine writes to the file system, so that it can tell who does.
+/// Whether only this machine writes to the file system, so that it can report who does.
 pub(super) fn is_local(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     return traits(file).is_local;
@@ -54,7 +54,7 @@ pub(super) fn is_local(file: &File) -> bool {
     }
 }
 
-/// Whether a file there may have holes.
+/// Whether the file system stores holes at no cost.
 pub(super) fn has_holes(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     return traits(file).has_holes;
@@ -65,7 +65,7 @@ pub(super) fn has_holes(file: &File) -> bool {
     }
 }
 
-/// Whether a file there keeps its number when the file system is mounted again.
+/// Whether a file keeps its inode number when the file system is mounted again.
 pub(super) fn keeps_inodes(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     return traits(file).keeps_inodes;
@@ -76,8 +76,7 @@ pub(super) fn keeps_inodes(file: &File) -> bool {
     }
 }
 
-/// Makes a run of zeros, at the cost of nothing where the file system can; false if it cannot, and nothing
-/// was done.
+/// Turns a run of zeros into a hole. Returns false, and does nothing, if the file system cannot.
 pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
@@ -96,19 +95,19 @@ pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> 
     }
 }
 
-/// Bytes of the largest block of a file system.
+/// The size of the largest block of any file system, in bytes.
 const MAX_FS_BLOCK: u64 = 64 << 10;
 
-/// Writes bytes once more of which the disk may not have what the system shows. Writing over them is not
-/// enough: ext4 then writes to blocks that it goes on to take for unwritten, and reads zeros after the next
-/// mount (seen on Linux 6.18). So their blocks are given back first.
+/// Writes bytes again that the disk may have lost although the system still shows them. Overwriting
+/// them is not enough: ext4 keeps treating their blocks as unwritten, and returns zeros after the
+/// next mount (seen on Linux 6.18). So their blocks are released first.
 pub(super) fn write_again(file: &File, data: &[u8], start: u64) -> io::Result<()> {
     give_back(file, start, data.len() as u64)?;
     super::files::write_all_at(file, data, start)
 }
 
-/// Gives the blocks of these bytes back to the file system. A hole that ends with the file only zeros the
-/// last block and keeps it, so that hole reaches past the end.
+/// Releases the blocks of these bytes. A hole that ends at the end of the file only zeroes the last
+/// block and keeps it, so the hole extends past the end.
 fn give_back(file: &File, start: u64, len: u64) -> io::Result<bool> {
     let is_last = start + len >= file.metadata()?.len();
     let end = if is_last {

@@ -1,7 +1,8 @@
-//! What differs between platforms: reading and writing at an offset, opening what others may have put there.
+//! File operations that differ between platforms: reading and writing at an offset, and opening
+//! files that others may have replaced.
 //!
-//! Owns no state and no path. Errors leave as they came from the system, or, for a file to be
-//! shared, as an [`OpenFileError`] that says what is in the way.
+//! Keeps no state. Errors are those of the operating system, or an [`OpenFileError`] for a file to
+//! be shared.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},
@@ -34,7 +35,7 @@ pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
 
 /// Reads `len` bytes from `offset` into a buffer of exactly that size.
 pub(super) fn read_vec_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    // Where the system can write to fresh memory, that is not filled with zeroes before.
+    // Where the system can write to uninitialised memory, the buffer is not zeroed first.
     #[cfg(unix)]
     {
         use rustix::{buffer::spare_capacity, io::retry_on_intr};
@@ -46,7 +47,7 @@ pub(super) fn read_vec_at(file: &File, offset: u64, len: usize) -> io::Result<Ve
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        // There may be room for more than was asked for.
+        // The buffer may have more capacity than was requested.
         data.truncate(len);
         Ok(data)
     }
@@ -77,16 +78,17 @@ pub(super) fn write_all_at(file: &File, data: &[u8], offset: u64) -> io::Result<
     }
 }
 
-/// Opens a regular file for reading, and never waits for or disturbs anything else.
+/// Opens a regular file for reading. Never waits for other files, such as fifos, and has no effect
+/// on them.
 pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), OpenFileError> {
-    // Opening a device may already have an effect, so look first; and look again at what was
-    // opened, as another may have been put there in between.
+    // Opening a device may have side effects, so its type is checked first, and checked again after
+    // opening, in case the file was replaced in the meantime.
     check_regular(&fs::metadata(path)?)?;
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
-        // A fifo put there in between would otherwise wait for a writer.
+        // Opening a fifo that was put there in the meantime would wait for a writer.
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
     }
@@ -96,8 +98,8 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), OpenFileErro
     Ok((file, metadata))
 }
 
-/// Opens a regular file that is ours to write. Whoever may write to its folder may have put a link or a
-/// fifo there.
+/// Opens one of our own regular files for writing. Others who may write to its folder may have put
+/// a link or a fifo there.
 pub(super) fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
@@ -108,17 +110,17 @@ pub(super) fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<Fil
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        let error = "it is there, and no regular file: move it away";
+        let error = "something other than a regular file is there: move it away";
         Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
     }
 }
 
-/// Why a file cannot be opened to be read.
+/// Why a file cannot be opened for reading.
 #[derive(Debug)]
 pub(super) enum OpenFileError {
-    /// Something else than a regular file: what it is.
+    /// It is not a regular file; the text names its type.
     NotAFile(&'static str),
-    /// The system said no.
+    /// The operating system refused.
     Io(io::Error),
 }
 
@@ -136,7 +138,7 @@ fn check_regular(metadata: &Metadata) -> Result<(), OpenFileError> {
     }
 }
 
-/// What something that is no regular file is, for people.
+/// The name of a file type other than a regular file, for people.
 pub(super) fn type_name(found: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -154,6 +156,6 @@ pub(super) fn type_name(found: FileType) -> &'static str {
     if found.is_dir() {
         "a folder"
     } else {
-        "no regular file"
+        "not a regular file"
     }
 }

@@ -1,16 +1,16 @@
-//! How a file is known to be unchanged without reading it.
+//! Fingerprints, which show whether a file has changed without reading it.
 //!
-//! Owns what is compared. Never opens a file. Cannot fail: what the platform does not tell is
+//! Compares metadata only, and never opens a file. Values that the platform does not report are
 //! left out.
 
 use std::fs::Metadata;
 
 use serde::{Deserialize, Serialize};
 
-/// What the system tells of a file, as it was when its content was hashed.
+/// The metadata of a file at the time when its content was hashed.
 ///
-/// Equal fingerprints mean equal content as far as the file system's clock can tell; see
-/// `hashing` for files that were written a moment ago.
+/// Equal fingerprints mean equal content, as far as the clock of the file system can distinguish
+/// changes; see `hashing` for files that were written a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Length, in bytes.
@@ -19,36 +19,36 @@ pub struct Fingerprint {
     /// When the content last changed, in nanoseconds since 1970.
     #[serde(rename = "m")]
     modified: i64,
-    /// When content or attributes last changed, in nanoseconds since 1970: catches what sets back
-    /// the time above. Zero where the platform has none.
+    /// When content or attributes last changed, in nanoseconds since 1970. Detects programs that
+    /// reset the time above. Zero where the platform does not report it.
     #[serde(rename = "c")]
     changed: i64,
-    /// The number of the file in its file system: catches a file put in the place of another.
-    /// Zero where the platform has none.
+    /// The inode number of the file. Detects a file that replaced another. Zero where the platform
+    /// does not report it.
     ///
-    /// The file system's own number is left out: some get another one at each start of the
-    /// machine, and everything shared would be hashed again.
+    /// The device number is left out: some file systems get a new one at each start of the machine,
+    /// and everything shared would be hashed again.
     #[serde(rename = "i")]
     inode: u64,
-    /// Whether the content may be other than what was hashed, though the values above say nothing of
-    /// it: each chunk is then proven before it is sent, until the file is hashed again.
+    /// Whether the content may differ from what was hashed, although the values above are equal.
+    /// Each chunk is then proven before it is sent, until the file is hashed again.
     #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
     in_doubt: bool,
-    /// Whether the file was hashed again with these values, and holds other content than is listed: it
-    /// is not hashed once more before it changes.
+    /// Whether the file was hashed again with these values, and its content differs from what is
+    /// listed. It is not hashed again until it changes.
     #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
     is_other: bool,
 }
 
-/// What a look at a file tells of its content.
+/// The result of comparing two fingerprints of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// It is what was hashed, as far as the file system can tell.
+    /// The content is what was hashed, as far as the file system can tell.
     Unchanged,
-    /// It may be other content: size and time of modification are as they were, and something else
-    /// is not, or nobody could be sure from the start.
+    /// The content may differ: size and modification time are equal, and something else is not, or
+    /// the fingerprint was in doubt from the start.
     InDoubt,
-    /// It was written to, or is another file.
+    /// The file was written to, or is another file.
     Changed,
 }
 
@@ -83,7 +83,7 @@ impl Fingerprint {
         }
     }
 
-    /// The same of what `stat` tells.
+    /// The fingerprint of the file with this result of `stat`.
     #[cfg(unix)]
     #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
     pub(super) fn of_stat(stat: &rustix::fs::Stat) -> Self {
@@ -97,13 +97,13 @@ impl Fingerprint {
         }
     }
 
-    /// Whether the file system keeps times in whole seconds: then a change within the second of the last
-    /// one leaves no mark. (By chance a file of another file system looks so once in 10^18.)
+    /// Whether the file system keeps times in whole seconds, so that a second change within one
+    /// second leaves no mark. (Other file systems produce such times once in 10^18 by chance.)
     pub(super) const fn is_coarse(&self) -> bool {
         self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0
     }
 
-    /// The same, of a file whose content may be other than what was hashed.
+    /// This fingerprint, for a file whose content may differ from what was hashed.
     #[must_use]
     pub const fn doubted(self) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Fingerprint {
         }
     }
 
-    /// The same, of a file that was hashed and holds other content than is listed.
+    /// This fingerprint, for a file that was hashed and whose content differs from what is listed.
     #[must_use]
     pub const fn of_other_content(self) -> Self {
         Self {
@@ -121,7 +121,8 @@ impl Fingerprint {
         }
     }
 
-    /// Whether the file that looks like `now` was hashed, and holds other content than is listed.
+    /// Whether a file with the fingerprint `now` was hashed already, and its content differs from
+    /// what is listed.
     pub fn is_of_other_content(&self, now: &Self) -> bool {
         let same = Self {
             is_other: false,
@@ -131,18 +132,17 @@ impl Fingerprint {
         self.is_other && same == *now
     }
 
-    /// Whether the content may be other than what was hashed.
+    /// Whether the content may differ from what was hashed.
     pub const fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// What the metadata of the file now tell of its content, which was hashed when it had this
-    /// fingerprint.
+    /// Compares this fingerprint, taken when the file was hashed, with the current metadata.
     pub fn compare_metadata(&self, metadata: &Metadata) -> Comparison {
         self.compare(&Self::new(metadata))
     }
 
-    /// The same of the fingerprint that the file has now.
+    /// Compares this fingerprint with the current one.
     pub fn compare(&self, now: &Self) -> Comparison {
         if self.is_other || (now.size, now.modified) != (self.size, self.modified) {
             Comparison::Changed
@@ -153,19 +153,19 @@ impl Fingerprint {
         }
     }
 
-    /// Whether both are of the same file, as long as its file system stays mounted.
+    /// Whether both belong to the same file, while its file system stays mounted.
     pub(super) const fn has_inode_of(&self, other: &Self) -> bool {
         self.inode == other.inode
     }
 
-    /// Length of the file, in bytes.
+    /// The length of the file, in bytes.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// When the file last changed in any way that the platform tells, in nanoseconds since 1970.
+    /// When the file last changed, as far as the platform reports it, in nanoseconds since 1970.
     pub(super) fn last_change(&self) -> i64 {
-        // What changes attributes can set the time of modification to anything.
+        // Programs can set the modification time to any value.
         if self.changed == 0 {
             self.modified
         } else {

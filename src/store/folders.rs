@@ -1,10 +1,11 @@
-//! Directories to folders: walked, hashed, and shared with all that is in them.
+//! Turns directories into folders: walks, hashes and shares them.
 //!
-//! Owns the way from a directory to its manifests, and no state. Never follows a symbolic link. What has no
-//! content, and what `.pelagoignore` says, is left out; what has content and cannot be carried fails the
-//! whole, by its path, unless the caller leaves it out. Files are hashed on all cores (`examine`); one that
-//! was hashed before and has not changed is not read. A folder that was received otherwise than its
-//! manifests say becomes what they say. Whatever is in the way leaves as a [`FolderError`].
+//! A symbolic link is never followed. Entries without content, and those excluded by
+//! `.pelagoignore`, are left out. An entry whose content cannot be carried fails the whole folder,
+//! unless the caller allows it to be left out. Files are hashed on all cores (`examine`); a file
+//! that was hashed before and has not changed is not read again. A folder that was received with
+//! differences from its manifests is restored to what they list. Keeps no state. Errors are
+//! [`FolderError`]s.
 
 mod error;
 mod examine;
@@ -38,22 +39,22 @@ use super::{
 pub struct NewFolder {
     /// The directory: absolute, and valid UTF-8.
     pub path: PathBuf,
-    /// What people are to call it.
+    /// The name shown to people.
     pub name: String,
-    /// Who may know of it and all that is in it.
+    /// Who may know of the folder and its content.
     pub scopes: Scopes,
-    /// How it came to be shared.
+    /// Why it is shared.
     pub origin: Origin,
 }
 
-/// How a directory becomes a folder.
+/// Options for turning a directory into a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FolderOptions {
-    /// Whether to hash all files, also those that look as they did before.
+    /// Whether to hash all files, including those that look unchanged.
     pub anew: bool,
-    /// Whether to leave out what has content and cannot be carried.
+    /// Whether to leave out entries whose content cannot be carried.
     pub skip_unsupported: bool,
-    /// Whether to leave out what `.pelagoignore` says.
+    /// Whether to apply `.pelagoignore`.
     pub has_rules: bool,
 }
 
@@ -67,20 +68,20 @@ impl Default for FolderOptions {
     }
 }
 
-/// A directory that became a folder.
+/// The folder made from a directory.
 #[derive(Debug)]
 pub struct MadeFolder {
     /// Kind, size and root of its manifest.
     pub descriptor: Descriptor,
-    /// What it weighs.
+    /// Its bytes, files and blocks.
     pub totals: Totals,
-    /// What is no part of it.
+    /// What was left out.
     pub left_out: LeftOut,
 }
 
-/// Hashes a directory with all that is in it but for what is `growing`, and keeps nothing: as the node of the data
-/// folder `data`, which need not exist, would share it. `progress` is given the bytes hashed so far, and may
-/// say to stop.
+/// Hashes a directory except for downloads under way (`growing`), and stores nothing. The result is
+/// what the node with the data folder `data`, which need not exist, would share. `progress`
+/// receives the number of bytes hashed so far, and may stop the operation.
 ///
 /// # Errors
 ///
@@ -112,12 +113,12 @@ pub fn hash_folder(
     })
 }
 
-/// One directory that is to become a folder.
+/// A directory that is being turned into a folder.
 struct Making<'a> {
     path: &'a Path,
     growing: &'a UnfinishedDownloads,
     received: Option<Received>,
-    /// The data folder of this node, without links.
+    /// The data folder of this node, with all links resolved.
     data: Option<PathBuf>,
     store: Option<&'a Store>,
 }
@@ -140,7 +141,7 @@ impl Making<'_> {
         tree.left_out.check(self.path, options.skip_unsupported)?;
         let before = Before { known, received };
         let files = examine(self.path, &mut tree, &before, self.store, progress)?;
-        // Some of it shows only when it is read.
+        // Some unsupported entries are detected only when they are read.
         tree.left_out.check(self.path, options.skip_unsupported)?;
         let left_out = std::mem::take(&mut tree.left_out);
         Ok((build(self.path, tree, &files, self.store)?, left_out))
@@ -148,13 +149,14 @@ impl Making<'_> {
 }
 
 impl Store {
-    /// Shares a directory with all that is in it, in one commit. Files that it shared before and
-    /// that have not changed are not hashed again; those that are gone are withdrawn. `progress` is
-    /// given the bytes hashed so far, and may say to stop. Gives what the folder is and weighs.
+    /// Shares a directory and its content in one commit. Files that were shared before and have not
+    /// changed are not hashed again; files that no longer exist are withdrawn. `progress` receives
+    /// the number of bytes hashed so far, and may stop the operation. Returns the descriptor and
+    /// the totals of the folder.
     ///
     /// # Errors
     ///
-    /// See [`FolderError`]; what was shared before stays then.
+    /// See [`FolderError`]. The earlier share is then unchanged.
     pub fn share_folder(
         &self,
         folder: &NewFolder,
@@ -164,11 +166,11 @@ impl Store {
         Ok((made.descriptor, made.totals))
     }
 
-    /// The same, as the options say.
+    /// Shares a directory with the given options.
     ///
     /// # Errors
     ///
-    /// See [`FolderError`]; what was shared before stays then.
+    /// See [`FolderError`]. The earlier share is then unchanged.
     pub fn share_folder_as(
         &self,
         folder: &NewFolder,
@@ -178,12 +180,12 @@ impl Store {
         self.share_if(folder, options, |_| true, progress)
     }
 
-    /// Shares a directory that was shared before under `hash`, if it is still the same folder: what
-    /// was put into it since nobody has shared yet.
+    /// Shares a directory again that was shared before under `hash`, if it is still the same
+    /// folder. Content that was added since is not shared.
     ///
     /// # Errors
     ///
-    /// [`FolderError::Changed`] if it is another folder; nothing is shared then.
+    /// [`FolderError::Changed`] if the folder has changed. Nothing is shared then.
     pub fn share_folder_again(
         &self,
         folder: &NewFolder,
@@ -196,7 +198,7 @@ impl Store {
         };
         let mut made = self.share_if(folder, options, |found| found == hash, progress);
         if matches!(made, Err(FolderError::Changed { .. })) {
-            // Before there were rules for folders, a file of rules was a file like others.
+            // Earlier versions had no rules, and shared a file of rules like any other.
             let has_rules = false;
             let options = FolderOptions {
                 has_rules,
@@ -208,7 +210,7 @@ impl Store {
         Ok((made.descriptor, made.totals))
     }
 
-    /// Shares a directory, if it is the folder that is meant.
+    /// Shares a directory if `is_meant` accepts its hash.
     fn share_if(
         &self,
         folder: &NewFolder,
@@ -261,7 +263,7 @@ impl Store {
         })
     }
 
-    /// The files that were shared in this folder before, and can be served without being read.
+    /// The files that were shared in this folder before, and whose trees are stored.
     fn known_files(&self, folder: &Path) -> Result<KnownFiles, FolderError> {
         let members = self.members(folder).map_err(super::ShareError::from)?;
         let files = members.into_iter().filter_map(|member| match member.state {
@@ -281,7 +283,7 @@ struct Built {
     members: Vec<Member>,
 }
 
-/// Makes the manifests of all directories, from below, and keeps them in `store`.
+/// Builds the manifests of all directories, from the bottom up, and keeps them in `store`.
 fn build(
     root: &Path,
     tree: DirectoryTree,
@@ -294,7 +296,7 @@ fn build(
         folders: vec![None; tree.directories.len()],
         members: Vec::new(),
     };
-    // Each directory comes behind the one that it is in.
+    // Each directory comes after its parent.
     for (number, directory) in tree.directories.into_iter().enumerate().rev() {
         if directory.is_left_out {
             continue;
@@ -315,10 +317,10 @@ fn build(
 }
 
 struct Building<'b> {
-    /// None for those that are no part of it.
+    /// `None` for files that are left out.
     files: &'b [Option<Examined>],
     store: Option<&'b Store>,
-    /// The directories done, by their numbers.
+    /// The finished directories, by number.
     folders: Vec<Option<(Descriptor, Totals)>>,
     members: Vec<Member>,
 }
@@ -350,8 +352,8 @@ impl Building<'_> {
         Ok((descriptor, totals))
     }
 
-    /// An entry and what it weighs, if it is part of the folder; files and folders become members, as
-    /// `inner`.
+    /// The manifest entry and its totals, if it is a part of the folder. Files and folders become
+    /// members with the path `inner`.
     fn entry(&mut self, what: FoundKind, inner: String) -> Option<(EntryKind, Totals)> {
         Some(match what {
             FoundKind::File(at) => {

@@ -1,7 +1,7 @@
-//! Which version of Pelago wrote the data folder.
+//! The format of the data folder, and the version that wrote it.
 //!
-//! Owns the file `format` in the data folder and the number in it, which covers every file of the
-//! folder. Changes nothing in a folder that a newer version wrote. Failures leave as a [`LockError`].
+//! Owns the file `format` in the data folder. Its number covers every file of the folder. A folder
+//! that a newer version wrote is not changed. Errors are [`LockError`]s.
 
 use std::{
     fs::File,
@@ -15,25 +15,25 @@ use crate::durable;
 /// The file with one line that names the format and the version that wrote it.
 const FORMAT_FILE: &str = "format";
 
-/// The format written here. Format 1 had no such file.
+/// The format that this version writes. Format 1 had no such file.
 const FORMAT: u32 = 2;
 
-/// What stands before and after the number.
+/// The text before and after the number.
 const BEFORE: &str = "pelago data folder, format ";
 const AFTER: &str = ", written by ";
 
-/// Bytes read of the file, at most: the line has about 60.
+/// How many bytes of the file are read at most; the line has about 60.
 const MAX_LEN: u64 = 4096;
 
-/// Files of which one is in every folder of format 1 that holds anything.
+/// Every non-empty folder of format 1 has one of these files.
 const FILES_OF_FORMAT_1: [&str; 2] = ["identity.key", "state.redb"];
 
-/// What the data folder says of its format.
+/// The format of a data folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// The format written here.
+    /// The current format.
     Current,
-    /// An older one, or none: this version reads it and marks it as its own.
+    /// An older format, or none. This version reads it and updates the file.
     Older,
 }
 
@@ -43,8 +43,8 @@ pub(super) fn check(folder: &Path) -> Result<Format, LockError> {
         folder: folder.to_owned(),
         source,
     })?;
-    // The file is written without a sync in a new folder, so a power cut may leave it without
-    // content. A version that changes the format has to sync the file first.
+    // In a new folder, the file is written without a sync, so that a power cut may leave it empty.
+    // A version that changes the format has to sync the file first.
     let text = text.trim_matches('\0').trim_end();
     if text.is_empty() {
         return Ok(Format::Older);
@@ -64,9 +64,9 @@ pub(super) fn check(folder: &Path) -> Result<Format, LockError> {
     }
 }
 
-/// Marks the data folder, whose lock the caller holds, as one of this format. A folder that holds
-/// something already is marked durably. A new one costs no sync: until something durable is written
-/// there, a power cut may take all of it.
+/// Writes the current format into the data folder, whose lock the caller holds. In a folder that
+/// holds anything, this is durable. In a new one it costs no sync: until something durable is
+/// written there, a power cut may remove all of it.
 pub(super) fn mark(folder: &Path) -> io::Result<()> {
     let path = folder.join(FORMAT_FILE);
     let line = format!("{BEFORE}{FORMAT}{AFTER}{}\n", env!("CARGO_PKG_VERSION"));
@@ -80,12 +80,12 @@ pub(super) fn mark(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The content of the file; empty if there is none.
+/// The content of the file; empty if there is no file.
 fn read(folder: &Path) -> io::Result<String> {
     let mut text = Vec::new();
     match File::open(folder.join(FORMAT_FILE)) {
         Ok(file) => file.take(MAX_LEN).read_to_end(&mut text)?,
-        // Without a folder there is no format; who needs the folder finds that out.
+        // A missing folder has no format; opening it reports the problem.
         Err(error) if is_missing(&error) => 0,
         Err(error) => return Err(error),
     };
@@ -97,7 +97,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// The number and the version that wrote it.
+/// The number of the format, and the version that wrote it.
 fn parse(text: &str) -> Option<(u32, &str)> {
     let (number, writer) = text.strip_prefix(BEFORE)?.split_once(AFTER)?;
     Some((number.parse().ok()?, writer))

@@ -12,12 +12,12 @@ pub(crate) fn part_record(data: &[u8]) {
     partial::fuzz_record(data);
 }
 
-/// What a download put in place.
+/// The receipt of a download.
 pub(crate) fn receipt(data: &[u8]) {
     receipts::fuzz(data);
 }
 
-/// A received folder as it is kept.
+/// How a received folder differs from its manifests.
 pub(crate) fn received_folder(data: &[u8]) {
     let _ = Received::from_bytes(data, Path::new("/folder"));
 }

@@ -1,8 +1,8 @@
-//! The store as the rest of the node holds it: one handle, cheap to clone.
+//! The store as the rest of the node holds it: a handle that is cheap to clone.
 //!
-//! Owns how the parts are put together, on disk or in memory; what each does is in its own file.
-//! Opening makes the folders and clears left-overs away, and leaves as an [`OpenError`] if it
-//! cannot. The database is opened with the first row.
+//! Puts the parts of the store together, on disk or in memory. Opening creates the folders and
+//! removes files that an earlier run left; an [`OpenError`] reports if that fails. The database is
+//! opened when the first row is read.
 
 use std::{
     fmt, fs, io,
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::durable;
 
-/// What a node keeps. Clones are the same store.
+/// Everything that a node stores. Clones share one store.
 #[derive(Clone)]
 pub struct Store {
     pub(super) inner: Arc<StoreInner>,
@@ -51,39 +51,40 @@ pub(super) struct StoreInner {
     pub(super) provider_keys: ProviderKeys,
     pub(super) disk_space: DiskSpace,
     pub(super) received: ReceivedFolders,
-    /// On which devices watched folders were.
+    /// The devices on which watched folders were seen.
     pub(super) mounts: SavedValue<Mounts>,
-    /// Whether what is shared can be had.
+    /// Which shares are available.
     pub(super) share_states: ShareStates,
-    /// What is not shared, though it is in a watched folder.
+    /// What is excluded from watched folders.
     pub(super) exclusions: SavedValue<Exclusions>,
-    /// Which peers people mean by names.
+    /// The peers that names stand for.
     pub(super) peer_names: SavedValue<PeerNames>,
-    /// The folders that this run serves; shares found below others are not live.
+    /// The watched folders of this run. Shares that were found below other folders are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
-    /// How many shares are live, if counted since the last change.
+    /// The number of live shares, if they were counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
-    /// Which shares have which parts in their names.
+    /// The index for searching shares by parts of their names.
     pub(super) names: NameIndex,
-    /// The second copy of what is shared. Held while shares change, so that both say the same.
+    /// The second copy of the shares. Locked while shares change, so that both copies agree.
     pub(super) share_log: Mutex<ShareLog>,
-    /// How often what is shared has changed.
+    /// Incremented at each change of the shares.
     pub(super) revision: AtomicU64,
     folder: Option<DataFolder>,
 }
 
 impl Store {
-    /// How many changes of its rows were committed since it was opened: each is an fsync.
+    /// How many transactions were committed since the store was opened. Each costs an fsync.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.inner.database.commits()
     }
 
-    /// The store in a data folder, whose lock it shares. Costs no fsync and reads no row.
+    /// Opens the store in a data folder, and shares the lock of the folder. Costs no fsync, and
+    /// reads no row.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the folders inside cannot be made or read.
+    /// [`OpenError`] if the folders inside cannot be created or read.
     pub fn open(folder: &DataFolder) -> Result<Self, OpenError> {
         let path = folder.path();
         let failed = |source| OpenError {
@@ -103,8 +104,7 @@ impl Store {
         ))
     }
 
-    /// A store that keeps its records in memory and ends with its last clone. Downloads still
-    /// write their data to disk.
+    /// A store that keeps its records in memory. Downloads still write their data to disk.
     pub fn in_memory() -> Self {
         let (database, trees) = (Database::in_memory(), Arc::new(Trees::in_memory()));
         let (manifests, disk_space) = (Manifests::in_memory(), DiskSpace::default());
@@ -161,8 +161,8 @@ impl Store {
         }
     }
 
-    /// Whether this is the data folder or in it, and so nobody else's business. Costs a few calls of the
-    /// system.
+    /// Whether `path` is the data folder or is stored in it, and so must not be shared. Costs a few
+    /// system calls.
     pub fn is_private(&self, path: &Path) -> bool {
         let resolved = |path: &Path| fs::canonicalize(path).ok();
         let private = self.folder().and_then(resolved);
@@ -172,32 +172,33 @@ impl Store {
             .is_some_and(|(private, path)| path.starts_with(private))
     }
 
-    /// Whether any file is open to be served.
+    /// Whether any file is open for serving.
     pub fn has_open_files(&self) -> bool {
         self.inner.open_files.is_any_open()
     }
 
-    /// Closes the files that were open to be served, and that nobody has read for some seconds.
+    /// Closes the files that are open for serving and have been idle for some seconds.
     pub fn close_idle(&self, now: Instant) {
         self.inner.open_files.close_idle(now);
     }
 
-    /// The disks that it writes to, and how much of them stays free.
+    /// The disks that the store writes to, and their reserve.
     pub fn disk_space(&self) -> &DiskSpace {
         &self.inner.disk_space
     }
 
-    /// Keeps some room for what cannot wait when the disk is full, and tells whether it is: then little
-    /// more than that can be written. Costs a call of the system, and a write where room is missing.
+    /// Keeps a spare in the data folder, which essential writes use when the disk is full, and
+    /// returns whether the disk is full. Costs one system call, and a write if the spare has to
+    /// grow.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// The error of the operating system.
     pub fn keep_spare(&self) -> io::Result<bool> {
         self.folder().map_or(Ok(false), durable::keep_spare)
     }
 
-    /// Where it is kept; nowhere if in memory.
+    /// The data folder; `None` for a store in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.inner.folder.as_ref().map(DataFolder::path)
     }
@@ -209,7 +210,7 @@ impl fmt::Debug for Store {
     }
 }
 
-/// The folders of the store cannot be made or read.
+/// The folders of the store cannot be created or read.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the data folder {} cannot be used: {source}",
@@ -218,6 +219,6 @@ impl fmt::Debug for Store {
 pub struct OpenError {
     /// The data folder.
     pub folder: PathBuf,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }

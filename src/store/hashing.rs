@@ -1,11 +1,11 @@
-//! Files to descriptors: on all cores, in constant memory.
+//! Hashes files into descriptors, on all cores and in constant memory.
 //!
-//! Owns the threads it starts, which end before it returns, and one buffer for each. Never takes a
-//! file for hashed that changed meanwhile. Whatever is in the way leaves as a [`HashError`].
+//! The threads end before the function returns; each has one buffer. A file that changes while it
+//! is read is never accepted. Errors are [`HashError`]s.
 //!
 //! Each thread reads batches of the file at a fixed stride and hashes them to nodes of the stored
-//! level; the caller's thread takes the batches in order, builds the tree above them and writes it
-//! out as it grows. A small file is read in one go, without a thread or a tree.
+//! level. The caller's thread takes the batches in order, builds the tree above them and writes it
+//! as it grows. A small file is read at once, without a thread or a tree.
 
 #[cfg(test)]
 mod tests;
@@ -34,30 +34,29 @@ use super::{
     writers::Writers,
 };
 
-/// Bytes below one node of the stored level: 256 KiB. Also what a thread reads at once, as that
-/// stays in the core's cache between being copied there and being hashed.
+/// Bytes below one node of the stored level: 256 KiB. A thread also reads this much at a time,
+/// because it stays in the cache of the core between being read and being hashed.
 pub(super) const GROUP_SIZE: u64 = BLOCK_SIZE << STORED_LEVEL;
 
-/// Groups handed over at once: 4 MiB, so that threads wake each other a thousand times a second
-/// at most.
+/// Groups in one batch: 4 MiB, so that threads wake each other at most a thousand times a second.
 const BATCH_GROUPS: u64 = 16;
 
-/// Batches a thread may be ahead of the others.
+/// How many batches a thread may be ahead of the others.
 const BATCHES_AHEAD: usize = 4;
 
-/// Threads at most, which bounds the buffers to 16 MiB; by then the disk or memory is the limit.
+/// The highest number of threads, which limits the buffers to 16 MiB. Beyond that, the disk or the
+/// memory is the limit.
 const MAX_THREADS: u64 = 64;
 
-/// How long a file has to be left alone before it is hashed. File systems stamp changes with a
-/// clock that may stand still for 10 ms: a change in the same tick as the one before it would
-/// leave no mark.
+/// How long a file must be unchanged before it is hashed. File systems take times from a clock that
+/// may stand still for 10 ms, so a second change within one tick would leave no mark.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// The same where times are kept in whole seconds, or, on FAT, in every other one: too long to wait for,
-/// so that a file which is hashed sooner stays in doubt.
+/// The same where times are kept in whole seconds, or in steps of two seconds (FAT). This is too
+/// long to wait for, so a file that is hashed sooner stays in doubt.
 const COARSE_SETTLE: Duration = Duration::from_secs(3);
 
-/// How far ahead of our clock the time of a file may be and still be that of its last change.
+/// How far the time of a change may be ahead of our clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 
 /// A file that was hashed.
@@ -65,12 +64,12 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 pub struct Hashed {
     /// Kind, size and root.
     pub descriptor: Descriptor,
-    /// The file as it was then.
+    /// The metadata of the file at that time.
     pub fingerprint: Fingerprint,
 }
 
-/// Hashes a file without keeping its tree. `progress` is given the bytes hashed so far, and may
-/// say to stop.
+/// Hashes a file without storing its tree. `progress` receives the number of bytes hashed so far,
+/// and may stop the operation.
 ///
 /// # Errors
 ///
@@ -82,7 +81,7 @@ pub fn hash_file(
     hash(path, None, progress)
 }
 
-/// Hashes a file, and keeps its tree in `trees`.
+/// Hashes a file, and stores its tree in `trees`.
 pub(super) fn hash(
     path: &Path,
     trees: Option<&Trees>,
@@ -107,7 +106,7 @@ pub(super) fn hash(
         return Err(Stop::Changed.at(path));
     }
     let descriptor = Descriptor::new(Kind::File, size, root).map_err(|_| Stop::Changed.at(path))?;
-    // A program that has the file mapped changes it without a mark.
+    // A program that has mapped the file can change it without a mark.
     let fingerprint = match Writers::of(&file) {
         Writers::Present => fingerprint.doubted(),
         Writers::Absent | Writers::Unknown => fingerprint,
@@ -125,8 +124,8 @@ pub(super) fn hash(
     })
 }
 
-/// Whether a change after the file was looked at would have left a mark: where times are kept in whole
-/// seconds, one within the same second would not have.
+/// Whether a later change is certain to leave a mark. Where times are kept in whole seconds, a
+/// change within the same second leaves none.
 fn is_told_apart(fingerprint: &Fingerprint) -> bool {
     !fingerprint.is_coarse() || age(fingerprint) >= COARSE_SETTLE
 }
@@ -137,9 +136,9 @@ pub(super) fn age(fingerprint: &Fingerprint) -> Duration {
     age_at(fingerprint.last_change(), now.unwrap_or_default())
 }
 
-/// How long before `now` a change at `changed`, in nanoseconds since 1970, happened. A time that is further
-/// ahead than clocks of two machines differ was written by a clock that was wrong, or by no clock at all: the
-/// next change gets another one, so that such a file counts as old.
+/// The time between a change at `changed`, in nanoseconds since 1970, and `now`. A time too far in
+/// the future was written by a wrong clock. The next change replaces it, so such a file counts as
+/// old.
 fn age_at(changed: i64, now: Duration) -> Duration {
     let changed = Duration::from_nanos(changed.try_into().unwrap_or(0));
     if changed > now + CLOCK_TOLERANCE {
@@ -148,8 +147,8 @@ fn age_at(changed: i64, now: Duration) -> Duration {
     now.saturating_sub(changed)
 }
 
-/// Whether an open file holds this content. Reads all of it, if its length is right; keeps its tree in
-/// `trees` if it does. Stopped before that, it is none.
+/// Whether an open file holds this content. Reads all of it if the length is right, and then stores
+/// its tree in `trees` if the content matches. Returns false if it is stopped.
 pub(super) fn has_content(
     file: &File,
     descriptor: &Descriptor,
@@ -184,12 +183,12 @@ pub(super) fn has_content(
     Ok(is_it)
 }
 
-/// How long a file that last changed so long ago has to be left alone yet.
+/// How much longer a file that last changed `age` ago must stay unchanged.
 const fn pause(age: Duration) -> Duration {
     SETTLE.saturating_sub(age)
 }
 
-/// Opens the file, and waits until any later change is bound to leave a mark.
+/// Opens the file, and waits until every later change is certain to leave a mark.
 fn open_settled(path: &Path) -> Result<(File, Fingerprint), HashError> {
     let (file, metadata) = files::open_regular(path).map_err(|error| match error {
         OpenFileError::NotAFile(found) => HashError::NotAFile {
@@ -252,11 +251,11 @@ fn hash_large(
 
 /// The next batch of a thread.
 fn receive(receiver: &Receiver<io::Result<Vec<Node>>>) -> Result<Vec<Node>, Stop> {
-    // A thread that is gone without its last batch panicked; its scope passes the panic on.
+    // A thread that ends without its last batch has panicked; its scope propagates the panic.
     Ok(receiver.recv().map_err(|_| Stop::Changed)??)
 }
 
-/// What one thread does, until all its batches are hashed or nobody wants them any more.
+/// Hashes the batches of one thread, until all are done or the receiver is dropped.
 fn hash_batches(
     file: &File,
     size: u64,
@@ -285,7 +284,7 @@ fn hash_batch(file: &File, size: u64, batch: u64, buffer: &mut [u8]) -> io::Resu
         .collect()
 }
 
-/// Why hashing stopped, before the path is added.
+/// Why hashing stopped; the path is added later.
 enum Stop {
     Io(io::Error),
     Changed,
@@ -310,7 +309,7 @@ impl Stop {
 }
 
 impl HashError {
-    /// What `error` means for the file at `path`.
+    /// The meaning of `error` for the file at `path`.
     pub(super) fn io(path: &Path, error: io::Error) -> Self {
         Stop::Io(error).at(path)
     }
@@ -328,7 +327,7 @@ impl From<BuildError> for Stop {
     }
 }
 
-/// Why a file has no descriptor.
+/// Why a file was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// There is no such file.
@@ -342,10 +341,10 @@ pub enum HashError {
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// Its type.
         found: &'static str,
     },
-    /// The file grew, shrank or was written while it was read.
+    /// The file changed while it was read.
     #[error(
         "{} changed while it was hashed: try again when nothing writes to it",
         shown(path)
@@ -359,7 +358,7 @@ pub enum HashError {
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// More than 1 PiB.
@@ -370,10 +369,10 @@ pub enum HashError {
         /// Its size, in bytes.
         size: u64,
     },
-    /// Its tree cannot be kept.
+    /// Its tree cannot be stored.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// The caller said to stop.
+    /// The caller stopped the operation.
     #[error("hashing {} was stopped", shown(path))]
     Stopped {
         /// The path.

@@ -1,7 +1,7 @@
-//! The key by which others know this node.
+//! The key pair that identifies this node to other peers.
 //!
-//! Owns `identity.key` in the data folder. Never replaces a key: losing it means being someone
-//! else. Whatever is wrong with the file leaves as an [`IdentityError`].
+//! Owns `identity.key` in the data folder. A key is never replaced, because a node without it
+//! becomes another peer. Errors are [`IdentityError`]s.
 
 use std::{
     fs::{self, File},
@@ -13,21 +13,22 @@ use libp2p::identity::Keypair;
 
 use super::files;
 
-/// The file with the key, in the protobuf encoding that every libp2p uses.
+/// The file with the key, in the protobuf encoding of libp2p.
 pub(super) const KEY_FILE: &str = "identity.key";
 
-/// Bytes read of a key file, at most; an Ed25519 key has 68.
+/// How many bytes of a key file are read at most; an Ed25519 key has 68.
 const MAX_KEY_LEN: u64 = 1024;
 
-/// Where the key is kept in the data folder; there may be none yet.
+/// The path of the key in the data folder. The file may not exist yet.
 #[must_use]
 pub fn key_file(folder: &Path) -> PathBuf {
     folder.join(KEY_FILE)
 }
 
-/// The key kept in the data folder; a new Ed25519 key if there is none yet.
+/// Reads the key in the data folder, or creates an Ed25519 key if there is none.
 ///
-/// Needs the data folder's lock, so that two processes do not each make one.
+/// The caller must hold the lock of the data folder, so that two processes do not each create a
+/// key.
 ///
 /// # Errors
 ///
@@ -80,10 +81,10 @@ fn others_may_read(metadata: &fs::Metadata) -> bool {
     }
 }
 
-/// Why there is no identity.
+/// Why the key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// Other users of this machine could take the key, and be this node.
+    /// Other users of this machine can read the key, and could impersonate this node.
     #[error(
         "other users may read the key {0}: run `chmod 600 {0}`",
         crate::store::shown(path)
@@ -109,7 +110,7 @@ pub enum IdentityError {
     Io {
         /// The key file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

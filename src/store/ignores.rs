@@ -1,4 +1,5 @@
-//! What below a shared folder is left out: `.pelagoignore` files, in the syntax of `.gitignore`.
+//! The rules for leaving out files of shared folders: `.pelagoignore` files, in the syntax of
+//! `.gitignore`.
 
 use std::{
     collections::HashMap,
@@ -7,18 +8,18 @@ use std::{
 
 use ignore::{Match, gitignore::Gitignore};
 
-/// Says what to leave out of its folder and of those below. It is left out itself.
+/// The file with the rules for its folder and those below. The file itself is left out as well.
 pub(crate) const IGNORE_FILE: &str = ".pelagoignore";
 
-/// The rules of one shared folder, read as they are needed.
+/// The rules of one shared folder, read on demand.
 pub(crate) struct Ignores {
     root: PathBuf,
-    /// By folder; none where there is no such file.
+    /// By folder; `None` for folders without such a file.
     rules: HashMap<PathBuf, Option<Gitignore>>,
 }
 
 impl Ignores {
-    /// The rules below `root`. What is above it does not count.
+    /// The rules below `root`. Files above it do not count.
     pub(crate) fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -26,7 +27,7 @@ impl Ignores {
         }
     }
 
-    /// Whether `path`, which is below the root, or a folder that it is in, is left out.
+    /// Whether `path`, or a folder that contains it, is left out. `path` must be below the root.
     pub(crate) fn leave_out(&mut self, path: &Path, is_folder: bool) -> bool {
         if path.file_name().is_some_and(|name| name == IGNORE_FILE) {
             return true;
@@ -38,19 +39,19 @@ impl Ignores {
             .take_while(|above| above.starts_with(&root) && *above != root)
             .collect();
         above.reverse();
-        // As in Git: what is in a folder that is left out cannot be taken back in.
+        // As in Git, an entry of a folder that is left out cannot be included again.
         let folders = above.into_iter().map(|folder| (folder, true));
         let mut all = folders.chain([(path, is_folder)]);
         all.any(|(path, is_folder)| self.matches(path, is_folder))
     }
 
-    /// The same of an entry of a folder that is not left out.
+    /// Whether an entry is left out whose folder is not.
     pub(crate) fn leave_out_entry(&mut self, path: &Path, is_folder: bool) -> bool {
         let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
         is_rules || self.matches(path, is_folder)
     }
 
-    /// Whether the rules name the path itself: the nearest that say anything decide.
+    /// Whether the rules match the path itself. The nearest file with a matching rule decides.
     fn matches(&mut self, path: &Path, is_folder: bool) -> bool {
         let root = self.root.clone();
         let folders = path.ancestors().skip(1);
@@ -76,7 +77,8 @@ fn read(folder: &Path) -> Option<Gitignore> {
     }
     let (rules, error) = Gitignore::new(&path);
     if let Some(error) = error {
-        tracing::warn!(path = %path.display(), %error, "some of what is to be left out is not");
+        let path = path.display();
+        tracing::warn!(%path, %error, "rules cannot be read: excluded files may be shared");
     }
     Some(rules)
 }

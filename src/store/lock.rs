@@ -1,9 +1,9 @@
-//! The data folder, and that one process at a time uses it.
+//! The lock on the data folder: one process at a time uses it.
 //!
-//! Owns the folder's existence and the lock file in it; a folder of another format (`format`) is
-//! refused before anything is changed in it. The lock belongs to the process and goes
-//! with it, also on `kill -9`; the file itself means nothing. Never waits longer than it takes
-//! others to look. Failures leave as a [`LockError`].
+//! Owns the data folder itself and the lock file in it. A folder of an unsupported format
+//! (`format`) is refused before anything in it is changed. The lock belongs to the process and ends
+//! with it, even after `kill -9`; the lock file itself means nothing. Waits at most as long as a
+//! test of the lock takes. Errors are [`LockError`]s.
 
 mod error;
 
@@ -28,10 +28,10 @@ use super::{
 
 pub use error::LockError;
 
-/// The file that is locked.
+/// The name of the lock file.
 const LOCK_FILE: &str = "lock";
 
-/// The folders in it that are ours.
+/// The folders in the data folder that belong to the node.
 const FOLDERS: [&str; 6] = [
     CACHE_FOLDER,
     MANIFESTS_FOLDER,
@@ -41,14 +41,14 @@ const FOLDERS: [&str; 6] = [
     TREES_FOLDER,
 ];
 
-/// How long to try again. Whoever tests the lock holds it for microseconds, so that is plenty,
-/// and few enough for a person not to notice.
+/// How long to retry. A process that tests the lock holds it for microseconds, so this is plenty,
+/// and short enough to go unnoticed.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// How long to wait between two attempts.
+/// The time between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A data folder that this process may use, until the last clone is dropped.
+/// A data folder that is locked for this process until the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -56,14 +56,14 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Takes the data folder at `path` for this process; creates it, private, if it is missing, and makes it
-    /// private if it is there.
+    /// Locks the data folder at `path` for this process. Creates it if it does not exist, and makes
+    /// it private.
     ///
     /// # Errors
     ///
-    /// [`LockError::InUse`] if another process has it, [`LockError::Folder`] if it cannot be
-    /// made or written, [`LockError::Newer`] and [`LockError::UnknownFormat`] if this version does
-    /// not read it; then nothing in it is changed.
+    /// [`LockError::InUse`] if another process has locked it, [`LockError::Folder`] if it cannot be
+    /// created or written, [`LockError::Newer`] and [`LockError::UnknownFormat`] if this version
+    /// cannot read it; then nothing in it is changed.
     pub fn lock(path: impl Into<PathBuf>) -> Result<Self, LockError> {
         let folder = path.into();
         format::check(&folder)?;
@@ -84,12 +84,13 @@ impl DataFolder {
                 }
             }
         }
-        // Another process may have written there before it gave up the lock.
+        // Another process may have written there before it released the lock.
         if format::check(&folder)? == Format::Older
             && let Err(error) = format::mark(&folder)
         {
-            // On a full disk, for one. The next process marks it.
-            tracing::warn!(folder = %folder.display(), %error, "the format of the data folder is not written down");
+            // This can fail on a full disk. The next process retries it.
+            let folder = folder.display();
+            tracing::warn!(%folder, %error, "the format of the data folder cannot be written");
         }
         permissions::make_private(&folder, &FOLDERS);
         Ok(Self {
@@ -98,21 +99,22 @@ impl DataFolder {
         })
     }
 
-    /// Whether this version reads the data folder at `path`, which need not exist. Changes nothing.
+    /// Checks that this version can read the data folder at `path`, which need not exist. Changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// [`LockError::Newer`] and [`LockError::UnknownFormat`] if it does not, [`LockError::Folder`]
-    /// if the format cannot be read.
+    /// [`LockError::Newer`] and [`LockError::UnknownFormat`] if it cannot, [`LockError::Folder`] if
+    /// the format cannot be read.
     pub fn check_format(path: &Path) -> Result<(), LockError> {
         format::check(path).map(|_| ())
     }
 
-    /// Whether a process has the data folder at `path`. Creates nothing.
+    /// Whether a process has locked the data folder at `path`. Creates nothing.
     ///
     /// # Errors
     ///
-    /// Those of opening the lock file, except that a missing one means no.
+    /// The lock file cannot be opened. A missing lock file is not an error.
     pub fn is_running(path: &Path) -> io::Result<bool> {
         let file = match File::open(path.join(LOCK_FILE)) {
             Ok(file) => file,
@@ -126,7 +128,7 @@ impl DataFolder {
         }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,8 +1,8 @@
-//! The manifests of shared folders and of those being downloaded, one file for each hash.
+//! The manifests of shared folders and of folders being downloaded: one file for each hash.
 //!
-//! Owns `manifests/` as side files. A manifest is durable before the folder that needs it is written down, as
-//! it cannot be made again once the folder has changed; whoever opens it proves all of it first. Failures
-//! leave as a [`ManifestsError`].
+//! Owns `manifests/` as side files. A manifest is durable before the folder that needs it is
+//! recorded, because it cannot be rebuilt once the folder has changed. It is proven completely when
+//! it is opened. Errors are [`ManifestsError`]s.
 
 mod error;
 
@@ -31,7 +31,7 @@ use super::{
 
 pub use error::ManifestsError;
 
-/// Bytes in a node.
+/// The size of a node in bytes.
 const NODE_LEN: u64 = 32;
 
 /// All manifests of one store.
@@ -41,18 +41,18 @@ pub(super) enum Manifests {
 }
 
 impl Manifests {
-    /// The manifests in a data folder; what an earlier run left half-written is removed.
+    /// Opens the manifests in a data folder, and removes unfinished files of an earlier run.
     pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
         SideFiles::in_folder(folder.join(MANIFESTS_FOLDER)).map(Self::Folder)
     }
 
-    /// Manifests that end with this value.
+    /// Manifests in memory.
     pub(super) fn in_memory() -> Self {
         Self::Memory(InMemory::default())
     }
 
-    /// Keeps the bytes of the manifest with this hash; one that is damaged is replaced. It is pinned until
-    /// a row of that hash is written.
+    /// Stores the bytes of the manifest with this hash, and replaces a damaged file. The manifest
+    /// is pinned until a row with that hash is written.
     pub(super) fn keep(&self, hash: &Hash, bytes: &[u8]) -> Result<(), ManifestsError> {
         let files = match self {
             Self::Folder(files) => files,
@@ -61,7 +61,7 @@ impl Manifests {
                 return Ok(());
             }
         };
-        // From here on it is not collected, whether it is found or written.
+        // From here on it is not collected, whether it was found or written.
         files.pin(hash);
         let path = files.path(hash);
         if fs::read(&path).is_ok_and(|kept| kept == bytes) {
@@ -74,7 +74,7 @@ impl Manifests {
         written.map_err(|source| ManifestsError { path, source })
     }
 
-    /// The manifest of this hash, proven; none if it is not here or damaged.
+    /// The proven manifest with this hash; `None` if it is not stored or is damaged.
     pub(super) fn open(&self, hash: &Hash) -> Result<Option<KeptManifest>, ManifestsError> {
         let opened = match self {
             Self::Folder(files) => {
@@ -99,7 +99,7 @@ impl Manifests {
         };
         let opened = opened.filter(|manifest| manifest.descriptor.hash() == *hash);
         if opened.is_none() {
-            tracing::warn!(%hash, "a kept manifest is damaged: share its folder again");
+            tracing::warn!(%hash, "a stored manifest is damaged: share its folder again");
         }
         Ok(opened)
     }
@@ -114,8 +114,8 @@ impl StoredByHash for Manifests {
     }
 }
 
-/// A manifest that was proven, to be read in chunks. Nobody else writes to the data folder, so it is
-/// not proven again.
+/// A manifest that was proven when it was opened. No other program writes to the data folder, so it
+/// is not proven again.
 #[derive(Debug)]
 pub(super) struct KeptManifest {
     descriptor: Descriptor,
@@ -154,13 +154,13 @@ impl fmt::Debug for Data {
 }
 
 impl KeptManifest {
-    /// What is in it; none if it cannot be read any more.
+    /// Decodes it; `None` if it can no longer be read.
     pub(super) fn decode(&self) -> Option<Manifest> {
         let bytes = self.data.read(0..self.descriptor.size()).ok()?;
         Manifest::from_bytes(&bytes).ok()
     }
 
-    /// None if this cannot be the content of any folder.
+    /// Proves the manifest; `None` if it cannot be the content of any folder.
     fn prove(data: Data, len: u64) -> io::Result<Option<Self>> {
         if len > MAX_MANIFEST_LEN {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! What is in shared folders: each file and sub-folder below one is known by its own hash.
+//! The members of shared folders: each file and sub-folder is known by its own hash.
 //!
-//! Owns the rows of members, in two tables that change together. A member is served wherever its
-//! folder is, in the scopes of that folder, and is in no list: only the folder itself is a share.
-//! Never opens a file. Failures leave as the database's.
+//! Owns the rows of members, in two tables that change together. A member is served by its hash, in
+//! the scopes of its folder, and appears in no list: only the folder itself is a share. Never opens
+//! a file. Errors are those of the database.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -15,26 +15,26 @@ use super::{
     database::{MEMBER_HASHES, MEMBERS, decode, encode},
 };
 
-/// Sorts behind every folder's path, which is absolute; a name in a folder may sort behind it.
+/// Sorts after the path of every folder, which is absolute. A name in a folder may sort after it.
 pub(super) const PAST_ALL_FOLDERS: &str = "\u{10FFFF}";
 
-/// Something below a shared folder.
+/// A file or sub-folder below a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its path from the folder, with `/` between the names.
+    /// Its path below the folder, with `/` between the names.
     pub path: String,
     /// Kind, size and root.
     pub descriptor: Descriptor,
-    /// What else is known of it.
+    /// What else is known about it.
     pub state: MemberState,
 }
 
-/// What is known of a member.
+/// What is known about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
-    /// It is a file: as it was when it was hashed.
+    /// A file, with its fingerprint from when it was hashed.
     File(Fingerprint),
-    /// It is a sub-folder: what it weighs.
+    /// A sub-folder, with its totals.
     Folder(Totals),
 }
 
@@ -49,7 +49,7 @@ struct MemberRow {
 }
 
 impl Member {
-    /// What it weighs.
+    /// Its bytes, files and blocks.
     pub const fn totals(&self) -> Totals {
         match self.state {
             MemberState::File(_) => Totals::of_file(&self.descriptor),
@@ -93,7 +93,7 @@ impl Member {
     }
 }
 
-/// Both tables within one transaction.
+/// Both tables in one transaction.
 pub(super) struct MemberTables<'t> {
     rows: Table<'t, (&'static str, &'static str), &'static [u8]>,
     hashes: Table<'t, (&'static [u8; 32], &'static str, &'static str), ()>,
@@ -107,14 +107,14 @@ impl<'t> MemberTables<'t> {
         })
     }
 
-    /// Makes these, and no others, the members of `folder`. Gives the hashes of those that are
-    /// members no more. What has not changed is not written.
+    /// Replaces the members of `folder`. Returns the hashes of those that are not members any more.
+    /// Unchanged rows are not written.
     pub(super) fn replace(
         &mut self,
         folder: &str,
         members: &[Member],
     ) -> Result<Vec<Hash>, redb::Error> {
-        // In the order of the tables' keys, which fills pages one after the other.
+        // In the order of the keys, which fills pages one after the other.
         let mut new: BTreeMap<&str, &Member> = members.iter().map(|m| (&m.path[..], m)).collect();
         let (mut old, mut gone) = (Vec::new(), Vec::new());
         let past = past(folder);
@@ -147,7 +147,7 @@ impl<'t> MemberTables<'t> {
         Ok(gone)
     }
 
-    /// Adds one member, and what was known of the same path goes.
+    /// Adds one member, and replaces an earlier one at the same path.
     pub(super) fn insert(&mut self, folder: &str, member: &Member) -> Result<(), redb::Error> {
         let path = &member.path[..];
         let before = self.rows.insert((folder, path), &member.to_row()?[..])?;
@@ -174,8 +174,8 @@ impl<'t> MemberTables<'t> {
         }
     }
 
-    /// Writes down what `member` of `folder`, which is a file, looks like: nothing if the same content is
-    /// not listed there any more.
+    /// Updates the fingerprint of `member` of `folder`, which is a file. Does nothing if other
+    /// content is listed there by now.
     pub(super) fn set_fingerprint(
         &mut self,
         folder: &str,
@@ -195,7 +195,7 @@ impl<'t> MemberTables<'t> {
         Ok(())
     }
 
-    /// Whether content of this hash is a member of any folder.
+    /// Whether content with this hash is a member of any folder.
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, redb::Error> {
         Ok(self.hashes.range(all_locations(hash))?.next().is_some())
     }
@@ -206,12 +206,12 @@ pub(super) fn all_of<'f>(folder: &'f str, past: &'f str) -> Range<(&'f str, &'st
     (folder, "")..(past, "")
 }
 
-/// What sorts directly behind a folder's path: no path holds a NUL.
+/// The first text that sorts after a folder's path: no path holds a NUL.
 pub(super) fn past(folder: &str) -> String {
     format!("{folder}\0")
 }
 
-/// The keys of all places of one hash.
+/// The keys of all locations of one hash.
 pub(super) fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
     (hash.as_bytes(), "", "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "")
 }

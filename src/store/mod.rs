@@ -1,51 +1,35 @@
-//! What a node keeps: shared files, their trees, downloads under way, known peers, publications.
+//! Everything that a node stores: shares, trees, manifests, downloads under way, known peers and
+//! publications.
 //!
-//! Owns everything below the data folder except the configuration, and the `.part` files beside
-//! the targets of downloads. Never talks to the network, never decides who may know of what, and
-//! never waits on a task: everything here blocks, and callers put it on `spawn_blocking`. Each
-//! operation has one error enum of its own; nothing panics on what a disk may hold.
+//! Owns everything in the data folder except the configuration, and the `.part` files beside the
+//! targets of downloads. Never uses the network, and never decides who may know about content. All
+//! functions block, so callers use `spawn_blocking`. Each operation has its own error enum; damaged
+//! files never cause a panic.
 //!
-//! | file | owns |
+//! Later files in this table build on earlier ones; there is no circle among them.
+//!
+//! | file | contents |
 //! |---|---|
-//! | `lock` | the data folder, and that one process at a time uses it |
-//! | `format` | which version wrote the data folder |
-//! | `identity` | the key by which others know this node |
-//! | `database`, `sparse`, `catch_panic` | the embedded database: rows of those below |
-//! | `share_log` | a second copy of shares, for when the database is damaged |
-//! | `salvage`, `recovery` | rows of a damaged database; what is found again, and what is not |
-//! | `share`, `shares` | what is shared, where it lies, in which scopes |
-//! | `members` | what is in shared folders |
-//! | `peers`, `publications` | known peers; when each hash is next announced |
-//! | `provider_keys` | which hash belongs to the key that a peer names |
-//! | `mounts` | whether a shared folder is there, or its disk is not |
-//! | `share_states` | whether what is shared can be had, and why not |
-//! | `exclusions` | what a person withdrew from watched folders |
-//! | `permissions` | who may look into the data folder |
-//! | `peer_names` | which peer a person means by a name |
-//! | `saved_value` | small values with files of their own |
-//! | `fingerprint` | how a file is known to be unchanged |
-//! | `writers` | whether a program has a file open for writing |
-//! | `hashing` | files to descriptors, on all cores |
-//! | `ignores` | what `.pelagoignore` leaves out of what is shared |
-//! | `folders` | directories to manifests: walked, hashed, shared |
-//! | `side_files`, `collect` | files named by hashes: written, durable, collected when no row needs them |
-//! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
-//! | `reading`, `open_files` | chunks with their proofs, from shared files, manifests and downloads |
-//! | `pieces` | files piece by piece, whatever is here of them |
-//! | `partial` | a download under way, and its end |
-//! | `received` | folders that lie here other than their manifests say |
-//! | `unfinished_downloads` | which files and directories are downloads under way |
-//! | `cache` | content that is fetched to be read, and not to be kept |
-//! | `downloads` | the list of downloads that the next run goes on with |
-//! | `receipts` | what downloads put in place, so that it can be removed later |
-//! | `set_aside` | which damaged files were set aside |
-//! | `disk_space` | how much of a disk stays free, and who may still write |
-//! | `write_failure`, `byte_size` | what a failed write means, and sizes, as people read them |
-//! | `new_file` | a file that comes from elsewhere into a shared folder |
-//! | `file_system` | what a file system can do |
-//! | `dir` | a directory that is held open, and what is in it, never through a link |
-//! | `files` | what differs between platforms |
-//! | `escape` | names and paths as people may see them |
+//! | `byte_size`, `escape` | sizes, names and paths as they are shown to people |
+//! | `files`, `dir`, `file_system` | files, directories and file systems, by platform |
+//! | `disk_space`, `write_failure` | the reserve on each disk; remedies of failed writes |
+//! | `fingerprint`, `writers` | whether a file has changed, and whether a program writes to it |
+//! | `data_layout`, `lock`, `format` | the data folder: its names, its lock, its version |
+//! | `permissions`, `set_aside`, `identity` | its privacy, its damaged files, the key of the node |
+//! | `database`, `sparse`, `catch_panic` | the embedded database, in a file or in memory |
+//! | `share`, `members`, `share_states` | shares, members of shared folders, their states |
+//! | `share_tables`, `share_log` | the rows of shares, and their second copy |
+//! | `salvage`, `recovery` | what can be recovered from a damaged database |
+//! | `side_files`, `trees`, `manifests` | files named by hashes: stored trees and manifests |
+//! | `hashing`, `chunk_source`, `open_files` | files to hashes, chunks with proofs, open files |
+//! | `name_index`, `provider_keys`, `peers` | indexes of names and keys; known peers |
+//! | `mounts`, `saved_value`, `saved_values` | devices of watched folders, and other small values |
+//! | `downloads`, `receipts`, `received` | the list of downloads, and what they put in place |
+//! | `handle` | [`Store`]: all of these parts together |
+//! | `verbs` | the operations of a store, one subject a file |
+//! | `partial`, `unfinished_downloads` | downloads under way, and how their files are recognised |
+//! | `folders`, `ignores`, `new_file` | sharing folders; files dropped on the page |
+//! | `cache` | the cache of the gateway |
 
 mod byte_size;
 mod cache;

@@ -1,31 +1,34 @@
-//! Shares found by parts of their names.
+//! An index of the names of shares, for searches by parts of names.
 //!
-//! Owns an index in memory: for every three bytes of a name in lower case, the shares whose names have
-//! them. It is made when somebody first searches, from all rows, and follows changes from then on. What it gives
-//! are candidates: the rows decide, so that what it knows of withdrawn shares does no harm. A name of twenty bytes
-//! takes 144 bytes: a million shares take 144 MB, and making it takes some two seconds.
+//! The index is in memory. For every three bytes of a lower-case name, it lists the shares with
+//! these bytes. It is built from all rows at the first search, and then follows each change. It
+//! only yields candidates, which are compared with their rows, so that entries of withdrawn shares
+//! do no harm. A name of twenty bytes takes 144 bytes: a million shares take 144 MB, and building
+//! the index takes about two seconds.
 
 use std::{collections::BTreeSet, ops::Range};
 
 use parking_lot::Mutex;
 use pelago_content::Hash;
 
-/// Bytes of a part of a name.
+/// The length of a part of a name, in bytes.
 const GRAM: usize = 3;
 
-/// A part of a name above the first bits of a hash: the order of the list of shares within each part.
+/// A part of a name, followed by the first bits of a hash. Within each part, postings have the
+/// order of the list of shares.
 type Posting = u64;
 
-/// Bits of a hash that the index holds: among a million shares, one in a million has those of another.
+/// How many bits of a hash the index holds. Among a million shares, one in a million shares them
+/// with another.
 pub(super) const PREFIX_BITS: u32 = 40;
 
-/// Postings that wait to be sorted in, at least.
+/// The lowest number of postings that wait to be sorted in.
 const MIN_RECENT: usize = 4096;
 
-/// Shares withdrawn before the index is made again, at least: it grows no further by them.
+/// The lowest number of withdrawn shares after which the index is rebuilt, which limits its growth.
 const MIN_WITHDRAWN: usize = 4096;
 
-/// The index, once it was made.
+/// The index; `None` until it is built.
 #[derive(Default)]
 pub(super) struct NameIndex(pub(super) Mutex<Option<Postings>>);
 
@@ -33,20 +36,20 @@ pub(super) struct NameIndex(pub(super) Mutex<Option<Postings>>);
 pub(super) struct Postings {
     pub(super) sorted: Vec<Posting>,
     recent: BTreeSet<Posting>,
-    /// Shares that are here, and shares withdrawn that may be.
+    /// Shares in the index, and withdrawn shares that may still be in it.
     pub(super) shares: usize,
     withdrawn: usize,
 }
 
 impl NameIndex {
-    /// These are shared now.
+    /// Adds shares.
     pub(super) fn add<'n>(&self, shares: impl Iterator<Item = (Hash, &'n str)>) {
         if let Some(postings) = &mut *self.0.lock() {
             shares.for_each(|(hash, name)| postings.add(&hash, name));
         }
     }
 
-    /// So many are shared no more.
+    /// Counts withdrawn shares.
     pub(super) fn withdrawn(&self, count: usize) {
         let mut index = self.0.lock();
         if let Some(postings) = &mut *index {
@@ -69,7 +72,7 @@ impl Postings {
         }
     }
 
-    /// What begins with these grams: of each, what is sorted, and how much is recent.
+    /// The sorted postings of a gram, and the range of all its postings.
     fn of(&self, gram: u64) -> (&[Posting], Range<Posting>) {
         let range = gram << PREFIX_BITS..(gram + 1) << PREFIX_BITS;
         let start = self
@@ -79,7 +82,8 @@ impl Postings {
         (&self.sorted[start..end], range)
     }
 
-    /// The first bits of the hashes of shares whose names may have all grams, from these bits on.
+    /// The first bits of the hashes of shares whose names may have all grams, beginning with
+    /// `from`.
     pub(super) fn candidates(&self, grams: &[u64], from: u64) -> Vec<u64> {
         let mut lists: Vec<_> = grams.iter().map(|gram| self.of(*gram)).collect();
         lists.sort_by_key(|(sorted, range)| {
@@ -105,7 +109,7 @@ impl Postings {
     }
 }
 
-/// Each three bytes of a text, as a number.
+/// Each sequence of three bytes of a text, as a number.
 pub(super) fn grams(text: &str) -> BTreeSet<u64> {
     let grams = text.as_bytes().windows(GRAM);
     let number = |gram: &[u8]| gram.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
@@ -124,7 +128,7 @@ pub(super) fn prefix(hash: &Hash) -> u64 {
     u64::from_be_bytes(bytes) >> (u64::BITS - PREFIX_BITS)
 }
 
-/// The least hash with these first bits.
+/// The lowest hash with these first bits.
 pub(super) fn least(prefix: u64) -> [u8; 32] {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&(prefix << (u64::BITS - PREFIX_BITS)).to_be_bytes());

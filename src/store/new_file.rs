@@ -1,7 +1,7 @@
-//! A file that comes from elsewhere into a folder of a person's: hidden until it is whole, and never in
-//! the place of another.
+//! A new file in a folder that belongs to a person: hidden until it is complete. It never replaces
+//! another file.
 //!
-//! Failures leave as a [`NewFileError`]. Whatever ends it early, nothing stays.
+//! Errors are [`NewFileError`]s. If the transfer ends early for any reason, no file remains.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,7 +17,7 @@ use super::{
     unfinished_downloads, write_failure,
 };
 
-/// Names that are tried for a part, at most.
+/// How many names are tried for a part.
 const MAX_NAMES: u32 = 100;
 
 /// A file that is being written.
@@ -30,12 +30,12 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins the file `name` of `len` bytes in `folder`, if the disk has room for it. `name` is one part of
-    /// a path. Blocks.
+    /// Begins the file `name` of `len` bytes in `folder`, if the disk has enough space. `name` is
+    /// one component of a path. Blocks.
     ///
     /// # Errors
     ///
-    /// [`NewFileError`]; nothing is there then.
+    /// [`NewFileError`]. No file is created then.
     pub fn create(
         disk_space: &DiskSpace,
         folder: &Path,
@@ -50,7 +50,7 @@ impl NewFile {
             let path = target;
             return Err(NewFileError::Full { path, source });
         }
-        // The same file has the same part, so that what a killed node left does not stay forever.
+        // The same file always gets the same part, so that the part of a killed node is replaced.
         let digest = Sha256::digest(name);
         let digits: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         let (file, part) = create_part(folder, &digits)?;
@@ -63,12 +63,12 @@ impl NewFile {
         })
     }
 
-    /// Where it will be.
+    /// The path of the finished file.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Writes what comes next.
+    /// Writes the next bytes.
     ///
     /// # Errors
     ///
@@ -84,11 +84,12 @@ impl NewFile {
         written.map_err(|error| self.failed(error))
     }
 
-    /// All has come: puts it in its place, safe from a power loss. Returns where that is.
+    /// Finishes the file: puts it in place durably, and returns its path.
     ///
     /// # Errors
     ///
-    /// [`NewFileError::Exists`] if something has come to be there meanwhile; [`NewFileError::Write`].
+    /// [`NewFileError::Exists`] if something has been put there in the meantime;
+    /// [`NewFileError::Write`].
     pub fn finish(mut self) -> Result<PathBuf, NewFileError> {
         let synced = self.file.take().map_or(Ok(()), |file| {
             unfinished_downloads::unmark(&file);
@@ -119,13 +120,13 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         self.file = None;
-        // Once it is in its place there is none.
+        // Once the file is in place, the part no longer exists.
         let _ = fs::remove_file(&self.part);
     }
 }
 
-/// Creates the file in which another grows. One that a killed node left is replaced; what has the name and
-/// is not ours stays, and another name is chosen.
+/// Creates the part. One that a killed node left is replaced. If another program's file has the
+/// name, it stays, and another name is chosen.
 fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileError> {
     for attempt in 1..=MAX_NAMES {
         let part = match attempt {
@@ -154,31 +155,31 @@ fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileEr
     })
 }
 
-/// Why there is no new file.
+/// Why a new file was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum NewFileError {
-    /// Something is there.
+    /// Something is at the path already.
     #[error(
-        "{} is there already, and nothing is put in its place",
+        "{} exists already, and is not replaced: choose another name",
         crate::store::shown(path)
     )]
     Exists {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
-    /// The disk has no room for it.
+    /// The disk has too little space.
     #[error(
-        "{} has no room: {}",
+        "{} cannot be written, the disk has too little space: {}",
         crate::store::shown(path),
         write_failure::cause(source)
     )]
     Full {
-        /// Where it was to be.
+        /// The path of the file.
         path: PathBuf,
-        /// What the reserve or the system said.
+        /// The error of the reserve or of the operating system.
         source: io::Error,
     },
-    /// The system said no.
+    /// The file cannot be written.
     #[error(
         "{} cannot be written: {}: {}",
         crate::store::shown(path),
@@ -186,9 +187,9 @@ pub enum NewFileError {
         write_failure::remedy(source)
     )]
     Write {
-        /// What.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,7 +1,8 @@
-//! Open files, trees and manifests of what is being served, so that a request costs no look-up and no open.
+//! Open files, trees and manifests of served content, so that most requests need no look-up and no
+//! open.
 //!
-//! Owns a bounded number of them, the ones used last. Never outlives what it stands for: whoever
-//! changes the shares of a hash tells it to forget that hash, also while others are opening it.
+//! Keeps a limited number of handles, those used last. When the shares of a hash change, its handle
+//! is removed, even if another thread is just opening it.
 
 use std::{
     fs::File,
@@ -22,26 +23,27 @@ use super::{
     trees::{StoredTree, Trees},
 };
 
-/// Open handles at most; each is a file and its tree. Processes may often open no more than 1,024
-/// files, and connections need some.
+/// The highest number of open handles; each is a file and its tree. Processes can often open at
+/// most 1,024 files, and connections need some.
 const MAX_OPEN_FILES: usize = 64;
 
-/// Something open to be read from.
+/// An open source of chunks.
 pub(super) type SourceHandle = Arc<dyn ChunkSource + Send + Sync>;
 
 /// The files that are open.
 #[derive(Debug, Default)]
 pub(super) struct OpenFiles(Mutex<OpenList>);
 
-/// How long a handle may be idle until it is closed: an open file keeps its disk from being unmounted,
-/// and its space from coming back once it is deleted. A reader asks many times a second.
+/// How long a handle may be idle before it is closed. An open file keeps its disk from being
+/// unmounted, and its space from being released once it is deleted. An active reader asks many
+/// times a second.
 const MAX_IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
 struct OpenList {
-    /// Those used last come last.
+    /// Ordered by last use, the latest at the end.
     open: Vec<OpenFile>,
-    /// How often anything was forgotten.
+    /// Incremented when handles are removed.
     generation: u64,
 }
 
@@ -53,7 +55,7 @@ struct OpenFile {
 }
 
 impl OpenFiles {
-    /// The handle for this hash, if it is open.
+    /// The handle for this hash, if one is open.
     pub(super) fn get(&self, hash: &Hash) -> Option<SourceHandle> {
         let mut state = self.0.lock();
         let at = state.open.iter().rposition(|open| open.hash == *hash)?;
@@ -64,12 +66,12 @@ impl OpenFiles {
         Some(handle)
     }
 
-    /// To be asked for before looking up what a handle will stand for.
+    /// The current generation, to be read before looking up what a new handle will refer to.
     pub(super) fn generation(&self) -> u64 {
         self.0.lock().generation
     }
 
-    /// Keeps a handle, unless anything was forgotten since `generation`.
+    /// Keeps a handle, unless handles were removed since `generation`.
     pub(super) fn keep(&self, generation: u64, hash: Hash, handle: SourceHandle) {
         let mut state = self.0.lock();
         if state.generation == generation {
@@ -82,7 +84,7 @@ impl OpenFiles {
         }
     }
 
-    /// Forgets the handles of these hashes.
+    /// Removes the handles of these hashes.
     pub(super) fn forget(&self, hashes: &[Hash]) {
         let mut state = self.0.lock();
         state.generation += 1;
@@ -105,7 +107,7 @@ impl OpenFiles {
         drop(closed);
     }
 
-    /// Forgets all handles.
+    /// Removes all handles.
     pub(super) fn forget_all(&self) {
         let mut state = self.0.lock();
         state.generation += 1;
@@ -113,16 +115,16 @@ impl OpenFiles {
     }
 }
 
-/// Where a file lies that is shared, by itself or below a folder.
+/// The location of a shared file, or of a file in a shared folder.
 #[derive(Clone, Debug)]
 pub(super) struct Location {
     pub(super) descriptor: Descriptor,
     pub(super) path: PathBuf,
-    /// The file as it was when it was hashed.
+    /// The fingerprint from when it was hashed.
     pub(super) fingerprint: Fingerprint,
 }
 
-/// A shared file that is open, with its tree if it has one.
+/// An open shared file, with its tree if it has one.
 #[derive(Debug)]
 pub(super) struct SharedFile {
     location: Location,
@@ -131,7 +133,7 @@ pub(super) struct SharedFile {
 }
 
 impl SharedFile {
-    /// Opens what is shared, if it is still that.
+    /// Opens the file if it is unchanged.
     pub(super) fn open(location: Location, trees: &Trees) -> Result<Self, ReadError> {
         let path = &location.path;
         let (file, metadata) = files::open_regular(path).map_err(|error| match error {
@@ -179,7 +181,8 @@ impl ChunkSource for SharedFile {
         })
     }
 
-    /// Compares both the open file and what is at its path: another may have been put there.
+    /// Compares the fingerprints of the open file and of the file at its path, which may have been
+    /// replaced.
     fn check(&self, _: Chunk) -> Result<Certainty, ReadError> {
         let now = |metadata: std::io::Result<std::fs::Metadata>| {
             let metadata = metadata.map_err(|source| unreadable(&self.location.path, source))?;
@@ -187,7 +190,7 @@ impl ChunkSource for SharedFile {
         };
         let here = now(self.file.metadata())?;
         let there = now(std::fs::metadata(&self.location.path))?;
-        // Another file in its place is opened before it is judged.
+        // A file that replaced it has to be opened before it can be compared.
         if !here.has_inode_of(&there) {
             return Err(changed(&self.location.path));
         }

@@ -1,7 +1,7 @@
-//! Peers known from earlier runs, so that a node finds back without a bootstrap address.
+//! Peers from earlier runs, so that a node reconnects without a bootstrap address.
 //!
-//! Owns which are remembered: those seen last, up to a limit. Never judges them. Failures leave as
-//! the database's.
+//! Keeps the peers seen last, up to a limit, and does not rate them. Errors are those of the
+//! database.
 
 use libp2p::{Multiaddr, PeerId};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{PEERS, decode, encode};
 
-/// How many peers are remembered: plenty to find back with, about 200 KiB of rows.
+/// How many peers are kept: plenty for reconnecting, in about 200 KiB of rows.
 pub(super) const MAX_PEERS: usize = 1000;
 
-/// How many addresses of a peer are remembered; a machine with several networks has about ten.
+/// How many addresses of a peer are kept; a machine with several networks has about ten.
 pub(super) const MAX_ADDRESSES: usize = 16;
 
 /// A peer as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownPeer {
-    /// Who it is.
+    /// Its id.
     pub id: PeerId,
-    /// Where it was reached, best first.
+    /// Its addresses, the best first.
     pub addresses: Vec<Multiaddr>,
     /// When it was last seen, in seconds since 1970.
     pub seen: u64,
@@ -53,7 +53,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Has no peer be seen after `now`.
+/// Limits the time at which peers were seen to `now`.
 pub(super) fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     let mut ahead = Vec::new();
@@ -70,7 +70,7 @@ pub(super) fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(),
     Ok(())
 }
 
-/// Removes the peers not seen for longest, down to [`MAX_PEERS`].
+/// Removes the peers that were not seen for the longest time, down to [`MAX_PEERS`].
 pub(super) fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     let mut ages = Vec::new();
@@ -95,7 +95,7 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb
         let (id, row) = entry?;
         let row: PeerRow = decode("peers", row.value())?;
         let addresses = row.addresses.len();
-        // What a later libp2p no longer understands is of no use; another run replaces it.
+        // Addresses that this version of libp2p cannot read are skipped; a later run replaces them.
         let peer = known_peer(id.value(), row);
         if peer
             .as_ref()
@@ -114,7 +114,7 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb
     Ok(peers)
 }
 
-/// The peer of a row that may be anything.
+/// Decodes a row of unknown content.
 pub(super) fn from_row(id: &[u8], row: &[u8]) -> Option<KnownPeer> {
     known_peer(id, decode("peers", row).ok()?)
 }

@@ -1,12 +1,12 @@
 //! Keeps a data folder private to its owner.
 //!
-//! What is made here is private from the start; what was there before, or came back from a copy, is set
-//! right. Owns no file. A file that cannot be set right is left as it is, and the log names it.
+//! New files are private from the start. Existing ones, and those restored from a copy, are made
+//! private. If that fails, the file stays as it is, and the log names it.
 
 use std::path::Path;
 
-/// Takes others' rights to `folder`, and to what a node keeps in it: files, and the folders `inner`. What
-/// people keep there, shared or downloaded, is theirs to open; nobody else gets as far, though.
+/// Removes the permissions of other users on `folder`, its files, and the folders `inner`. Other
+/// content that people keep there is theirs to open, but no other user can reach it.
 #[cfg(unix)]
 pub(super) fn make_private(folder: &Path, inner: &[&str]) {
     use std::fs;
@@ -16,7 +16,7 @@ pub(super) fn make_private(folder: &Path, inner: &[&str]) {
         let name = entry.file_name();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => inner.iter().any(|own| *own == name),
-            // Whether others had the key is for a person to judge.
+            // A person has to judge whether others have read the key.
             Ok(kind) => kind.is_file() && name != super::identity::KEY_FILE,
             Err(_) => false,
         }
@@ -28,17 +28,23 @@ pub(super) fn make_private(folder: &Path, inner: &[&str]) {
             Ok(was_open) => changed += usize::from(was_open),
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "other users may look into it: make it yours alone");
+                tracing::warn!(
+                    %path, %error,
+                    "other users may be able to read this: change its permissions"
+                );
             }
         }
     }
     if changed > 0 {
         let folder = folder.display();
-        tracing::info!(%folder, changed, "other users could look into the data folder, and cannot any more");
+        tracing::info!(
+            %folder, changed,
+            "other users could look into the data folder: it is private now"
+        );
     }
 }
 
-/// Whether others had rights that they have no more. What is at the path is not followed if it is a link.
+/// Removes the permissions of other users. Returns whether there were any. Does not follow a link.
 #[cfg(unix)]
 fn make_path_private(path: &Path) -> std::io::Result<bool> {
     use std::{
@@ -47,9 +53,9 @@ fn make_path_private(path: &Path) -> std::io::Result<bool> {
         os::unix::fs::{OpenOptionsExt, PermissionsExt},
     };
 
-    /// All that others and the group may do.
+    /// All permissions of the group and of others.
     const OTHERS: u32 = 0o077;
-    /// What `/tmp` has: it is everybody's.
+    /// The sticky bit, as on `/tmp`: the folder belongs to all users.
     const STICKY: u32 = 0o1000;
 
     let mode = path.symlink_metadata()?.permissions().mode();
@@ -57,7 +63,7 @@ fn make_path_private(path: &Path) -> std::io::Result<bool> {
         return Ok(false);
     }
     if mode & STICKY != 0 {
-        return Err(io::Error::other("it is a folder for everybody"));
+        return Err(io::Error::other("the folder is shared by all users"));
     }
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = flags.bits().cast_signed();
@@ -69,7 +75,7 @@ fn make_path_private(path: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Other systems have other rights, which are inherited from the folder above.
+/// Other systems have other permissions, which are inherited from the parent folder.
 #[cfg(not(unix))]
 pub(super) fn make_private(_folder: &Path, _inner: &[&str]) {}
 

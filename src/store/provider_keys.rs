@@ -1,28 +1,27 @@
-//! Which hash belongs to a provider key: a peer that has a hash names it by that key, to a node that
-//! may not have the hash.
+//! An index from provider keys to hashes. A peer that has a hash names it by its key, because the
+//! other node may not have the hash.
 //!
-//! Owns an index in memory of everything that is shared, by itself or in a folder: 12 bytes for each
-//! hash, made when the first peer asks. It holds the beginnings of keys and of hashes, so that what it
-//! finds is looked up in the database and compared. Hashes without a row may stay in it; they are found
-//! nowhere. Never decides who may know of what. Failures leave as the database's.
+//! The index is in memory, covers everything that is shared, by itself or in a folder, and is built
+//! when the first peer asks. It takes 12 bytes for each hash: the beginnings of its key and of the
+//! hash, which are then compared with the database. Hashes without a row may stay in it, and are
+//! not found. Errors are those of the database.
 
 use parking_lot::Mutex;
 use pelago_content::Hash;
 
-/// Shards of the index. A hash is put in its place in its shard: of ten million, some 2,400 are in
-/// each.
+/// The number of shards. Each is sorted; with ten million hashes, each has some 2,400.
 const SHARDS: usize = 1 << 12;
 
-/// Bytes of a key that are compared in a shard, behind the 12 bits that choose the shard.
+/// How many bytes of a key are compared in a shard, after the 12 bits that choose the shard.
 const KEY_BYTES: usize = 4;
 
-/// Bytes of a hash that are kept: enough that hardly any two begin with the same.
+/// How many bytes of a hash are stored: enough that hardly any two begin alike.
 pub(super) const HASH_BYTES: usize = 8;
 
 /// The beginning of a hash.
 pub(super) type Beginning = [u8; HASH_BYTES];
 
-/// The index of one store; none until it is needed.
+/// The index of one store; `None` until it is built.
 #[derive(Default)]
 pub(super) struct ProviderKeys(pub(super) Mutex<Option<Index>>);
 
@@ -30,8 +29,8 @@ pub(super) struct ProviderKeys(pub(super) Mutex<Option<Index>>);
 pub(super) struct Index(pub(super) Box<[Vec<[u8; KEY_BYTES + HASH_BYTES]>]>);
 
 impl ProviderKeys {
-    /// Some hashes have rows from now on, and others have none any more. Called once for each commit, in
-    /// the order of the commits.
+    /// Updates the index after a commit: `added` have rows now, and `gone` have none. Called once
+    /// for each commit, in the order of commits.
     pub(super) fn change(&self, added: &[Hash], gone: &[Hash]) {
         if let Some(index) = &mut *self.0.lock() {
             gone.iter().for_each(|hash| index.remove(hash));
@@ -75,7 +74,7 @@ impl Index {
     }
 }
 
-/// The shard of a key, and what is compared in it.
+/// The shard of a key, and its bytes that are compared in it.
 fn split(key: &[u8; 32]) -> (usize, [u8; KEY_BYTES]) {
     let shard = usize::from(key[0]) << 4 | usize::from(key[1] >> 4);
     (shard, [key[2], key[3], key[4], key[5]])

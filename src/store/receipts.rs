@@ -1,9 +1,10 @@
-//! What downloads put in place, kept until they are no longer listed.
+//! The receipts of downloads: what each put in place. They are kept while the download is listed.
 //!
-//! Owns `receipts/` in the data folder, or the same in memory: one file a download, named by its hash. It
-//! is written before the content is put in place and once more after, and belongs to one request: a new
-//! one for the same content forgets it. A receipt is not made durable: one that is missing or damaged after a power cut only means that a
-//! download is not removed with its data. Failures leave as the system gave them.
+//! Owns `receipts/` in the data folder, or receipts in memory: one file for each download, named by
+//! its hash. It is written before the content is put in place, and again afterwards. It belongs to
+//! one request: a new request for the same content removes it. A receipt is not synced: if a power
+//! cut damages it, the download can only not be removed with its data. Errors are those of the
+//! operating system.
 
 use std::{
     collections::HashMap,
@@ -18,14 +19,14 @@ use serde::{Deserialize, Serialize};
 use super::{Receipt, data_layout::RECEIPTS_FOLDER};
 use crate::durable;
 
-/// The form of a receipt.
+/// The version of the encoding.
 const VERSION: u64 = 1;
 
 /// Where receipts are kept.
 #[derive(Default)]
 pub(super) struct Receipts {
     pub(super) folder: Option<PathBuf>,
-    /// Those of a store in memory, and those that the disk did not take: for this run.
+    /// The receipts of a store in memory, and those that could not be written, for this run.
     pub(super) in_memory: Mutex<HashMap<Hash, Receipt>>,
 }
 
@@ -45,13 +46,13 @@ impl Receipts {
         }
     }
 
-    /// Where the receipt of a download is; none in memory.
+    /// The path of a receipt; `None` in memory.
     pub(super) fn path(&self, hash: &Hash) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         Some(folder.join(hash.to_string()))
     }
 
-    /// Writes the receipt of a download, if there is a folder.
+    /// Writes a receipt, if there is a folder.
     pub(super) fn write(&self, hash: &Hash, receipt: &Receipt) -> io::Result<()> {
         let version = VERSION;
         let kept = cbor4ii::serde::to_vec(Vec::new(), &VersionedReceipt { version, receipt });
@@ -64,13 +65,13 @@ impl Receipts {
     }
 }
 
-/// None if it is no receipt of a version known here.
+/// Decodes a receipt; `None` if it is damaged or has an unknown version.
 pub(super) fn parse(bytes: &[u8]) -> Option<Receipt> {
     let kept: VersionedReceipt<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
     (kept.version == VERSION).then_some(kept.receipt)
 }
 
-/// Any bytes as a receipt.
+/// Decodes any bytes as a receipt.
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) fn fuzz(data: &[u8]) {
     let _ = parse(data);

@@ -1,9 +1,9 @@
-//! Folders that lie here other than their manifests say: which name stands for which, and what is left
-//! out, so that a folder is recognised when it is shared again.
+//! How received folders differ from their manifests: renamed entries, and entries that were left
+//! out. With it, a folder keeps its hash when it is shared again.
 //!
-//! Owns `received/` in the data folder: a file for each such folder, named by a hash of its path, in
-//! versioned CBOR, replaced whole. One of a directory that is not there any more, or is another one, says
-//! nothing. Failures to read or write leave as they are.
+//! Owns `received/` in the data folder: one file for each such folder, named by a hash of its path,
+//! in versioned CBOR, and replaced as a whole. It is ignored if the directory no longer exists or
+//! is another one. Errors are those of the operating system.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,20 +19,21 @@ use sha2::{Digest, Sha256};
 use super::{data_layout::RECEIVED_FOLDER, dir::metadata_of_file, file_system, files};
 use crate::durable;
 
-/// Of the form below.
+/// The version of the encoding.
 const VERSION: u64 = 1;
 
-/// Bytes of names and targets that are kept of one folder, at most: some half a million differences.
+/// The highest number of bytes of names and targets for one folder: some half a million
+/// differences.
 const MAX_BYTES: usize = 64 << 20;
 
-/// How one folder lies here, where that is not as its manifests say.
+/// How one folder differs from its manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Received {
-    /// Entries with other names: the path here, and the name in the manifest.
+    /// Renamed entries: the local path, and the name in the manifest.
     renamed: BTreeMap<String, String>,
-    /// Links that are not here, by the path of the folder here: name and target.
+    /// Links that were left out, by the local path of the folder: name and target.
     left_out: BTreeMap<String, Vec<(String, String)>>,
-    /// The paths here of all files that their owners may run, where the file system does not keep that.
+    /// The local paths of all executable files, where the file system does not store that.
     executables: Option<BTreeSet<String>>,
     bytes: usize,
 }
@@ -43,7 +44,7 @@ struct Fields {
     version: u64,
     #[serde(rename = "p")]
     path: PathBuf,
-    /// The directory, where the file system keeps such numbers.
+    /// The inode of the directory, where the file system keeps inode numbers.
     #[serde(rename = "i")]
     inode: Option<u64>,
     #[serde(rename = "n")]
@@ -55,47 +56,47 @@ struct Fields {
 }
 
 impl Received {
-    /// An entry is at `path` here, and called `name` in the manifest.
+    /// Records that an entry is stored at `path`, and is called `name` in the manifest.
     pub(super) fn rename(&mut self, path: String, name: &str) {
         self.bytes += path.len() + name.len();
         self.renamed.insert(path, name.to_owned());
     }
 
-    /// A link is not here.
+    /// Records that a link was left out.
     pub(super) fn leave_out(&mut self, folder: String, name: &str, target: &str) {
         self.bytes += folder.len() + name.len() + target.len();
         let links = self.left_out.entry(folder).or_default();
         links.push((name.to_owned(), target.to_owned()));
     }
 
-    /// The file system does not keep which files may be run: these may.
+    /// Records which files are executable, where the file system does not store that.
     pub(super) fn set_executables(&mut self, paths: BTreeSet<String>) {
         self.bytes += paths.iter().map(String::len).sum::<usize>();
         self.executables = Some(paths);
     }
 
-    /// Whether it is more than is kept.
+    /// Whether it is too large to be stored.
     pub(super) const fn is_too_long(&self) -> bool {
         self.bytes > MAX_BYTES
     }
 
-    /// What the entry at `path` is called in the manifest, if it is called something else here.
+    /// The name in the manifest of the entry at `path`, if it differs.
     pub(super) fn name_of(&self, path: &str) -> Option<&str> {
         self.renamed.get(path).map(String::as_str)
     }
 
-    /// The links that are left out of the folder at `path`: names and targets.
+    /// The links that were left out of the folder at `path`: names and targets.
     pub(super) fn links_in(&self, path: &str) -> &[(String, String)] {
         self.left_out.get(path).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the file at `path` may be run, where the file system does not tell.
+    /// Whether the file at `path` is executable, where the file system does not store that.
     pub(super) fn is_executable(&self, path: &str) -> Option<bool> {
         let executables = self.executables.as_ref()?;
         Some(executables.contains(path))
     }
 
-    /// What is known of the folder at `path` by the data folder `data`, which need not exist.
+    /// Reads what the data folder `data`, which need not exist, stores about the folder at `path`.
     ///
     /// # Errors
     ///
@@ -113,7 +114,11 @@ impl Received {
         let fields = fields.ok().filter(|fields| fields.version == VERSION);
         let Some(fields) = fields else {
             let path = path.display();
-            tracing::warn!(%path, "what is kept of how this folder was received cannot be read: it is shared as it lies");
+            tracing::warn!(
+                %path,
+                "the record of how this folder was received cannot be read: it is shared with its \
+                 current entries"
+            );
             return None;
         };
         let is_same = fields
@@ -140,7 +145,7 @@ impl Received {
     }
 }
 
-/// What is known of all such folders.
+/// The records of all received folders.
 pub(super) struct ReceivedFolders(Backing);
 
 enum Backing {
@@ -158,7 +163,7 @@ impl ReceivedFolders {
         Self(Backing::Memory(Mutex::default()))
     }
 
-    /// What is known of the folder at `path`.
+    /// The record of the folder at `path`.
     ///
     /// # Errors
     ///
@@ -174,12 +179,12 @@ impl ReceivedFolders {
         }
     }
 
-    /// Keeps how the folder at `path` lies, which is the directory `dir` now; nothing, if that is as its
-    /// manifests say.
+    /// Stores how the folder at `path`, which is the directory `dir` now, differs from its
+    /// manifests. Removes the record if there is no difference.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// The error of the operating system.
     pub(super) fn set(
         &self,
         path: &Path,
@@ -204,11 +209,11 @@ impl ReceivedFolders {
         }
     }
 
-    /// Forgets the folder at `path`.
+    /// Removes the record of the folder at `path`.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// The error of the operating system.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         match &self.0 {
             Backing::Folder(data) => match fs::remove_file(file_of(data, path)) {
@@ -229,7 +234,7 @@ fn file_of(data: &Path, path: &Path) -> PathBuf {
     data.join(RECEIVED_FOLDER).join(name)
 }
 
-/// The number of the directory at `path`, where the file system keeps such numbers.
+/// The inode of the directory at `path`, where the file system keeps inode numbers.
 fn inode_of(path: &Path) -> Option<u64> {
     let dir = File::open(path).ok()?;
     let inode = metadata_of_file(&dir).ok()?.file_id.inode;

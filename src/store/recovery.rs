@@ -1,12 +1,11 @@
-//! What is found again when the database is damaged or gone, and the list of what is not.
+//! The recovery from a damaged or missing database, and the list of what is still lost.
 //!
-//! Owns `recovery` in the data folder: it is there from the moment a damaged database is replaced
-//! until all that was shared is found again, or until a person removes it. What may be shared is what
-//! `shares.log` names and what scans of watched folders find; rows that `salvage` reads from the
-//! damaged file only save hashing, and only where the file is still as it was then. Shares that are
-//! not found at once (folders, changed files, disks that are not mounted) are looked for at each
-//! start. While that list is there, trees and manifests that no row names have to stay. Failures leave
-//! as the database's or the system's.
+//! Owns `recovery` in the data folder. The file exists from the moment when a damaged database is
+//! replaced until all shares are found again, or a person removes it. Only `shares.log` and scans
+//! of watched folders decide what is shared. Rows that `salvage` reads from the damaged file only
+//! save hashing, and only if the file is unchanged. Shares that are not found immediately (folders,
+//! changed files, unmounted disks) are searched for at each start. While the list exists, trees and
+//! manifests without a row are kept. Errors are those of the database or of the operating system.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,51 +29,51 @@ use super::{
 };
 use crate::durable;
 
-/// The file in the data folder.
+/// The name of the file in the data folder.
 pub(super) const RECOVERY_FILE: &str = "recovery";
 
-/// Peers that are taken over, at most; as many as are remembered.
+/// How many peers are taken over at most; as many as are kept.
 const MAX_PEERS: usize = 1000;
 
-/// How many of what was lost are named in a message.
+/// How many lost shares a message names.
 const NAMED: usize = 20;
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// The name that the damaged database has now; none if it was gone.
+    /// The name that the damaged database has now; `None` if it was missing.
     #[serde(rename = "d")]
     pub damaged: Option<String>,
-    /// Paths of what was shared and is not found again yet.
+    /// The paths of shares that are not found yet.
     #[serde(rename = "l")]
     pub lost: Vec<String>,
 }
 
-/// What came of filling a new database.
+/// The result of filling a new database.
 #[derive(Debug, Default)]
 pub(super) struct RecoveryReport {
-    /// Single files that are shared again.
+    /// Files that are shared again.
     shares: usize,
     /// Files in watched and shared folders that need not be hashed again.
     known: usize,
     peers: usize,
-    /// Trees and manifests of which no row is left.
+    /// Trees and manifests without a row.
     side_files: usize,
     lost: BTreeSet<String>,
 }
 
 impl Recovery {
-    /// Reads the list of what was lost with the database of the data folder at `folder`; none if there
-    /// is nothing to find.
+    /// Reads the list of what was lost with the database of the data folder at `folder`; `None` if
+    /// there is none.
     ///
     /// # Errors
     ///
-    /// What the system said of the file.
+    /// The file cannot be read.
     pub fn read(folder: &Path) -> io::Result<Option<Self>> {
         match fs::read(folder.join(RECOVERY_FILE)) {
             Ok(bytes) => {
                 let recovery = database::decode(RECOVERY_FILE, &bytes);
-                // That there is one says enough to look for what the log names.
+                // Even a damaged list means that shares have to be searched for.
                 Ok(Some(recovery.unwrap_or_default()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -82,7 +81,7 @@ impl Recovery {
         }
     }
 
-    /// Where that list is kept in the data folder.
+    /// The path of the list in the data folder.
     #[must_use]
     pub fn file(folder: &Path) -> PathBuf {
         folder.join(RECOVERY_FILE)
@@ -95,13 +94,14 @@ impl Recovery {
     }
 }
 
-/// Whether the database of `folder`, which is not there, has to be made from the log of shares.
+/// Whether the missing database of `folder` has to be rebuilt from the log of shares.
 pub(super) fn is_due(folder: &Path) -> io::Result<bool> {
     let logged = ShareLog::in_folder(folder).read()?;
     Ok(logged.is_some_and(|logged| !logged.shares.is_empty()))
 }
 
-/// Fills a new database in `folder` with what is found again, in the damaged file above all.
+/// Fills a new database in `folder` with everything that can be recovered, mainly from the damaged
+/// file.
 pub(super) fn fill(
     folder: &Path,
     damaged: Option<&File>,
@@ -131,17 +131,17 @@ pub(super) fn fill(
     Ok(found)
 }
 
-/// What is put into a new database while it is filled.
+/// A new database while it is being filled.
 struct Filling<'t, 'l> {
     tables: Tables<'t>,
-    /// None if there is no log: then nothing says what may be shared.
+    /// `None` if there is no log: then nothing tells what may be shared.
     log: Option<&'l Logged>,
     peers: BTreeMap<Vec<u8>, KnownPeer>,
     found: RecoveryReport,
 }
 
 impl Filling<'_, '_> {
-    /// Takes a share that the log names. A folder has to be walked, and is looked for later.
+    /// Restores a share that the log names. A folder has to be walked, and is searched for later.
     fn take_logged(&mut self, share: &Share) -> Result<(), redb::Error> {
         if share.descriptor.kind() == Kind::File
             && is_unchanged(&share.path, &share.fingerprint)
@@ -154,7 +154,7 @@ impl Filling<'_, '_> {
         Ok(())
     }
 
-    /// Takes a row of the damaged file, if it can still be right.
+    /// Restores a row of the damaged file if it can still be correct.
     fn take(&mut self, row: SalvagedRow) -> Result<(), redb::Error> {
         match row {
             SalvagedRow::Share(share) if is_logged(&share) => self.take_share(share),
@@ -179,8 +179,8 @@ impl Filling<'_, '_> {
         }
     }
 
-    /// Takes what the database knew of something that a person shared. How it is shared is as the log
-    /// says; without a log it may have been withdrawn long ago, and is named only.
+    /// Restores what the database knew about a share. Its name, scopes and origin are those in the
+    /// log. Without a log it may have been withdrawn long ago, so it is only listed as lost.
     fn take_share(&mut self, share: Share) -> Result<(), redb::Error> {
         let Some(log) = self.log else {
             self.found.lost.extend(text(&share.path));
@@ -220,13 +220,13 @@ impl Filling<'_, '_> {
     }
 }
 
-/// Whether a file is what it was when it had this fingerprint.
+/// Whether a file still has this fingerprint.
 fn is_unchanged(path: &Path, fingerprint: &Fingerprint) -> bool {
     let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
     metadata.is_some_and(|metadata| fingerprint.compare_metadata(&metadata) != Comparison::Changed)
 }
 
-/// A path as the list has it; none if it is not UTF-8.
+/// A path as it is written in the list; `None` if it is not valid UTF-8.
 pub(super) fn text(path: &Path) -> Option<String> {
     path.to_str().map(str::to_owned)
 }
@@ -248,11 +248,11 @@ fn side_files(folder: &Path) -> io::Result<Vec<Hash>> {
 }
 
 impl RecoveryReport {
-    /// Writes down what was lost, before the new database is put in place of the damaged one.
+    /// Writes the list of lost shares, before the new database replaces the damaged one.
     pub(super) fn keep(&self, folder: &Path, damaged: Option<&Path>) -> io::Result<()> {
         let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
         let mut lost = self.lost.clone();
-        // Damaged again before all was found.
+        // An earlier recovery may not have finished.
         lost.extend(
             Recovery::read(folder)?
                 .into_iter()
@@ -265,7 +265,7 @@ impl RecoveryReport {
         recovery.write(folder)
     }
 
-    /// Says in the log what came of it.
+    /// Logs the result.
     pub(super) fn report(&self, database: &Path, damaged: Option<&Path>, why: &dyn fmt::Display) {
         let database = database.display();
         let damaged = damaged.map_or_else(String::new, |path| path.display().to_string());
@@ -278,9 +278,9 @@ impl RecoveryReport {
         } = self;
         tracing::warn!(
             %database, set_aside = damaged, %why, shares, known, peers, side_files,
-            "the database was damaged, and a new one takes its place: {shares} shares and {known} \
-             files in folders were found again; {side_files} stored trees and manifests have no share \
-             yet"
+            "the database was damaged and has been replaced: {shares} shares and {known} \
+             files in folders were found again; {side_files} stored trees and manifests have no \
+             share yet"
         );
         if !lost.is_empty() {
             let count = lost.len();
@@ -292,7 +292,7 @@ impl RecoveryReport {
     }
 }
 
-/// The first few of many, for people.
+/// The first few of many names, for messages.
 pub fn named<'n>(names: impl Iterator<Item = &'n String>) -> String {
     let mut names: Vec<_> = names.take(NAMED + 1).map(String::as_str).collect();
     if names.len() > NAMED {

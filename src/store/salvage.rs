@@ -1,41 +1,42 @@
-//! Rows that a damaged database still holds.
+//! Reads the rows that a damaged database still holds.
 //!
-//! Owns how a leaf page of redb looks (file format 3). Pages are read one after the other, without
-//! the tree above them: a damaged page costs only its own rows, and nothing loops or panics on what
-//! a page may hold. The price: a page that redb has given up and not used again looks like any other.
-//! So a row found here is a claim about a file, to be held against the file itself, and never a
-//! reason to share anything. Fails only as the disk does.
+//! Knows the layout of a leaf page of redb (file format 3). Pages are read one after the other,
+//! without the tree above them, so that a damaged page costs only its own rows. No content of a
+//! page causes a loop or a panic. A page that redb has released and not reused looks like any
+//! other, so each row is only a claim, which has to be compared with the file that it names, and is
+//! never a reason to share anything. Errors are those of the disk.
 
 use std::{fs::File, io};
 
 use super::{Member, Share, files, peers};
 use crate::store::KnownPeer;
 
-/// Bytes in a page of redb; a row that needs more has a page of several in a row.
+/// The size of a page of redb in bytes; a larger row has several consecutive pages.
 const PAGE_LEN: u64 = 4096;
 
 /// The first byte of a leaf page.
 const LEAF: u8 = 1;
 
-/// Bytes before the ends of keys: the kind of page, a byte that is not used, how many pairs there are.
+/// The size of the header in bytes: the kind of page, an unused byte, and the number of pairs.
 const HEAD_LEN: usize = 4;
 
-/// Bytes of a page that are looked at: paths are shorter than 4 KiB on most systems, so that no page
-/// of ours is larger.
+/// How many bytes of a page are read at most. Paths are shorter than 4 KiB on most systems, so that
+/// no page of ours is larger.
 const MAX_PAGE_LEN: u64 = 64 * 1024;
 
 /// A row that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SalvagedRow {
-    /// Something that was shared.
+    /// A share.
     Share(Share),
-    /// Something in the shared folder at this path.
+    /// A member of the shared folder at this path.
     Member(String, Member),
-    /// A peer that was known.
+    /// A known peer.
     Peer(KnownPeer),
 }
 
-/// Gives all rows that are found in `file`, in no order, and some of them more than once.
+/// Passes all rows that are found in `file` to `take`, in no order, and some of them more than
+/// once.
 pub(super) fn each_row<E: From<io::Error>>(
     file: &File,
     mut take: impl FnMut(SalvagedRow) -> Result<(), E>,
@@ -56,7 +57,7 @@ pub(super) fn each_row<E: From<io::Error>>(
     Ok(())
 }
 
-/// How far the values of a page reach.
+/// The end of the values of a page.
 fn page_len(first: &[u8]) -> u64 {
     let count = count(first);
     count
@@ -69,8 +70,8 @@ fn count(page: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([page[2], page[3]]))
 }
 
-/// The keys and values of a page whose keys and values differ in length: the ends of keys, the ends of
-/// values, the keys, the values. What lies outside of the page is left out.
+/// The keys and values of a page with keys and values of variable length: the ends of keys, the
+/// ends of values, the keys, the values. Pairs outside the page are skipped.
 fn pairs(page: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let count = count(page);
     let first_key = HEAD_LEN + 2 * count * size_of::<u32>();
@@ -92,7 +93,7 @@ fn end(page: &[u8], number: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(*ends.first_chunk()?)).ok()
 }
 
-/// The row of a pair, if it is a whole one of a table of ours.
+/// The row of a pair, if it is a complete row of one of our tables.
 fn row(key: &[u8], value: &[u8]) -> Option<SalvagedRow> {
     let share = || share(key, value).map(SalvagedRow::Share);
     let member = || member(key, value).map(|(folder, member)| SalvagedRow::Member(folder, member));
@@ -107,7 +108,7 @@ fn share(key: &[u8], value: &[u8]) -> Option<Share> {
     is_whole.then_some(share)
 }
 
-/// The key begins with the length of the folder's path.
+/// The key begins with the length of the path of the folder.
 fn member(key: &[u8], value: &[u8]) -> Option<(String, Member)> {
     let (len, paths) = match key {
         [254, low, high, paths @ ..] => (u16::from_le_bytes([*low, *high]).into(), paths),
@@ -170,7 +171,10 @@ mod tests {
         database[..4096].fill(0);
         fs::write(&path, database).unwrap();
         let rows = rows(&path);
-        let is_share = |row: &SalvagedRow| matches!(row, SalvagedRow::Share(found) if found.path == share.path);
+        let is_share = |row: &SalvagedRow| match row {
+            SalvagedRow::Share(found) => found.path == share.path,
+            _ => false,
+        };
         assert!(rows.iter().any(is_share), "{rows:?}");
         for member in members {
             let expected = SalvagedRow::Member(folder.to_str().unwrap().to_owned(), member);

@@ -1,7 +1,7 @@
 //! A value in memory with a file of its own in the data folder.
 //!
-//! Owns that the two agree: a change is on the disk before it shows in memory. A file that cannot be
-//! decoded is set aside, and the value begins empty. Failures leave as the system gave them.
+//! Both always agree: a change is written before it becomes visible. A file that cannot be decoded
+//! is set aside, and the value begins empty. Errors are those of the operating system.
 
 use std::{
     io,
@@ -14,12 +14,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::database;
 use crate::durable;
 
-/// Bytes of a file that is read: far more than the values here take.
+/// How many bytes of a file are read at most: far more than the values take.
 const MAX_LEN: u64 = 256 << 20;
 
 /// The value.
 pub(super) struct SavedValue<T> {
-    /// None for a store in memory.
+    /// `None` for a store in memory.
     path: Option<PathBuf>,
     value: Mutex<T>,
 }
@@ -47,7 +47,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> SavedValue<T
         self.value.lock()
     }
 
-    /// Changes the value, and writes it if it is another one then.
+    /// Changes the value, and writes it if it differs.
     pub(super) fn change(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
         let mut value = self.value.lock();
         let mut changed = value.clone();

@@ -13,7 +13,7 @@ use super::{
     saved_value::SavedValue,
 };
 
-/// The file with what is excluded from watched folders.
+/// The file with the exclusions from watched folders.
 pub(super) const EXCLUSIONS_FILE: &str = "exclusions";
 
 /// The excluded paths, each with its watched folder.
@@ -22,10 +22,10 @@ pub(super) type Exclusions = BTreeMap<PathBuf, PathBuf>;
 /// The file with the names of peers.
 pub(super) const PEER_NAMES_FILE: &str = "peer-names";
 
-/// Names with the ids of their peers, those used last at the end.
+/// Names with the ids of their peers, the one used last at the end.
 pub(super) type PeerNames = Vec<(String, ByteBuf)>;
 
-/// What is kept in small files of its own.
+/// The small values of one store.
 pub(super) struct SavedValues {
     pub(super) mounts: SavedValue<Mounts>,
     pub(super) exclusions: SavedValue<Exclusions>,

@@ -1,4 +1,4 @@
-//! Damaged files that were set aside, as `durable` names them.
+//! The damaged files in a data folder, which `durable` renames.
 
 use std::{
     ffi::OsStr,
@@ -8,17 +8,18 @@ use std::{
 
 use super::data_layout::{CACHE_FOLDER, MANIFESTS_FOLDER, TREES_FOLDER};
 
-/// Folders with one file for each content: nothing in them is set aside, and they may hold millions.
+/// Folders with one file for each content. Nothing in them is set aside, and they may hold millions
+/// of files.
 const SIDE_FILES: [&str; 3] = [TREES_FOLDER, MANIFESTS_FOLDER, CACHE_FOLDER];
 
-/// What is in the name of a damaged file that was set aside.
+/// The part of a name that marks a damaged file.
 const SET_ASIDE: &str = ".damaged-";
 
-/// The files set aside in the data folder at `folder` and in the folders directly in it.
+/// The damaged files in the data folder at `folder` and in its direct sub-folders.
 ///
 /// # Errors
 ///
-/// What the system said.
+/// The error of the operating system.
 pub fn files_set_aside(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), true)];

@@ -1,7 +1,6 @@
-//! What a share is, and how its row is written.
+//! Shares, their scopes and origins, and the encoding of their rows.
 //!
-//! Owns the words: origin, scope, live. Never touches the database. A row that cannot be read
-//! leaves as the database's error.
+//! Never uses the database. A row that cannot be decoded is an error of the database.
 
 use std::{
     collections::BTreeSet,
@@ -16,62 +15,63 @@ use super::{
     database::{decode, encode},
 };
 
-/// Content that is shared from where it lies. The same content may be shared from several places.
+/// Content that is shared from its location on the disk. The same content may be shared from
+/// several locations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The name of the content.
     pub hash: Hash,
     /// Kind, size and root.
     pub descriptor: Descriptor,
-    /// What it weighs: a folder with all that is below.
+    /// Its bytes, files and blocks; those of a folder include everything below.
     pub totals: Totals,
-    /// What people call it.
+    /// Its name, for people.
     pub name: String,
-    /// Where it lies: absolute.
+    /// Its absolute path.
     pub path: PathBuf,
-    /// Who may know of it.
+    /// Who may know about it.
     pub scopes: Scopes,
-    /// How it came to be shared.
+    /// Why it is shared.
     pub origin: Origin,
     /// When it was first shared, in seconds since 1970.
     pub added: u64,
-    /// The file as it was when it was hashed; of a folder, the directory alone.
+    /// The fingerprint from when it was hashed; for a folder, that of the directory alone.
     pub fingerprint: Fingerprint,
 }
 
-/// A file to be shared; its hash follows from the descriptor.
+/// A file or folder to be shared. Its hash follows from the descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewShare {
     /// Kind, size and root.
     pub descriptor: Descriptor,
-    /// What people are to call it.
+    /// Its name, for people.
     pub name: String,
-    /// Where it lies: absolute, and valid UTF-8.
+    /// Its absolute path, which is valid UTF-8.
     pub path: PathBuf,
-    /// Who may know of it.
+    /// Who may know about it.
     pub scopes: Scopes,
-    /// How it came to be shared.
+    /// Why it is shared.
     pub origin: Origin,
-    /// The file as it was when it was hashed.
+    /// The fingerprint from when it was hashed.
     pub fingerprint: Fingerprint,
 }
 
-/// How content came to be shared.
+/// Why content is shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// Somebody said so.
+    /// A person shared it.
     #[serde(rename = "e")]
     Explicit,
-    /// Found below this served folder: live only while this run serves it.
+    /// Found below this watched folder. It is live only while this run serves the folder.
     #[serde(rename = "f")]
     Folder(PathBuf),
-    /// Downloaded, and shared on.
+    /// Downloaded, and shared from then on.
     #[serde(rename = "d")]
     Downloaded,
 }
 
 impl Origin {
-    /// Whether the content is to be known, given the folders this run serves.
+    /// Whether the share is live, given the folders that this run serves.
     pub(super) fn is_live(&self, folders: &[PathBuf]) -> bool {
         match self {
             Self::Explicit | Self::Downloaded => true,
@@ -80,18 +80,18 @@ impl Origin {
     }
 }
 
-/// One answer to who may know of content.
+/// A group of peers who may know about content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scope {
-    /// Everyone: listed in the catalogue, announced.
+    /// Everyone. The content is listed in the catalogue and announced.
     #[serde(rename = "e")]
     Everyone,
-    /// Whoever has the hash: in no list, announced only when asked.
+    /// Peers that have the hash. The content is in no list, and is announced only on request.
     #[serde(rename = "u")]
     Unlisted,
 }
 
-/// Who may know of content: those in any of the scopes. Nobody, if there is none.
+/// Who may know about content: the peers in any of the scopes. If there are none, no peer may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scopes(BTreeSet<Scope>);
 
@@ -106,7 +106,7 @@ impl Scopes {
         self.0.iter().copied()
     }
 
-    /// Adds those of `other`.
+    /// Adds the scopes of `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }
@@ -118,7 +118,7 @@ impl From<Scope> for Scopes {
     }
 }
 
-/// The value of a row; hash and path are its key.
+/// The value of a row. Hash and path are its key.
 #[derive(Serialize, Deserialize)]
 struct ShareRow {
     #[serde(rename = "d", with = "serde_bytes")]
@@ -133,13 +133,13 @@ struct ShareRow {
     added: u64,
     #[serde(rename = "f")]
     fingerprint: Fingerprint,
-    /// Of folders only: bytes, files and blocks.
+    /// For folders only: bytes, files and blocks.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     totals: Option<(u64, u64, u64)>,
 }
 
 impl Share {
-    /// What is shared anew, as of now.
+    /// A new share, added at `now`.
     pub(super) fn new(new: NewShare, totals: Totals, added: u64) -> Self {
         Self {
             hash: new.descriptor.hash(),
@@ -168,7 +168,7 @@ impl Share {
         })
     }
 
-    /// The share of a row whose key is not at hand: the hash follows from the descriptor.
+    /// The share of a row without its key: the hash follows from the descriptor.
     pub(super) fn from_row_alone(path: &str, row: &[u8]) -> Result<Self, redb::Error> {
         let mut share = Self::from_row(&[0; 32], path, row)?;
         share.hash = share.descriptor.hash();

@@ -1,11 +1,12 @@
-//! A second copy of the shares that only a person can name again, used when the database is damaged.
+//! A second copy of the shares that only a person could list again, used when the database is
+//! damaged.
 //!
-//! Owns `shares.log` in the data folder: a line for each share that somebody made or downloaded, and
-//! for each that was withdrawn. Shares found in watched folders are not in it, as a scan finds them.
-//! The database is the truth: a share is logged after it was committed and withdrawn from the log
-//! before, so that the log never names what is not shared. Additions cost no sync; withdrawals cost
-//! one, because nothing withdrawn may return. A log that cannot be written is removed and never an
-//! error.
+//! Owns `shares.log` in the data folder: one line for each share that a person made or downloaded,
+//! and for each withdrawal. Shares found in watched folders are left out, because a scan finds
+//! them. The database is authoritative: a share is logged after it was committed, and its
+//! withdrawal is logged before the commit, so that the log never names anything that is not shared.
+//! Additions cost no sync; withdrawals cost one, because nothing withdrawn may return. If the log
+//! cannot be written, it is removed, and no error is returned.
 
 use std::{
     collections::BTreeMap,
@@ -22,18 +23,20 @@ use sha2::{Digest, Sha256};
 use super::{Origin, Scope, Share, database};
 use crate::durable;
 
-/// The file in the data folder.
+/// The name of the file in the data folder.
 const LOG_FILE: &str = "shares.log";
 
-/// Bytes of the digest that begins each line, so that a torn or damaged line is passed over.
+/// The length of the digest at the beginning of each line, in bytes. A torn or damaged line is
+/// skipped.
 const DIGEST_LEN: usize = 8;
 
-/// Lines that are superseded and stay until the log is written anew, beside as many as it needs.
+/// How many superseded lines may remain before the log is rewritten, beyond the number of current
+/// lines.
 const MAX_SUPERSEDED: usize = 100;
 
 /// The log of one store.
 pub(super) struct ShareLog {
-    /// None for a store in memory.
+    /// `None` for a store in memory.
     path: Option<PathBuf>,
 }
 
@@ -42,12 +45,12 @@ pub(super) struct ShareLog {
 struct Line {
     #[serde(rename = "p")]
     path: String,
-    /// The row in the database; none if the share was withdrawn.
+    /// The row in the database; `None` if the share was withdrawn.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     row: Option<ByteBuf>,
 }
 
-/// What a log says.
+/// The content of a log.
 #[derive(Debug, Default)]
 pub(super) struct Logged {
     /// The shares by path.
@@ -66,12 +69,12 @@ impl ShareLog {
         Self { path: None }
     }
 
-    /// Whether there is a log.
+    /// Whether the log exists.
     pub(super) fn exists(&self) -> bool {
         self.path.as_ref().is_some_and(|path| path.exists())
     }
 
-    /// All that is logged; none if there is no log.
+    /// Reads the log; `None` if there is none.
     pub(super) fn read(&self) -> io::Result<Option<Logged>> {
         let Some(path) = &self.path else {
             return Ok(None);
@@ -94,19 +97,20 @@ impl ShareLog {
         Ok(Some(logged))
     }
 
-    /// Logs shares that were committed, as far as they belong here.
+    /// Logs the committed shares that belong into the log.
     pub(super) fn add<'s>(&mut self, shares: impl IntoIterator<Item = &'s Share>) {
         let logged = shares.into_iter().filter(|share| is_logged(share));
         let (mut lines, mut sync) = (String::new(), false);
         for share in logged {
-            // An earlier line may show to everyone what is unlisted now.
+            // An earlier line may list a share for everyone that is unlisted now.
             sync |= !share.scopes.contains(Scope::Everyone);
             lines.extend(encode_share(share));
         }
         self.append(&lines, sync);
     }
 
-    /// Logs that nothing is shared at these paths any more; that is durable when this returns.
+    /// Logs that nothing is shared at these paths any more. This is durable when the function
+    /// returns.
     pub(super) fn remove<'p>(&mut self, paths: impl IntoIterator<Item = &'p str>) {
         let line = |path: &str| {
             encode(&Line {
@@ -120,8 +124,8 @@ impl ShareLog {
         }
     }
 
-    /// Writes the log anew if it does not say exactly this, or says it at great length. `shares` are
-    /// all that the database has.
+    /// Rewrites the log if its content differs from `shares`, or if it has grown too long. `shares`
+    /// are all shares in the database.
     pub(super) fn set(&mut self, shares: &BTreeMap<PathBuf, Share>) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
@@ -141,7 +145,7 @@ impl ShareLog {
         let Some(path) = self.path.as_ref().filter(|_| !lines.is_empty()) else {
             return;
         };
-        // What came before may be torn, and must not take these lines with it.
+        // The last line may be torn, and must not damage the new ones.
         let lines = format!("\n{lines}");
         let write = || {
             let mut options = durable::private();
@@ -153,8 +157,8 @@ impl ShareLog {
         if let Err(error) = written {
             tracing::warn!(
                 path = %path.display(), %error,
-                "shares.log cannot be written and is removed: until the next start, shares cannot be \
-                 found again if the database is damaged"
+                "shares.log cannot be written and is removed: until the next start, shares \
+                 cannot be found again if the database is damaged"
             );
             if let Err(error) = durable::remove(path) {
                 tracing::warn!(path = %path.display(), %error, "shares.log cannot be removed");
@@ -194,7 +198,7 @@ fn encode(line: &Line) -> Option<String> {
     Some(text)
 }
 
-/// None if the line is empty, torn or damaged.
+/// Decodes a line; `None` if it is empty, torn or damaged.
 fn decode(line: &[u8]) -> Option<Line> {
     let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     let bytes: Option<Vec<u8>> = line.chunks(2).map(byte).collect();
@@ -208,7 +212,7 @@ fn digest(bytes: &[u8]) -> [u8; DIGEST_LEN] {
     std::array::from_fn(|at| digest[at])
 }
 
-/// Any bytes as a line of the log: as they are, and as what a line says behind its digest.
+/// Decodes any bytes as a line of the log, and as the part after the digest.
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(super) fn fuzz(data: &[u8]) {
     decode(data).as_ref().map(share);
@@ -251,7 +255,7 @@ mod tests {
         home.store.add_shares(&[b.clone()]).unwrap();
         assert_eq!(expected(&home).len(), 1);
         assert_eq!(logged(&home), expected(&home));
-        // Found in a folder, and still what somebody shared.
+        // Found in a folder, and still the share that a person made.
         let mut found = a.clone();
         found.origin = b.origin.clone();
         home.store.add_shares(&[found]).unwrap();

@@ -1,8 +1,8 @@
-//! Whether what is shared can be had at present, and why not.
+//! Whether each share is available, and why not.
 //!
-//! Owns the states of shares and of files in shared folders, in memory: a look at the disk finds them
-//! again. What is available has no entry. Only looks at metadata, never reads a file, and never
-//! withdraws a share. Failures leave as the database's.
+//! Owns the states of shares and of files in shared folders. They are in memory only: inspecting
+//! the disk restores them. An available share has no entry. Only metadata is inspected; no file is
+//! read, and no share is withdrawn. Errors are those of the database.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,39 +17,39 @@ use pelago_content::{BlockRanges, Hash};
 
 use super::{Comparison, Fingerprint, Origin, Share, Writers, hashing::age};
 
-/// Files of one shared folder whose states are remembered, at most. A folder with more that are not
-/// available is not available itself.
+/// How many states are kept for the files of one shared folder. A folder with more unavailable
+/// files is unavailable itself.
 pub(super) const MAX_MEMBERS: usize = 10_000;
 
-/// How long a file that a program has open for writing has to be unchanged before it is hashed.
+/// How long a file must be unchanged before it is hashed while a program has it open for writing.
 const HELD_OPEN: Duration = Duration::from_secs(600);
 
-/// Contents that were shared in this run and are not any more, and are remembered, at most.
+/// How many hashes are kept that were withdrawn during this run.
 const MAX_WITHDRAWN: usize = 1024;
 
-/// Folders whose missing blocks are remembered, at most.
+/// How many folders' missing blocks are kept.
 const MAX_LACKING: usize = 64;
 
-/// Whether a share can be had.
+/// Whether a share is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ShareState {
-    /// It is offered to others. Of a folder, some files may not be available.
+    /// It is offered to others. Some files of a folder may be unavailable.
     #[default]
     Available,
-    /// A program writes to it.
+    /// A program is writing to it.
     BeingWritten,
-    /// It is not at its path, or its disk is not mounted.
+    /// It is missing from its path, or its disk is not mounted.
     Missing,
-    /// Its content is not what is listed, or is not proven to be yet.
+    /// Its content differs from what is listed, or is not proven yet.
     Changed,
-    /// The system does not let the node read it.
+    /// The operating system does not allow the node to read it.
     Unreadable,
     /// A person withdrew it from a watched folder.
     Excluded,
 }
 
 impl ShareState {
-    /// The word for it, which stays the same between versions.
+    /// The name of the state, which is stable between versions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,12 +69,12 @@ impl ShareState {
     }
 }
 
-/// What the metadata of a file tell.
+/// The result of inspecting the metadata of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// Whether it can be had.
+    /// The state of the file.
     pub state: ShareState,
-    /// Whether hashing it again may tell more, and for which reason.
+    /// Whether the file should be hashed again, and for which reason.
     pub rehash: Option<Comparison>,
 }
 
@@ -86,7 +86,7 @@ impl Inspection {
         }
     }
 
-    /// What is at `path`, where a file with this fingerprint was hashed.
+    /// Inspects `path`, where a file with this fingerprint was hashed.
     pub(super) fn of_file(path: &Path, listed: &Fingerprint) -> Self {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
@@ -100,7 +100,7 @@ impl Inspection {
         if look == Comparison::Unchanged {
             return Self::new(ShareState::Available);
         }
-        // A change of permissions is a change of metadata.
+        // A change of permissions also changes the metadata.
         if !is_readable(path) {
             return Self::new(ShareState::Unreadable);
         }
@@ -110,7 +110,8 @@ impl Inspection {
             Comparison::Changed => ShareState::Changed,
             Comparison::Unchanged | Comparison::InDoubt => ShareState::Available,
         };
-        // While it is open it stays in doubt whatever its hash is, and it may change at any time.
+        // While it is open for writing it can change at any time, so hashing it cannot remove the
+        // doubt.
         let is_left_alone = look == Comparison::Changed && age(&now) >= HELD_OPEN;
         let tells = !listed.is_of_other_content(&now) && (!is_open || is_left_alone);
         Self {
@@ -119,7 +120,7 @@ impl Inspection {
         }
     }
 
-    /// What is at `path`, where a folder was shared.
+    /// Inspects `path`, where a folder was shared.
     pub(super) fn of_folder(path: &Path) -> Self {
         Self::new(match fs::symlink_metadata(path) {
             Ok(metadata) if !metadata.is_dir() => ShareState::Changed,
@@ -138,7 +139,7 @@ fn state_after(error: &io::Error) -> ShareState {
     }
 }
 
-/// Whether an error says that there is nothing at a path, and not that it cannot be looked at.
+/// Whether an error means that nothing is at a path, rather than that the path cannot be inspected.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -146,7 +147,7 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Whether this process may read what is at `path`.
+/// Whether this process may read the file at `path`.
 fn is_readable(path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -157,22 +158,22 @@ fn is_readable(path: &Path) -> bool {
     fs::File::open(path).is_ok()
 }
 
-/// The states that are known.
+/// The known states.
 #[derive(Debug, Default)]
 pub(super) struct ShareStates(RwLock<KnownStates>);
 
 #[derive(Debug, Default)]
 pub(super) struct KnownStates {
-    /// Watched folders, and mounts below them, that are not there.
+    /// Watched folders, and mounts below them, that are missing.
     pub(super) missing: Vec<PathBuf>,
     pub(super) shares: HashMap<PathBuf, ShareState>,
     /// Files in shared folders, by the path of the folder.
     pub(super) members: HashMap<PathBuf, BTreeMap<String, ShareState>>,
-    /// The blocks of files that are not available, by folder and path in it.
+    /// The blocks of unavailable files, by folder and path in it.
     pub(super) lacking: HashMap<(PathBuf, String), Arc<BlockRanges>>,
     /// Files that could not be read, and when.
     pub(super) unreadable: HashMap<PathBuf, Instant>,
-    /// Content that was shared until some time ago, the last at the end.
+    /// Hashes that were withdrawn, the latest at the end.
     withdrawn: VecDeque<Hash>,
 }
 
@@ -185,7 +186,7 @@ impl ShareStates {
         self.0.write()
     }
 
-    /// Forgets what was known of shares at these paths: they are others now, or withdrawn.
+    /// Removes the states of shares at these paths, which were replaced or withdrawn.
     pub(super) fn forget<'p>(&self, paths: impl IntoIterator<Item = &'p Path>) {
         let mut known = self.write();
         for path in paths {
@@ -195,7 +196,7 @@ impl ShareStates {
         }
     }
 
-    /// These are shared nowhere any more.
+    /// Records that these hashes are not shared anywhere any more.
     pub(super) fn note_withdrawn(&self, hashes: &[Hash]) {
         let mut known = self.write();
         known.withdrawn.extend(hashes.iter().take(MAX_WITHDRAWN));
@@ -203,13 +204,13 @@ impl ShareStates {
         known.withdrawn.drain(..excess);
     }
 
-    /// Whether this was shared until some time ago.
+    /// Whether this hash was withdrawn during this run.
     pub(super) fn was_withdrawn(&self, hash: &Hash) -> bool {
         self.read().withdrawn.contains(hash)
     }
 
-    /// The blocks of unavailable files in `below`, a path in the shared `folder`, if they were counted
-    /// since a state changed there.
+    /// The blocks of unavailable files in `below`, a path in the shared `folder`, if they were
+    /// counted since the last change of a state there.
     pub(super) fn lacking(&self, folder: &Path, below: &str) -> Option<Arc<BlockRanges>> {
         let key = (folder.to_owned(), below.to_owned());
         self.read().lacking.get(&key).cloned()

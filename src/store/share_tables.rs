@@ -1,7 +1,7 @@
-//! The tables of shares, of paths and of members, which change together.
+//! The tables of shares, paths and members, which change together.
 //!
-//! Owns that every row has its path and every path its row. Never opens a transaction: what is done
-//! here is done in one commit with the rest of it. Failures leave as redb's.
+//! Every row of a share has a row of its path, and the other way round. Never opens a transaction:
+//! its changes are a part of the caller's commit. Errors are those of redb.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ use super::{
     members::MemberTables,
 };
 
-/// How many places of the same content are looked at to serve it: bounds what one request costs
+/// How many locations of the same content are examined to serve it. Limits the cost of a request
 /// (about 0.5 ms) where thousands of shared files are alike.
 const MAX_PLACES: usize = 1000;
 
-/// Sorts behind every absolute path.
+/// Sorts after every absolute path.
 const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
-/// All of them within one transaction.
+/// The tables in one transaction.
 pub(super) struct Tables<'t> {
     shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     paths: Table<'t, &'static str, &'static [u8; 32]>,
@@ -37,8 +37,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Adds a file, or a folder with all that is in it. Gives the share as it is kept, and the
-    /// hashes that were shared by what was at its path.
+    /// Adds a file, or a folder with its members. Returns the share as it is stored, and the hashes
+    /// that were shared at its path before.
     pub(super) fn add_folder(
         &mut self,
         new: &NewShare,
@@ -48,7 +48,8 @@ impl<'t> Tables<'t> {
     ) -> Result<(Share, Vec<Hash>), redb::Error> {
         let mut share = Share::new(new.clone(), totals, now);
         let Some(path) = new.path.to_str() else {
-            return Ok((share, Vec::new())); // refused by `checked_path` before the transaction began
+            // `checked_path` refused it before the transaction began.
+            return Ok((share, Vec::new()));
         };
         let mut replaced = self.members.replace(path, members)?;
         let before = self.paths.get(path)?.map(|hash| *hash.value());
@@ -65,8 +66,8 @@ impl<'t> Tables<'t> {
         Ok((share, replaced))
     }
 
-    /// Puts back a single file as it was shared, unless something is at its path already. Tells
-    /// whether it did.
+    /// Restores a single file, unless something is shared at its path already. Returns whether it
+    /// did.
     pub(super) fn restore(&mut self, share: &Share) -> Result<bool, redb::Error> {
         let Some(path) = share.path.to_str() else {
             return Ok(false);
@@ -80,7 +81,8 @@ impl<'t> Tables<'t> {
         Ok(true)
     }
 
-    /// Puts back what is known of a file in the folder at `folder`, which is not shared again yet.
+    /// Restores what is known about a file in the folder at `folder`, which is not shared again
+    /// yet.
     pub(super) fn restore_member(
         &mut self,
         folder: &str,
@@ -89,7 +91,7 @@ impl<'t> Tables<'t> {
         self.members.insert(folder, member)
     }
 
-    /// Removes what is known of files in folders that are not shared.
+    /// Removes the members of folders that are not shared.
     pub(super) fn remove_strays(&mut self) -> Result<(), redb::Error> {
         for folder in self.members.folders()? {
             if self.paths.get(&folder[..])?.is_none() {
@@ -99,8 +101,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes a share with all that is in it, and gives the hashes that were shared by it; none if
-    /// it is not there.
+    /// Removes a share and its members, and returns their hashes; none if the share does not exist.
     pub(super) fn remove(&mut self, hash: &Hash, path: &str) -> Result<Vec<Hash>, redb::Error> {
         if self.shares.remove((hash.as_bytes(), path))?.is_none() {
             return Ok(Vec::new());
@@ -111,7 +112,7 @@ impl<'t> Tables<'t> {
         Ok(removed)
     }
 
-    /// Those of the hashes that have no row left, of a share or a member.
+    /// The hashes that have no row of a share or a member left.
     pub(super) fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
         let mut gone = Vec::new();
         hashes.sort_unstable();
@@ -127,7 +128,7 @@ impl<'t> Tables<'t> {
 }
 
 impl Share {
-    /// Keeps what a folder scan must not change of the share that was at this path before.
+    /// Keeps the properties of the earlier share at this path that a scan must not change.
     fn keep_from(&mut self, before: Self) {
         let found_again = matches!(self.origin, Origin::Folder(_));
         if found_again && !matches!(before.origin, Origin::Folder(_)) {
@@ -144,7 +145,7 @@ fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
     (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
 }
 
-/// The row of this key.
+/// The share with this key.
 pub(super) fn row(
     table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
     hash: &[u8; 32],
@@ -156,7 +157,7 @@ pub(super) fn row(
     }
 }
 
-/// All places of this content, as far as they are looked at.
+/// All shares of this content, up to [`MAX_PLACES`].
 pub(super) fn shares_of(
     transaction: &ReadTransaction,
     hash: &Hash,

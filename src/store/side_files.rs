@@ -1,9 +1,10 @@
-//! Files that are named by the hash of what they belong to: the stored trees and the manifests.
+//! Side files: files that are named by the hash of their content, such as trees and manifests.
 //!
-//! Owns one folder of them: how they are written (under a temporary name, and renamed when whole), made
-//! durable (before the row that needs them is written), and collected. A file that no row needs any more
-//! stays until it is collected: work under way may just have found it. What was written and whose row is
-//! not is *pinned*, and is not collected. Errors leave as the system gave them.
+//! Owns one folder of them. A side file is written under a temporary name, renamed once it is
+//! complete, and made durable before the row that needs it is written. A file that no row needs
+//! stays until it is collected, because work under way may just have found it. A file that was
+//! written, and whose row was not, is *pinned*, and is not collected. Errors are those of the
+//! operating system.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,10 +22,10 @@ use pelago_content::Hash;
 
 use super::{dir::Dir, files};
 
-/// The folder in it where files are written: clearing it looks at no finished one.
+/// The sub-folder in which files are written. Clearing it does not touch finished files.
 const UNFINISHED_FOLDER: &str = "unfinished";
 
-/// Files up to which each is synced by itself. More of them cost less in one sync of the file system.
+/// Up to this many files are synced one by one. For more, one sync of the file system costs less.
 const FEW: usize = 4;
 
 /// A folder of side files.
@@ -33,25 +34,25 @@ pub(super) struct SideFiles {
     folder: PathBuf,
     begun: AtomicU64,
     state: Mutex<SideFileStates>,
-    /// Held while files are made durable, so that nobody takes for durable what is only about to be.
+    /// Locked while files are made durable, so that other threads wait for the result.
     syncing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct SideFileStates {
-    /// Written, and perhaps not yet in a row.
+    /// Written, and perhaps without a row.
     pinned: HashSet<Hash>,
     /// Written, and not yet durable.
     unsynced: Vec<Hash>,
-    /// Removed, as the disk refused to make them durable: no row may say that they are here.
+    /// Removed because the disk refused to make them durable. No row may refer to them.
     lost: HashSet<Hash>,
-    /// Something was found that an earlier run may not have made durable.
+    /// Whether a file was found that an earlier run may not have made durable.
     found: bool,
-    /// All that earlier runs left is durable.
+    /// Whether all files of earlier runs are durable.
     is_all_durable: bool,
 }
 
-/// A side file that is being written; it goes when dropped.
+/// A side file that is being written. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) file: File,
@@ -59,7 +60,8 @@ pub(super) struct Unfinished {
 }
 
 impl SideFiles {
-    /// Those in `folder`, which is made if it is missing; what an earlier run left half-written is removed.
+    /// Opens the side files in `folder`, which is created if necessary, and removes unfinished
+    /// files of an earlier run.
     pub(super) fn in_folder(folder: PathBuf) -> io::Result<Self> {
         let unfinished = folder.join(UNFINISHED_FOLDER);
         files::create_private_folder(&unfinished)?;
@@ -74,12 +76,12 @@ impl SideFiles {
         })
     }
 
-    /// Where they are.
+    /// The path of the folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the file of this hash is, if there is one.
+    /// The path of the file with this hash, if it exists.
     pub(super) fn path(&self, hash: &Hash) -> PathBuf {
         self.folder.join(hash.to_string())
     }
@@ -96,8 +98,8 @@ impl SideFiles {
         Ok(Unfinished { file, path })
     }
 
-    /// Puts a file that is whole in its place, in that of an earlier one of the same hash if there is one.
-    /// It is pinned, and not yet durable.
+    /// Puts a finished file in place, and replaces an earlier one with the same hash. It is pinned,
+    /// and not yet durable.
     pub(super) fn commit(&self, unfinished: &Unfinished, hash: &Hash) -> io::Result<()> {
         let mut state = self.state.lock();
         fs::rename(&unfinished.path, self.path(hash))?;
@@ -107,14 +109,14 @@ impl SideFiles {
         Ok(())
     }
 
-    /// Pins a file that was found in its place.
+    /// Pins a file that is in place.
     pub(super) fn pin(&self, hash: &Hash) {
         let mut state = self.state.lock();
         state.pinned.insert(*hash);
         state.found |= !state.is_all_durable;
     }
 
-    /// The rows of these are written, or nobody is going to write them.
+    /// Unpins files whose rows are written, or will never be written.
     fn unpin<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) {
         let mut state = self.state.lock();
         for hash in hashes {
@@ -122,8 +124,9 @@ impl SideFiles {
         }
     }
 
-    /// Makes all that was committed so far durable: with a sync each if they are few, else with one for
-    /// all. If the disk refuses, those files are removed: what is read of them may not be on the disk.
+    /// Makes all committed files durable: one by one if they are few, otherwise with one sync of
+    /// the file system. If the disk refuses, these files are removed, because the disk may not hold
+    /// what the system shows of them.
     fn sync(&self) -> io::Result<()> {
         let _syncing = self.syncing.lock();
         let (unsynced, found) = {
@@ -132,7 +135,7 @@ impl SideFiles {
             (unsynced, std::mem::take(&mut state.found))
         };
         if found {
-            // What an earlier run left: one sync for all of it, once.
+            // Files of an earlier run are synced together, once.
             self.sync_all()
         } else if unsynced.is_empty() {
             Ok(())
@@ -142,12 +145,12 @@ impl SideFiles {
         .inspect_err(|_| self.lose(&unsynced, found))
     }
 
-    /// The disk refused these: what is read of them may not be on it.
+    /// Removes files that the disk refused, because it may not hold what the system shows of them.
     fn lose(&self, unsynced: &[Hash], found: bool) {
         let mut state = self.state.lock();
         state.found |= found;
         for hash in unsynced {
-            // What stays has no row.
+            // A file that cannot be removed has no row.
             let _ = fs::remove_file(self.path(hash));
             state.lost.insert(*hash);
         }
@@ -159,12 +162,12 @@ impl SideFiles {
         Ok(())
     }
 
-    /// Refuses a row for what the disk refused.
+    /// Refuses rows for files that the disk refused.
     fn check<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) -> io::Result<()> {
         let state = self.state.lock();
         match hashes.into_iter().find(|hash| state.lost.contains(*hash)) {
             Some(hash) if !state.lost.is_empty() => Err(io::Error::other(format!(
-                "the disk refused what belongs to {hash}: share it again"
+                "the disk refused to store a file of {hash}: share it again"
             ))),
             _ => Ok(()),
         }
@@ -178,7 +181,7 @@ impl SideFiles {
         for hash in hashes {
             match File::open(self.path(hash)) {
                 Ok(file) => file.sync_all()?,
-                // Collected since: nobody needed it.
+                // The file was collected since, so it is not needed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -186,7 +189,7 @@ impl SideFiles {
         folder.sync()
     }
 
-    /// The hashes of all files, pinned ones left out.
+    /// The hashes of all files that are not pinned.
     fn unpinned(&self) -> io::Result<Vec<Hash>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -198,8 +201,8 @@ impl SideFiles {
         Ok(found)
     }
 
-    /// Removes a file, unless it is pinned or `is_needed` says so; whether it was removed. Nobody can pin
-    /// or commit it meanwhile.
+    /// Removes a file, unless it is pinned or `is_needed` returns true. Returns whether it was
+    /// removed. Meanwhile no other thread can pin or commit it.
     fn collect<E>(
         &self,
         hash: &Hash,
@@ -213,7 +216,7 @@ impl SideFiles {
             Ok(()) => Ok(true),
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%hash, %error, "a file that is not needed cannot be removed");
+                    tracing::warn!(%hash, %error, "a file that nothing needs cannot be removed");
                 }
                 Ok(false)
             }
@@ -223,12 +226,12 @@ impl SideFiles {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // In its place it has another name. What stays, the next start removes.
+        // A finished file has another name. If this fails, the next start removes the file.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The same for a store in memory: what is named by a hash, until nothing needs it.
+/// Side files of a store in memory.
 #[derive(Debug, Default)]
 pub(super) struct InMemory(Mutex<InMemoryFiles>);
 
@@ -250,12 +253,12 @@ impl InMemory {
     }
 }
 
-/// What the trees and the manifests have in common, wherever they are kept.
+/// The operations that trees and manifests have in common, on disk or in memory.
 pub(super) trait StoredByHash {
-    /// What is kept, on disk or in memory.
+    /// The side files, on disk or in memory.
     fn kept(&self) -> Result<&SideFiles, &InMemory>;
 
-    /// Rows of these are written, or nobody is going to write them.
+    /// Unpins files whose rows are written, or will never be written.
     fn unpin(&self, hashes: &[Hash]) {
         match self.kept() {
             Ok(files) => files.unpin(hashes),
@@ -268,7 +271,7 @@ pub(super) trait StoredByHash {
         }
     }
 
-    /// Makes all that was kept so far durable, before rows of these are written.
+    /// Makes all files durable, before rows that refer to `hashes` are written.
     fn sync(&self, hashes: &[Hash]) -> io::Result<()> {
         let Ok(files) = self.kept() else {
             return Ok(());
@@ -277,7 +280,7 @@ pub(super) trait StoredByHash {
         files.check(hashes)
     }
 
-    /// The hashes of all, pinned ones left out.
+    /// The hashes of all files that are not pinned.
     fn unpinned(&self) -> io::Result<Vec<Hash>> {
         match self.kept() {
             Ok(files) => files.unpinned(),
@@ -292,7 +295,8 @@ pub(super) trait StoredByHash {
         }
     }
 
-    /// Removes one, unless it is pinned or `is_needed` says so; whether it was removed.
+    /// Removes a file, unless it is pinned or `is_needed` returns true. Returns whether it was
+    /// removed.
     fn collect<E>(
         &self,
         hash: &Hash,

@@ -1,11 +1,11 @@
-//! Storage for redb of which nothing but what is written costs memory, and nothing reaches a disk.
+//! Storage for redb that keeps all writes in memory, and takes memory only for written pages.
 //!
-//! Owns pages, each allocated when it is first written, over a file that is only read, or over
-//! nothing. Over a file it lets a process read the database without changing a byte or waiting for
-//! the disk, though redb marks a file as opened, and as closed, with five fsyncs. Over nothing it
-//! is the database of an in-memory store: redb lays out 1 MiB for an empty one and touches a few
-//! pages of it, so a node in a simulation costs 0.1 MiB instead of 1.1. Fails for ranges outside
-//! the storage, and as the file does.
+//! Each page is allocated at its first write, above a file that is only read, or above nothing.
+//! Above a file, a process can read the database without changing a byte or waiting for the disk,
+//! although redb marks a file as opened and as closed with five fsyncs. Above nothing, it is the
+//! database of a store in memory: redb lays out 1 MiB for an empty database and touches only a few
+//! of its pages, so a node in a simulation costs 0.1 MiB instead of 1.1. Fails for ranges outside
+//! the storage, and when the file cannot be read.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -19,7 +19,7 @@ use redb::StorageBackend;
 
 use super::files;
 
-/// Bytes in a page: that of redb.
+/// The size of a page in bytes; that of redb.
 const PAGE_LEN: usize = 4096;
 
 type Page = [u8; PAGE_LEN];
@@ -38,7 +38,7 @@ struct SparsePages {
 }
 
 impl Sparse {
-    /// Storage that begins as the file is, and leaves it so.
+    /// Storage that starts with the content of the file, and never changes the file.
     pub(super) fn over(file: File) -> io::Result<Self> {
         let state = SparsePages {
             len: file.metadata()?.len(),
@@ -54,7 +54,7 @@ impl Sparse {
         self.state.read()
     }
 
-    /// Reads what is below the pages written; zeroes where that is nothing.
+    /// Reads the content below the written pages; zeros where there is none.
     fn read_below(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         out.fill(0);
         let Some(file) = &self.below else {
@@ -66,7 +66,7 @@ impl Sparse {
     }
 }
 
-/// The parts of a range by page: page, begin within it, length.
+/// The parts of a range: page, offset in the page, length.
 fn parts(
     len: u64,
     offset: u64,

@@ -1,4 +1,4 @@
-//! What the tests of this room share: both kinds of store, and files to put into them.
+//! Helpers for the tests of the store: both kinds of store, and files to put into them.
 
 use std::{
     fs,
@@ -7,18 +7,18 @@ use std::{
 };
 
 use pelago_content::{
-    Descriptor, EntryKind, Expander, Hash, Hasher, Kind, Listing, Manifest, ManifestEntry,
+    Descriptor, Entry, EntryKind, Expander, Hash, Hasher, Kind, Listing, Manifest,
 };
 use tempfile::TempDir;
 
 use super::{DataFolder, NewShare, Origin, Scope, Store};
 
-/// Sizes at which something changes: empty, a block, a group, a batch, a response.
+/// Sizes at which the behaviour changes: empty, a block, a group, a batch, a response.
 pub(super) const SIZES: [u64; 12] = [
     0, 1, 16_384, 16_385, 49_152, 65_537, 262_143, 262_144, 262_145, 300_000, 4_194_304, 5_000_001,
 ];
 
-/// A store, and a folder for files that goes with it.
+/// A store, and a folder for its files.
 pub(super) struct Home {
     pub(super) store: Store,
     pub(super) folder: TempDir,
@@ -69,13 +69,13 @@ pub(super) fn on_every_store(test: impl Fn(Home)) {
     test(Home::in_memory());
 }
 
-/// The store in the data folder below this folder; waits for nobody.
+/// Opens the store in the data folder below this folder.
 pub(super) fn open(folder: &Path) -> Store {
     let data = DataFolder::lock(folder.join("data")).unwrap();
     Store::open(&data).unwrap()
 }
 
-/// Bytes that repeat nowhere near a block.
+/// Bytes without repetition near a block.
 pub(super) fn bytes(size: u64, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2) | 1;
     let mut bytes = Vec::with_capacity(size as usize + 8);
@@ -90,47 +90,47 @@ pub(super) fn bytes(size: u64, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// What the content crate says of these bytes.
+/// The descriptor of these bytes.
 pub(super) fn describe(data: &[u8]) -> Descriptor {
     let mut hasher = Hasher::new(Kind::File);
     hasher.update(data);
     hasher.finish().unwrap()
 }
 
-/// A progress that never stops anything.
+/// A progress function that never stops the operation.
 pub(super) fn go_on(_: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A hash nothing has.
+/// A hash that no content has.
 pub(super) fn absent() -> Hash {
     Hash::from_bytes([9; 32])
 }
 
 /// The manifest of a folder with these entries.
-pub(super) fn manifest(entries: impl IntoIterator<Item = ManifestEntry>) -> Manifest {
+pub(super) fn manifest(entries: impl IntoIterator<Item = Entry>) -> Manifest {
     Manifest::new(entries.into_iter().collect()).unwrap()
 }
 
 /// A symbolic link in a folder.
-pub(super) fn link(name: &str, target: &str) -> ManifestEntry {
+pub(super) fn link(name: &str, target: &str) -> Entry {
     let (name, target) = (name.to_owned(), target.to_owned());
     let kind = EntryKind::Symlink { target };
-    ManifestEntry { name, kind }
+    Entry { name, kind }
 }
 
-/// A folder without files in a folder.
-pub(super) fn folder(name: &str, manifest: &Manifest) -> ManifestEntry {
+/// An entry for a folder without files.
+pub(super) fn folder(name: &str, manifest: &Manifest) -> Entry {
     let name = name.to_owned();
     let kind = EntryKind::Folder {
         descriptor: manifest.descriptor(),
         bytes: 0,
         files: 0,
     };
-    ManifestEntry { name, kind }
+    Entry { name, kind }
 }
 
-/// What is in the folder of `root`, by the manifests that `find` gives.
+/// The listing of the folder `root`, with the manifests that `find` returns.
 pub(super) fn unfold(root: Descriptor, find: impl Fn(&Hash) -> Manifest) -> Listing {
     let mut expander = Expander::new(root).unwrap();
     loop {
@@ -145,7 +145,7 @@ pub(super) fn unfold(root: Descriptor, find: impl Fn(&Hash) -> Manifest) -> List
     }
 }
 
-/// The same with manifests that are at hand, the first of which is the root.
+/// The listing of the first of these manifests.
 pub(super) fn unfold_these(manifests: &[Manifest]) -> Listing {
     unfold(manifests[0].descriptor(), |hash| {
         let mut all = manifests.iter();

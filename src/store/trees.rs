@@ -1,8 +1,8 @@
 //! The stored trees of shared files: from level 4 (256 KiB) up, one file for each hash.
 //!
-//! Owns `trees/` as side files. A tree is durable before the share that needs it is written down; whoever
-//! reads it proves each node against the descriptor all the same, and a lost or damaged tree is made again
-//! from the file. Failures leave as a [`TreeError`].
+//! Owns `trees/` as side files. A tree is durable before the share that needs it is recorded.
+//! Readers prove each node against the descriptor, and a lost or damaged tree is rebuilt from the
+//! file. Errors are [`TreeError`]s.
 
 use std::{
     fs::File,
@@ -19,10 +19,11 @@ use super::{
     side_files::{InMemory, SideFiles, StoredByHash, Unfinished},
 };
 
-/// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
+/// How many bytes of one level are collected before they are written. A tree has at most 33 stored
+/// levels.
 const LEVEL_BUFFER: usize = 8 * 1024;
 
-/// Bytes in a node.
+/// The size of a node in bytes.
 const NODE_LEN: usize = 32;
 
 /// All stored trees of one store.
@@ -32,12 +33,12 @@ pub(super) enum Trees {
 }
 
 impl Trees {
-    /// The trees in a data folder; what an earlier run left half-written is removed.
+    /// Opens the trees in a data folder, and removes unfinished files of an earlier run.
     pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
         SideFiles::in_folder(folder.join(TREES_FOLDER)).map(Self::Folder)
     }
 
-    /// Trees that end with this value.
+    /// Trees in memory.
     pub(super) fn in_memory() -> Self {
         Self::Memory(InMemory::default())
     }
@@ -64,7 +65,7 @@ impl Trees {
         })
     }
 
-    /// The tree of this content, to be read.
+    /// Opens the tree of this content.
     pub(super) fn open(&self, descriptor: &Descriptor) -> Result<StoredTree, TreeError> {
         let (hash, layout) = (
             descriptor.hash(),
@@ -103,13 +104,12 @@ fn open_file(path: PathBuf, hash: Hash) -> Result<File, TreeError> {
     })
 }
 
-/// A tree being written, each level from left to right. In place only after
-/// [`TreeWriter::commit`].
+/// A tree being written, each level from left to right. [`TreeWriter::commit`] puts it in place.
 pub(super) struct TreeWriter<'t> {
     trees: &'t Trees,
     layout: Layout,
     output: Output,
-    /// What is to be written next of each level, from the stored level up.
+    /// The next nodes to be written of each level, from the stored level up.
     levels: Vec<LevelBuffer>,
     failed: Option<io::Error>,
 }
@@ -126,7 +126,7 @@ struct LevelBuffer {
 }
 
 impl TreeWriter<'_> {
-    /// Takes the next node of `level`. A failure shows at the end.
+    /// Takes the next node of `level`. An error is reported by [`TreeWriter::commit`].
     pub(super) fn put(&mut self, level: u8, index: u64, node: Node) {
         let Some(offset) = self.layout.offset(level, index) else {
             return;
@@ -146,7 +146,7 @@ impl TreeWriter<'_> {
         }
     }
 
-    /// Puts the tree in place as that of `hash`. It is pinned there until a row of that hash is written.
+    /// Puts the tree in place under `hash`. It is pinned until a row with that hash is written.
     pub(super) fn commit(mut self, hash: Hash) -> Result<(), TreeError> {
         let mut result = self.failed.take().map_or(Ok(()), Err);
         for buffer in &mut self.levels {
@@ -163,7 +163,7 @@ impl TreeWriter<'_> {
                 trees.insert(&hash, std::mem::take(bytes).into());
                 Ok(())
             }
-            // `Trees::begin` makes the output that fits.
+            // `Trees::begin` creates the matching output.
             _ => Ok(()),
         }
     }
@@ -186,7 +186,7 @@ impl Output {
     }
 }
 
-/// A tree to be read. Its nodes are claims until they verify.
+/// A stored tree. Its nodes are unverified.
 #[derive(Debug)]
 pub(super) struct StoredTree {
     hash: Hash,
@@ -201,7 +201,7 @@ enum Nodes {
 }
 
 impl StoredTree {
-    /// The node at this place.
+    /// The node at this position.
     pub(super) fn node(&self, level: u8, index: u64) -> Result<Node, TreeError> {
         let damaged = TreeError::Damaged { hash: self.hash };
         let Some(offset) = self.layout.offset(level, index) else {
@@ -235,10 +235,10 @@ impl StoredTree {
     }
 }
 
-/// Why a stored tree is of no use. Hashing the file again makes a new one.
+/// Why a stored tree is unusable. Hashing the file again creates a new one.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// There is none.
+    /// There is no tree.
     #[error("the tree of {hash} is missing: hash the file again")]
     Missing {
         /// The hash.
@@ -258,7 +258,7 @@ pub enum TreeError {
     Io {
         /// Its file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,7 +1,7 @@
-//! Which files and directories are downloads under way: they are no part of what is shared.
+//! Unfinished downloads, which are not shared: recognises their files and directories.
 //!
-//! Owns the mark on them, and how a walk recognises them. A name says nothing: files of the user's may
-//! be called `NAME.part`, too. Never opens a file.
+//! Owns their mark. The name alone does not count, because other files may also be called
+//! `NAME.part`. Never opens a file.
 
 use std::{
     collections::HashSet,
@@ -14,23 +14,24 @@ use std::{
 use super::partial::MARK;
 use super::{Store, partial::Partials};
 
-/// The downloads under way on this machine, for one walk of a directory.
+/// The unfinished downloads on this machine, for one walk of a directory.
 #[derive(Clone, Debug, Default)]
 pub struct UnfinishedDownloads {
-    /// Where the downloads of this data folder grow: the only sign where a file system has no extended
-    /// attributes.
+    /// The paths of the unfinished downloads of this data folder: the only evidence where a file
+    /// system has no extended attributes.
     paths: HashSet<PathBuf>,
 }
 
 impl UnfinishedDownloads {
-    /// Whether a download makes grow what is at `path`: this node's or another one's.
+    /// Whether `path` belongs to an unfinished download, of this node or another.
     pub fn contains(&self, path: &Path) -> bool {
-        // Everything that grows is called so, or lies in what is. A mark elsewhere was left by a crash.
+        // All unfinished downloads have this name, or are stored in a folder with it. A mark on any
+        // other file was left by a crash.
         let has_name = path.extension().is_some_and(|suffix| suffix == "part");
         self.paths.contains(path) || has_name && is_marked(path)
     }
 
-    /// The first directory above `path` and below `top` that a download makes grow.
+    /// The nearest directory above `path` and below `top` that belongs to an unfinished download.
     pub fn above<'p>(&self, path: &'p Path, top: &Path) -> Option<&'p Path> {
         let above = path.ancestors().skip(1);
         let mut above = above.take_while(|above| above.starts_with(top) && *above != top);
@@ -39,7 +40,7 @@ impl UnfinishedDownloads {
 }
 
 impl UnfinishedDownloads {
-    /// The downloads under way by the records of `store`.
+    /// The unfinished downloads in the records of `store`.
     ///
     /// # Errors
     ///
@@ -49,7 +50,8 @@ impl UnfinishedDownloads {
         Ok(Self { paths })
     }
 
-    /// The downloads of the data folder `folder`, which need not exist, and whose lock is not needed.
+    /// The unfinished downloads of the data folder `folder`, which need not exist, and need not be
+    /// locked.
     ///
     /// # Errors
     ///
@@ -62,16 +64,16 @@ impl UnfinishedDownloads {
     }
 }
 
-/// Marks a file that grows, where the file system can.
+/// Marks an unfinished file, where the file system supports it.
 pub(super) fn mark(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
-    // Without a mark, the program that has it open for writing keeps it from being shared.
+    // Without a mark, the file is not shared while it is open for writing.
     let _ = rustix::fs::fsetxattr(file, MARK, b"", rustix::fs::XattrFlags::empty());
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     let _ = file;
 }
 
-/// Takes the mark off a file that has grown.
+/// Removes the mark from a finished file.
 pub(super) fn unmark(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     let _ = rustix::fs::fremovexattr(file, MARK);
@@ -84,7 +86,7 @@ pub(super) fn is_marked(path: &Path) -> bool {
     rustix::fs::lgetxattr(path, MARK, &mut [0_u8; 0]).is_ok()
 }
 
-/// Elsewhere only the records tell.
+/// On other systems, only the records count.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn is_marked(_path: &Path) -> bool {
     false

@@ -1,13 +1,13 @@
-//! What a failed write means for a person, and what to do about it.
+//! What a failed write means to a person, and what to do about it.
 //!
-//! Owns the causes and their texts. Beyond the error it reads one thing: this process's limit on the
-//! size of files, where a file was too large.
+//! Owns the causes and their texts. Where a file was too large, it also reads the limit of this
+//! process on the size of files.
 
 use std::io;
 
 use super::byte_size::ByteSize;
 
-/// Why something could not be written.
+/// Why a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     Full,
@@ -50,10 +50,10 @@ fn is_damage(source: &io::Error) -> bool {
     }
 }
 
-/// What was wrong, in a clause.
+/// The cause, as a clause.
 pub(crate) fn cause(source: &io::Error) -> String {
     match Cause::of(source) {
-        // The error of the reserve holds the numbers.
+        // The error of the reserve contains the numbers.
         Cause::Full if source.get_ref().is_some() => format!("the disk is full: {source}"),
         Cause::Full => "the disk is full".to_owned(),
         Cause::Quota => "your quota on this disk is used up".to_owned(),
@@ -63,7 +63,7 @@ pub(crate) fn cause(source: &io::Error) -> String {
                 "a limit of this process (`ulimit -f`) allows files of at most {}",
                 ByteSize(limit)
             ),
-            None => "the file system takes no file of that size".to_owned(),
+            None => "the file system does not support files of that size".to_owned(),
         },
         Cause::ReadOnly => "the file system is mounted read-only".to_owned(),
         Cause::NameTooLong => "the file system refuses the name, or it is too long".to_owned(),
@@ -71,7 +71,7 @@ pub(crate) fn cause(source: &io::Error) -> String {
     }
 }
 
-/// What to do about it before the same is tried again, in a clause.
+/// The remedy, as a clause: what to do before the write is retried.
 pub(super) fn remedy(source: &io::Error) -> &'static str {
     match Cause::of(source) {
         Cause::Full => "make room",
@@ -81,10 +81,10 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
         }
         Cause::TooLarge if size_limit().is_some() => "raise that limit where Pelago is started",
         Cause::TooLarge => {
-            "choose a place on another file system (FAT takes files below 4 GiB only)"
+            "choose a place on another file system (FAT supports only files below 4 GiB)"
         }
         Cause::ReadOnly => "mount it writable, or choose another place",
-        Cause::Links => "choose a place on another file system (FAT and exFAT take none)",
+        Cause::Links => "choose a place on another file system (FAT and exFAT have none)",
         Cause::NameTooLong => "choose another name, or a place on another file system",
         Cause::Forbidden => "change the permissions, or choose another place",
         Cause::Other => "remove the cause, or choose another place",
@@ -100,13 +100,13 @@ pub(super) fn for_download(source: &io::Error, missing: u64) -> String {
     )
 }
 
-/// The error of making a symbolic link: it says so where the file system has none.
+/// The error of creating a symbolic link. Says so if the file system has none.
 pub(super) fn of_link(source: io::Error) -> io::Error {
     let is_refused = matches!(
         source.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
     );
-    // EACCES is about permissions; file systems without links answer EPERM.
+    // EACCES concerns permissions; file systems without links answer EPERM.
     if is_refused && !is_access(&source) {
         io::Error::new(source.kind(), NoLinks)
     } else {
@@ -126,10 +126,10 @@ fn is_access(source: &io::Error) -> bool {
 
 /// A file system without symbolic links.
 #[derive(Debug, thiserror::Error)]
-#[error("the file system takes no symbolic links")]
+#[error("the file system does not support symbolic links")]
 struct NoLinks;
 
-/// The largest file that this process may write, if that is limited.
+/// The largest file that this process may write, if there is a limit.
 fn size_limit() -> Option<u64> {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Fsize).current;

@@ -1,8 +1,8 @@
 //! Whether another program has a file open for writing.
 //!
-//! Owns the question and keeps no state. The answer is the system's: it grants a read lease only on a
-//! file that no program has open for writing, or has mapped for writing. Never waits, never writes, and
-//! cannot fail: where the system does not know, the answer is [`Writers::Unknown`].
+//! Keeps no state. The operating system answers: it grants a read lease only on a file that no
+//! program has open or mapped for writing. Never waits, never writes, and never fails: if the
+//! system cannot tell, the answer is [`Writers::Unknown`].
 
 #[cfg(target_os = "linux")]
 mod lease;
@@ -13,29 +13,30 @@ use std::{fs::File, path::Path};
 use super::file_system;
 use super::files;
 
-/// Whether any program has a file open for writing, as far as this system can know.
+/// Whether any program has a file open for writing, as far as the system can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {
     /// No program has it open for writing.
     Absent,
     /// At least one program has it open, or mapped, for writing.
     Present,
-    /// The system cannot know: the file belongs to another user, or other machines can write to its
+    /// The system cannot tell: the file belongs to another user, or other machines can write to its
     /// file system.
     Unknown,
 }
 
 impl Writers {
-    /// The writers of the regular file at `path`; unknown if it cannot be opened for reading.
+    /// The writers of the regular file at `path`; [`Writers::Unknown`] if it cannot be opened for
+    /// reading.
     pub fn at(path: &Path) -> Self {
         files::open_regular(path).map_or(Self::Unknown, |(file, _)| Self::of(&file))
     }
 
-    /// The writers of a file, which has to be open for reading only.
+    /// The writers of a file, which must be open for reading only.
     pub(super) fn of(file: &File) -> Self {
         #[cfg(target_os = "linux")]
         return of(file);
-        // No other system has a lease that a program without special rights can take.
+        // Other systems have no lease that a program without special rights can take.
         #[cfg(not(target_os = "linux"))]
         {
             let _ = file;
@@ -44,13 +45,14 @@ impl Writers {
     }
 }
 
-/// Keeps every other program from opening a file, or cutting it short by its path, while this lives: they
-/// wait, at most as long as the system lets a lease be held (45 s).
+/// While this exists, other programs that open the file or truncate it by its path have to wait, at
+/// most as long as the system lets a lease be held (45 s).
 #[derive(Debug)]
 pub(super) struct Alone<'f>(#[cfg_attr(not(target_os = "linux"), expect(dead_code))] &'f File);
 
 impl<'f> Alone<'f> {
-    /// None if another program has the file open, for reading or writing, or the system cannot know.
+    /// `None` if another program has the file open, for reading or writing, or if the system cannot
+    /// tell.
     pub(super) fn with(file: &'f File) -> Option<Self> {
         #[cfg(target_os = "linux")]
         if file_system::is_local(file) && lease::take_alone(file).is_ok() {
@@ -73,7 +75,7 @@ impl Drop for Alone<'_> {
 fn of(file: &File) -> Writers {
     use lease::Refused;
     match lease::take_and_return(file) {
-        // A file system that other machines write to may grant a lease that says nothing of them.
+        // A file system that other machines write to may grant a lease that does not cover them.
         Ok(()) if file_system::is_local(file) => Writers::Absent,
         Err(Refused::Open) => Writers::Present,
         Ok(()) | Err(Refused::Other) => Writers::Unknown,

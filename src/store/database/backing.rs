@@ -1,8 +1,8 @@
-//! Where a database is stored.
+//! Where a database is stored: in a file or in memory.
 
 use std::{fmt, path::PathBuf};
 
-/// Where a database is stored.
+/// Where a database is stored: in a file or in memory.
 pub(super) enum Backing {
     File(PathBuf),
     Memory,

@@ -1,11 +1,11 @@
-//! Why the database did not do what it was asked to.
+//! The errors of the database.
 
 use std::io;
 
 use super::layout::LAYOUT_VERSION;
 use crate::durable::Fails;
 
-/// Why the database did not do as asked; then it did nothing.
+/// Why a database operation failed. It changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// Written by another version of Pelago.
@@ -19,20 +19,20 @@ pub enum DatabaseError {
         /// The layout it has.
         found: u64,
     },
-    /// Damaged, or the disk is at fault or full.
+    /// The file is damaged, or the disk is full or reports errors.
     #[error("{action} the database {path}: {source}")]
     Failed {
-        /// What was being done.
+        /// The operation, such as "reading".
         action: &'static str,
         /// The database file.
         path: String,
-        /// What redb said.
+        /// The error of redb.
         source: Box<redb::Error>,
     },
 }
 
 impl DatabaseError {
-    /// Whether the content of the file is damaged, while the disk works.
+    /// Whether the content of the file is damaged although the disk works.
     pub(super) fn is_damage(&self) -> bool {
         let Self::Failed { source, .. } = self else {
             return false;

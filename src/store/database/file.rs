@@ -1,4 +1,4 @@
-//! The file of the database: opened, begun, and replaced when it is damaged.
+//! The file of the database: opened, created, and replaced if it is damaged.
 
 use std::{
     fs::{self, File},
@@ -18,15 +18,15 @@ use crate::{
     store::{recovery, sparse::Sparse},
 };
 
-/// Bytes of cache for a database on disk. The system caches the file as well, and a node with
-/// 100,000 shares has to fit into 100 MB in all.
+/// Bytes of cache for a database on disk. The operating system caches the file as well, and a node
+/// with 100,000 shares has to fit into 100 MB in all.
 const DISK_CACHE: usize = 4 * 1024 * 1024;
 
-/// Bytes of cache for a database in memory, where each is a second copy.
+/// Bytes of cache for a database in memory, where a cached page is a second copy.
 const MEMORY_CACHE: usize = 64 * 1024;
 
-/// Opens the database, making one if there is none. One that is not writable leaves the file as it
-/// is: what redb writes to it stays in memory.
+/// Opens the database, and creates it if it does not exist. If `writable` is false, the file stays
+/// unchanged: writes of redb stay in memory.
 pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, redb::Error> {
     let mut builder = redb::Builder::new();
     let path = match backing {
@@ -41,7 +41,7 @@ pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, 
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if recovery::is_due(folder_of(path))? {
-                return Err(redb::Error::Corrupted("it is gone".to_owned()));
+                return Err(redb::Error::Corrupted("the file is missing".to_owned()));
             }
             if !writable {
                 return Ok(builder.create_with_backend(Sparse::default())?);
@@ -55,11 +55,11 @@ pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, 
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is no regular file").into());
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is not a regular file").into());
     }
-    // For reading, redb would take it for a new database.
+    // redb would take an empty file for a new database.
     if metadata.len() == 0 {
-        return Err(redb::Error::Corrupted("it is empty".to_owned()));
+        return Err(redb::Error::Corrupted("the file is empty".to_owned()));
     }
     if writable {
         return Ok(builder.open(path)?);
@@ -67,9 +67,9 @@ pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, 
     Ok(builder.create_with_backend(Sparse::over(file)?)?)
 }
 
-/// Makes a new database beside `path`, which gets that name when it is whole: so a process that ends
-/// meanwhile, or a full disk, leaves nothing there that is no database. Gives where it is, and what
-/// `fill` gave.
+/// Creates a new database beside `path`, which the caller renames to `path` once it is complete. If
+/// the process ends before that, or the disk is full, nothing at `path` has changed. Returns the
+/// path of the new file and the result of `fill`.
 fn create_file<T>(
     builder: &redb::Builder,
     path: &Path,
@@ -80,7 +80,7 @@ fn create_file<T>(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    // Peers, paths and what is shared with whom: for its owner only.
+    // The database holds peers, paths and scopes: only its owner may read it.
     let file = durable::private()
         .read(true)
         .write(true)
@@ -98,15 +98,15 @@ fn create_file<T>(
     match made {
         Ok(filled) => Ok((new, filled)),
         Err(error) => {
-            // On a full disk it would take room that is needed.
+            // The unfinished file would only take space on a full disk.
             let _ = fs::remove_file(&new);
             Err(error)
         }
     }
 }
 
-/// Puts a new database with all that is found again in the place of the damaged one at `path`, which
-/// is set aside. If that fails, the damaged one is where it was.
+/// Replaces the damaged database at `path` by a new one with all recovered rows, and sets the
+/// damaged one aside. If that fails, the damaged one stays in place.
 pub(super) fn begin_again(path: &Path, why: &DatabaseError) -> Result<(), redb::Error> {
     let folder = folder_of(path);
     let damaged = match File::open(path) {
@@ -119,7 +119,7 @@ pub(super) fn begin_again(path: &Path, why: &DatabaseError) -> Result<(), redb::
     let fill =
         |transaction: &WriteTransaction| recovery::fill(folder, damaged.as_ref(), transaction);
     let (new, found) = create_file(&builder, path, fill)?;
-    // Whatever ends this process from here on, what was lost stays listed.
+    // If the process ends from here on, the list of lost shares persists.
     found.keep(folder, None)?;
     let aside = damaged
         .is_some()

@@ -8,10 +8,10 @@ pub(in crate::store) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]>
 /// path -> hash: the row of a path is found without knowing its content.
 pub(in crate::store) const PATHS: TableDefinition<'_, &str, &[u8; 32]> =
     TableDefinition::new("paths");
-/// (folder, path from it) -> row: what is in shared folders; see `members`.
+/// (folder, path below it) -> row: the members of shared folders; see `members`.
 pub(in crate::store) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
     TableDefinition::new("members");
-/// (hash, folder, path from it): where in shared folders content is.
+/// (hash, folder, path below it): where content is stored in shared folders.
 pub(in crate::store) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
     TableDefinition::new("member_hashes");
 /// peer id -> row; see `peers`.
@@ -22,16 +22,16 @@ pub(in crate::store) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
 /// Facts about the database itself.
 pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
-/// The fact that tells which tables and rows there are.
+/// The fact that names the version of the tables and rows.
 pub(super) const LAYOUT: &str = "layout";
 
-/// The layout written here. Another number is another layout: migrate, do not guess.
+/// The layout that this version writes. Any other number needs a migration.
 pub(super) const LAYOUT_VERSION: u64 = 2;
 
-/// The layout before there were members of folders: all its rows are read as they are.
+/// The layout without members of folders. All its rows are still valid.
 pub(super) const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
 
-/// The version of the layout; none if there is no table at all.
+/// The version of the layout; `None` if there are no tables.
 pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
@@ -42,7 +42,7 @@ pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Err
         Err(redb::TableError::TableDoesNotExist(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    // Tables, but not ours: version 0 never was, so it is refused.
+    // These tables are not ours. Version 0 never existed, so it is refused.
     Ok(Some(found.unwrap_or(0)))
 }
 
@@ -59,7 +59,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error>
     Ok(())
 }
 
-/// Runs `operation` in a transaction of its own and commits it.
+/// Runs `operation` in a transaction of its own, and commits it.
 pub(super) fn write<T>(
     database: &redb::Database,
     operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,

@@ -1,4 +1,4 @@
-//! Rows as CBOR.
+//! The encoding of rows: CBOR.
 
 /// Encodes a row.
 pub(in crate::store) fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, redb::Error> {
@@ -6,7 +6,7 @@ pub(in crate::store) fn encode<T: serde::Serialize>(row: &T) -> Result<Vec<u8>, 
         .map_err(|error| redb::Error::Corrupted(format!("a row that cannot be encoded: {error}")))
 }
 
-/// Decodes a row of the named table.
+/// Decodes a row of the table called `table`.
 pub(in crate::store) fn decode<'a, T: serde::Deserialize<'a>>(
     table: &str,
     row: &'a [u8],

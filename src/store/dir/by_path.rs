@@ -1,4 +1,4 @@
-//! Directories as paths, where the system has no handles for them: each step is looked at before it is
+//! Directories as paths, for systems without directory handles. Each step is checked before it is
 //! taken.
 
 use std::{
@@ -114,7 +114,7 @@ impl Handle {
         None
     }
 
-    /// The path of an entry that is reached through directories only.
+    /// The path of an entry, if only directories lead to it.
     fn at(&self, inner: &str) -> io::Result<PathBuf> {
         self.check(parent_of(inner))?;
         check_name(inner.rsplit('/').next().unwrap_or(inner))?;
@@ -134,7 +134,7 @@ impl Handle {
     }
 }
 
-/// Refuses what is no single component of a path here: separators, drives, the folder above.
+/// Refuses a name that is more than one component of a path: separators, drives, the parent folder.
 fn check_name(name: &str) -> io::Result<()> {
     let mut components = Path::new(name).components();
     match (components.next(), components.next()) {
@@ -164,7 +164,7 @@ fn entry_metadata(metadata: &fs::Metadata) -> EntryMetadata {
     }
 }
 
-/// What a file that is open is.
+/// The metadata of an open file.
 pub(in crate::store) fn metadata_of_file(file: &File) -> io::Result<EntryMetadata> {
     Ok(entry_metadata(&file.metadata()?))
 }

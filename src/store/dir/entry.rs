@@ -1,19 +1,19 @@
-//! What is in a directory, and the parts of a path to it.
+//! The entries of directories, and the parts of their paths.
 
 use crate::store::Fingerprint;
 
-/// How a file is opened.
+/// The mode in which a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum OpenMode {
-    /// To be read.
+    /// For reading.
     Read,
-    /// To be read and written.
+    /// For reading and writing.
     Write,
-    /// To be read and written, and made; fails if anything is there.
+    /// For reading and writing, as a new file; fails if anything is there.
     New,
 }
 
-/// What a directory entry is.
+/// The type of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum EntryType {
     File,
@@ -22,29 +22,29 @@ pub(in crate::store) enum EntryType {
     Other,
 }
 
-/// Names a file or directory as long as its file system stays mounted.
+/// Identifies a file or directory for as long as its file system stays mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct FileId {
     pub(in crate::store) device: u64,
     pub(in crate::store) inode: u64,
 }
 
-/// What the system tells of an entry, without following a link.
+/// The metadata of an entry. A link is not followed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct EntryMetadata {
     pub(in crate::store) kind: EntryType,
     pub(in crate::store) file_id: FileId,
     pub(in crate::store) fingerprint: Fingerprint,
-    /// How many names it has; 1 where the system does not tell.
+    /// The number of its names; 1 where the system does not report it.
     pub(in crate::store) links: u64,
 }
 
-/// The path of what holds an entry; empty for the directory itself.
+/// The path of the directory that holds an entry; empty for the top.
 pub(in crate::store) fn parent_of(inner: &str) -> &str {
     inner.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// The last name of a path.
+/// The last component of a path.
 #[cfg(unix)]
 pub(in crate::store) fn name_of(inner: &str) -> &str {
     inner.rsplit_once('/').map_or(inner, |(_, name)| name)

@@ -16,11 +16,11 @@ use rustix::{
 use super::entry::{EntryMetadata, EntryType, FileId, OpenMode, name_of, parent_of};
 use crate::store::Fingerprint;
 
-/// Permissions of new files and directories, less what the process' mask takes.
+/// The permissions of new files and directories, before the umask of the process.
 const FILE: fs::Mode = fs::Mode::from_raw_mode(0o666);
 const FOLDER: fs::Mode = fs::Mode::from_raw_mode(0o777);
 
-/// How a directory on the way is opened.
+/// The flags for opening an intermediate directory.
 const ON_THE_WAY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -55,7 +55,7 @@ impl Handle {
     }
 
     pub(super) fn file(&self, inner: &str, mode: OpenMode) -> io::Result<File> {
-        // A fifo would otherwise wait for somebody at its other end.
+        // Opening a fifo would otherwise wait for a process at its other end.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let flags = flags
             | match mode {
@@ -130,7 +130,7 @@ impl Handle {
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        // A descriptor of its own: reading moves the position.
+        // Reading moves the position, so it needs a descriptor of its own.
         let folder = fs::openat(&self.0, ".", ON_THE_WAY, fs::Mode::empty())?;
         for entry in fs::Dir::new(folder)? {
             if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
@@ -152,7 +152,7 @@ impl Handle {
         Some(&self.0)
     }
 
-    /// Does something with an entry of the directory that holds it.
+    /// Calls `act` with the directory that holds an entry, and the name of the entry.
     fn at<T>(
         &self,
         inner: &str,
@@ -183,7 +183,7 @@ fn folder_at(top: BorrowedFd<'_>, inner: &str) -> io::Result<OwnedFd> {
     step_by_step(top, inner)
 }
 
-/// The same, one directory after the other.
+/// Opens a directory below another, one component after the other.
 fn step_by_step(top: BorrowedFd<'_>, inner: &str) -> io::Result<OwnedFd> {
     let mut folder = fs::openat(top, ".", ON_THE_WAY, fs::Mode::empty())?;
     for name in inner.split('/') {
@@ -195,7 +195,7 @@ fn step_by_step(top: BorrowedFd<'_>, inner: &str) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
-/// Renames, and never replaces.
+/// Renames without replacing anything.
 fn rename_new(
     from_folder: BorrowedFd<'_>,
     from: &str,
@@ -206,13 +206,13 @@ fn rename_new(
     {
         let only_new = fs::RenameFlags::NOREPLACE;
         match fs::renameat_with(from_folder, from, to_folder, to, only_new) {
-            // Some file systems do not know the flag.
+            // Some file systems do not support the flag.
             Err(Errno::INVAL | Errno::NOSYS) => {}
             renamed => return Ok(renamed?),
         }
     }
-    // A hard link never replaces anything. Folders have none, nor do some file systems: there a look
-    // before the rename has to do.
+    // A hard link never replaces anything. For folders, and on file systems without hard links,
+    // checking before the rename has to suffice.
     match fs::linkat(from_folder, from, to_folder, to, AtFlags::empty()) {
         Ok(()) => return Ok(fs::unlinkat(from_folder, from, AtFlags::empty())?),
         Err(Errno::EXIST) => return Err(Errno::EXIST.into()),
@@ -248,7 +248,7 @@ fn entry_metadata(stat: &Stat) -> EntryMetadata {
     }
 }
 
-/// What a file that is open is.
+/// The metadata of an open file.
 pub(in crate::store) fn metadata_of_file(file: &File) -> io::Result<EntryMetadata> {
     Ok(entry_metadata(&fs::fstat(file)?))
 }

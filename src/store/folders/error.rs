@@ -1,4 +1,4 @@
-//! Why a directory is no folder, by the path of what is in the way.
+//! The errors of turning a directory into a folder.
 
 use std::{
     io,
@@ -13,49 +13,52 @@ use crate::store::{HashError, ManifestsError, ShareError, escape::shown};
 /// Why a directory was not hashed or shared.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Something is not there, or not any more.
+    /// A path does not exist.
     #[error("{} does not exist", shown(path))]
     Missing {
         /// The path.
         path: PathBuf,
     },
-    /// Something cannot be looked at.
+    /// A path cannot be inspected.
     #[error("{} cannot be read: {source}", shown(path))]
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Entries with content cannot be carried in a folder.
+    /// The folder has entries whose content cannot be carried.
     #[error(
-        "{} was not shared: {} cannot be carried{}", shown(path), count_of(*count), lines_of(named, *count)
+        "{} was not shared: {} cannot be carried{}",
+        shown(path),
+        count_of(*count),
+        lines_of(named, *count)
     )]
     Unsupported {
         /// The directory.
         path: PathBuf,
         /// The first of the entries.
         named: Vec<Unsupported>,
-        /// How many there are.
+        /// The number of all such entries.
         count: u64,
     },
-    /// A directory has more in it than a folder may have.
+    /// The entries of a directory are not valid in a manifest.
     #[error("in {}: {source}", shown(path))]
     Entry {
         /// The directory.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         source: ManifestError,
     },
-    /// More than any folder may have.
+    /// The folder is larger than any folder may be.
     #[error("{} has more than {MAX_LISTED} entries or 2^64 bytes", shown(path))]
     TooMuch {
         /// The directory.
         path: PathBuf,
     },
-    /// The directory is what this node must keep to itself.
+    /// The directory contains or is the data folder of this node.
     #[error(
-        "{} is the data folder of this node, or lies in it: {}",
+        "{} is the data folder of this node, or is stored in it: {}",
         shown(path),
         shown(data)
     )]
@@ -65,39 +68,39 @@ pub enum FolderError {
         /// The data folder.
         data: PathBuf,
     },
-    /// It is not the folder that was shared before.
+    /// The folder has changed since it was shared.
     #[error("{} has changed since it was shared", shown(path))]
     Changed {
         /// The directory.
         path: PathBuf,
     },
-    /// It cannot be told which files are downloads under way.
+    /// The records of unfinished downloads cannot be read.
     #[error("the records of downloads in the data folder cannot be read: {source}")]
     Records {
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It cannot be told how the folder was received.
+    /// The record of how the folder was received cannot be read.
     #[error(
-        "what is kept of how {} was received cannot be read: {source}",
+        "the record of how {} was received cannot be read: {source}",
         shown(path)
     )]
     Received {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// A manifest cannot be kept.
+    /// A manifest cannot be stored.
     #[error(transparent)]
     Manifests(#[from] ManifestsError),
-    /// It cannot be written down.
+    /// The share cannot be added.
     #[error(transparent)]
     Share(#[from] ShareError),
-    /// The caller said to stop.
+    /// The caller stopped the operation.
     #[error("hashing {} was stopped", shown(path))]
     Stopped {
         /// The directory.

@@ -1,8 +1,8 @@
-//! All files of a folder to descriptors, on all cores.
+//! Hashes all files of a folder, on all cores.
 //!
-//! Owns the threads it starts, which end before it returns. Small files are hashed each by one
-//! thread, many at a time; large ones after them, each by all cores. A file whose fingerprint is
-//! known is not opened.
+//! The threads end before the function returns. Small files are hashed first, each by one thread
+//! and many at a time; then large ones, each by all cores. A file with a known fingerprint is not
+//! opened.
 
 use std::{
     cmp::Reverse,
@@ -25,23 +25,23 @@ use crate::store::{
     received::Received,
 };
 
-/// Files above this many bytes are hashed by all cores: below, one core is done sooner than others
-/// are woken.
+/// Files above this size in bytes are hashed by all cores. For smaller ones, one core finishes
+/// before others wake up.
 const LARGE: u64 = 4 << 20;
 
-/// Threads at most: by then the disk is the limit.
+/// The highest number of threads; beyond that the disk is the limit.
 const MAX_THREADS: usize = 64;
 
-/// How often a file is read anew that changes while it is read, at most.
+/// How often a file is read again that changes while it is read.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Between two reports of how far hashing is.
+/// The time between two reports of progress.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Files by their paths from the folder, as they were when they were hashed.
+/// Known files by their paths below the folder, with their fingerprints from when they were hashed.
 pub(super) type KnownFiles = HashMap<String, (Descriptor, Fingerprint)>;
 
-/// A file, hashed.
+/// A hashed file.
 #[derive(Clone, Copy)]
 pub(super) struct Examined {
     pub(super) descriptor: Descriptor,
@@ -66,15 +66,16 @@ impl Examined {
     }
 }
 
-/// What to know of files before they are hashed.
+/// What is known about files before they are hashed.
 pub(super) struct Before<'a> {
     pub(super) known: &'a KnownFiles,
     /// How the folder was received.
     pub(super) received: Option<&'a Received>,
 }
 
-/// Hashes all files of the tree, and gives them in its order: none for those that are gone, and those that
-/// cannot be carried, which are put down in the tree. Their trees are kept in `store`.
+/// Hashes all files of the tree, and returns them in its order; `None` for files that no longer
+/// exist, and for those that cannot be carried, which are recorded in the tree. Stores the trees of
+/// the files in `store`.
 pub(super) fn examine(
     root: &Path,
     tree: &mut DirectoryTree,
@@ -90,7 +91,7 @@ pub(super) fn examine(
     Ok(results)
 }
 
-/// Files in the order of the tree, and those that cannot be carried, by their numbers.
+/// Files in the order of the tree, and the numbers of those that cannot be carried.
 type AllExamined = (Vec<Option<Examined>>, Vec<(usize, Why)>);
 
 fn examine_all(
@@ -130,14 +131,14 @@ fn examine_all(
             thread::park_timeout(REPORT_INTERVAL);
         }
         for worker in workers {
-            // A panic of a worker is passed on by the scope.
+            // The scope propagates a panic of a worker.
             let (done, left) = worker.join().unwrap_or_default();
             done.into_iter()
                 .for_each(|(at, file)| results[at] = Some(file));
             large.extend(left);
         }
     });
-    // The largest first, as whoever waits sees the most of it.
+    // The largest come first, so that progress is visible early.
     large.sort_unstable_by_key(|(at, size)| (Reverse(*size), *at));
     for (at, _) in large {
         if work.is_stopped() {
@@ -148,7 +149,7 @@ fn examine_all(
     work.finish(progress, results)
 }
 
-/// Files hashed, by their numbers, and files left for all cores, with their sizes.
+/// Hashed files by number, and files left for all cores, with their sizes.
 type Done = (Vec<(usize, Examined)>, Vec<(usize, u64)>);
 
 struct Work<'w> {
@@ -157,7 +158,7 @@ struct Work<'w> {
     before: &'w Before<'w>,
     store: Option<&'w Store>,
     next: AtomicUsize,
-    /// Bytes done.
+    /// How many bytes are done.
     hashed: AtomicU64,
     stopped: AtomicBool,
     /// The first file that failed, in the order of the tree.
@@ -224,8 +225,8 @@ impl Work<'_> {
             .and_then(|received| received.is_executable(&inner));
         let executable = executable.unwrap_or_else(|| is_executable(&metadata));
         let now = Fingerprint::new(&metadata);
-        // One whose metadata changed is proven when it is sent, and hashed again by and by. One that a
-        // program had open when it was hashed is hashed now.
+        // A file in doubt is proven when it is sent, and hashed again later. A file that a program
+        // had open when it was hashed is hashed now.
         if let Some((descriptor, fingerprint)) = self.before.known.get(&inner)
             && fingerprint.compare(&now) != Comparison::Changed
             && !fingerprint.is_in_doubt()
@@ -247,7 +248,7 @@ impl Work<'_> {
         }))
     }
 
-    /// Hashes a file; one that changes meanwhile is tried again.
+    /// Hashes a file, and retries if it changes meanwhile.
     fn hash(
         &self,
         path: &Path,
@@ -274,7 +275,7 @@ impl Work<'_> {
 
     fn fail(&self, at: usize, error: HashError) {
         let why = match error {
-            // It was there a moment ago: it is no part of the folder any more.
+            // The file was removed a moment ago, so it does not belong to the folder any more.
             HashError::Missing { .. } => return,
             HashError::Unreadable { source, .. } => Ok(Why::Unreadable(source)),
             HashError::Changed { .. } | HashError::NotAFile { .. } => Ok(Why::Changing),
@@ -335,7 +336,7 @@ enum Looked {
     TooLarge(u64),
 }
 
-/// Whether its owner may run the file; never where a system has no such right.
+/// Whether the file is executable by its owner; false where a system has no such permission.
 fn is_executable(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0;

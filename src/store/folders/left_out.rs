@@ -1,4 +1,4 @@
-//! What of a directory is no part of the folder that it becomes, and whether a person has to know before.
+//! The entries of a directory that are left out of its folder.
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,17 @@ use super::{
     unsupported::{Unsupported, Why, count_of, lines_of},
 };
 
-/// Entries that cannot be carried and are named, at most: the others are counted.
+/// How many entries that cannot be carried are named; the others are counted.
 const MAX_NAMED: usize = 20;
 
 /// What is left out of a folder.
 #[derive(Debug, Default)]
 pub struct LeftOut {
-    /// Sockets, fifos and devices, by what they are. They have no content.
+    /// Sockets, fifos and devices, by type. They have no content.
     special: BTreeMap<&'static str, u64>,
-    /// Whether it holds the data folder of this node.
+    /// Whether the directory contains the data folder of this node.
     pub(super) holds_data: bool,
-    /// Entries with content that cannot be carried: the first of them.
+    /// The first of the entries whose content cannot be carried.
     unsupported: Vec<Unsupported>,
     unsupported_count: u64,
 }
@@ -37,7 +37,7 @@ impl LeftOut {
         }
     }
 
-    /// Refuses a folder of which something with content cannot be carried, unless that may be left out.
+    /// Fails if any entry cannot be carried, unless such entries may be left out.
     pub(super) fn check(&mut self, path: &Path, skip_unsupported: bool) -> Result<(), FolderError> {
         if skip_unsupported || self.unsupported_count == 0 {
             return Ok(());
@@ -49,8 +49,8 @@ impl LeftOut {
         })
     }
 
-    /// What is left out, for people: one line for all that has no content, and the entries that cannot be
-    /// carried by name.
+    /// Describes what is left out: one line for all entries without content, and the names of those
+    /// that cannot be carried.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.special.is_empty() {

@@ -26,7 +26,7 @@ pub(super) enum Why {
     InvalidName(NameError),
     #[error("it is a link that cannot be carried: {0}")]
     InvalidTarget(TargetError),
-    #[error("it lies deeper than {MAX_DEPTH} levels")]
+    #[error("it is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     #[error("it changes while it is read")]
     Changing,
@@ -38,7 +38,7 @@ impl fmt::Display for Unsupported {
     }
 }
 
-/// How many entries.
+/// The number of entries, as text.
 pub(super) fn count_of(count: u64) -> String {
     match count {
         1 => "1 entry".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn count_of(count: u64) -> String {
     }
 }
 
-/// The first entries, on lines of their own, and how many there are besides.
+/// The first entries, on lines of their own, and the number of the others.
 pub(super) fn lines_of(first: &[Unsupported], count: u64) -> String {
     let mut lines: String = first.iter().map(|entry| format!("\n  {entry}")).collect();
     let others = count - first.len() as u64;

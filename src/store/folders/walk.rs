@@ -1,7 +1,7 @@
-//! What is in a directory, before any of it is read.
+//! Lists the content of a directory, before any of it is read.
 //!
-//! Owns what can be part of a folder, and what is left out of one. Never follows a symbolic link and opens
-//! no file. What cannot be carried is found here, before hours of hashing, as far as it shows.
+//! Decides what can be a part of a folder, and what is left out. Never follows a symbolic link, and
+//! opens no file. Most entries that cannot be carried are found here, before hours of hashing.
 
 use std::{
     collections::HashSet,
@@ -15,50 +15,50 @@ use pelago_content::{MAX_DEPTH, MAX_LISTED, check_name, check_target};
 use super::{FolderError, left_out::LeftOut, unsupported::Why};
 use crate::store::{UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received};
 
-/// All that is in a directory, at any depth.
+/// All entries of a directory, at any depth.
 pub(super) struct DirectoryTree {
-    /// The directory itself first, each other behind the one that it is in.
+    /// The directory itself first, and each other one after its parent.
     pub(super) directories: Vec<Directory>,
-    /// Where the files are: a directory, and an entry of it.
+    /// The positions of the files: the number of a directory, and the number of an entry in it.
     pub(super) files: Vec<(usize, usize)>,
     pub(super) left_out: LeftOut,
 }
 
 #[derive(Default)]
 pub(super) struct Directory {
-    /// From the top, with `/` between names; empty for the top.
+    /// The path below the top, with `/` between names; empty for the top.
     pub(super) path: String,
     pub(super) entries: Vec<FoundEntry>,
-    /// Whether it could not be read, or is gone: then it is no part of the folder.
+    /// Whether it cannot be read, or no longer exists, and is left out.
     pub(super) is_left_out: bool,
 }
 
 pub(super) struct FoundEntry {
-    /// What it is called in the folder.
+    /// Its name in the folder.
     pub(super) name: String,
-    /// What it is called on this disk, if that is not the same.
+    /// Its name on this disk, if that differs.
     here: Option<String>,
     pub(super) what: FoundKind,
 }
 
 impl FoundEntry {
-    /// What it is called on this disk.
+    /// Its name on this disk.
     pub(super) fn here(&self) -> &str {
         self.here.as_deref().unwrap_or(&self.name)
     }
 }
 
 pub(super) enum FoundKind {
-    /// One of the files of the tree.
+    /// A file, by its number in the tree.
     File(usize),
-    /// One of the directories of the tree.
+    /// A directory, by its number in the tree.
     Folder(usize),
-    /// Where it leads.
+    /// A link, with its target.
     Symlink(String),
 }
 
 impl DirectoryTree {
-    /// The path of a file on this disk, from the top.
+    /// The path of a file on this disk, below the top.
     pub(super) fn file_path(&self, file: usize) -> String {
         let (directory, entry) = self.files[file];
         let directory = &self.directories[directory];
@@ -66,19 +66,19 @@ impl DirectoryTree {
     }
 }
 
-/// What a walk has to know besides the directory.
+/// The inputs of a walk besides the directory.
 pub(super) struct Guide<'a> {
-    /// Downloads under way are no part of a folder.
+    /// Unfinished downloads, which are left out.
     pub(super) growing: &'a UnfinishedDownloads,
-    /// How the folder was received, if its manifests say something else than what lies here.
+    /// How the folder was received, if it differs from its manifests.
     pub(super) received: Option<&'a Received>,
-    /// The data folder of this node, without links.
+    /// The data folder of this node, with all links resolved.
     pub(super) data: Option<&'a Path>,
     /// Whether `.pelagoignore` files count.
     pub(super) has_rules: bool,
 }
 
-/// Looks at everything below `root` but for what is left out.
+/// Lists everything below `root` that is not left out.
 pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<DirectoryTree, FolderError> {
     let resolved = guide.data.and_then(|_| fs::canonicalize(root).ok());
     let data = guide.data.zip(resolved.as_deref());
@@ -95,7 +95,7 @@ pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<DirectoryTree, Fold
         },
         entries: 0,
     };
-    // Directories found are added behind this one, so the loop ends with the last of them.
+    // New directories are appended, so the loop ends with the last of them.
     let mut next = 0;
     while next < walk.tree.directories.len() {
         walk.directory(next)?;
@@ -107,11 +107,11 @@ pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<DirectoryTree, Fold
 struct Walk<'r> {
     root: &'r Path,
     guide: &'r Guide<'r>,
-    /// Where the data folder is below the root, if it is.
+    /// The path of the data folder, if it is below the root.
     data: Option<PathBuf>,
     rules: Option<Ignores>,
     tree: DirectoryTree,
-    /// Entries found so far.
+    /// The number of entries so far.
     entries: u64,
 }
 
@@ -132,7 +132,7 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
-        // What is wrong is found in the same order each time.
+        // Problems are found in the same order each time.
         read.sort_by_cached_key(DirEntry::file_name);
         let names = ManifestNames::new(self.guide.received, &inner, &read);
         let depth = inner.split('/').filter(|name| !name.is_empty()).count();
@@ -157,7 +157,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether an entry is to be no part of the folder, or has to be none.
+    /// Whether an entry is left out.
     fn leaves_out(&mut self, entry: &DirEntry) -> bool {
         let path = entry.path();
         let is_folder = || entry.file_type().is_ok_and(|found| found.is_dir());
@@ -181,7 +181,7 @@ impl Walk<'_> {
         self.tree.left_out.add_unsupported(entry.path(), why);
     }
 
-    /// An entry that is put down at `place`; none if it is left out.
+    /// Adds the entry at the position `place`; `None` if it is left out.
     fn entry(
         &mut self,
         entry: &DirEntry,
@@ -218,7 +218,7 @@ impl Walk<'_> {
         })
     }
 
-    /// What an entry at `inner` is; none if it has no content, or is gone.
+    /// The type of the entry at `inner`; `None` if it has no content, or no longer exists.
     fn what(
         &mut self,
         entry: &DirEntry,
@@ -246,7 +246,7 @@ impl Walk<'_> {
     }
 }
 
-/// The path of an entry from the top, with `/` on every system.
+/// The path of an entry below the top, with `/` on every system.
 pub(super) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() {
         name.to_owned()
@@ -255,7 +255,7 @@ pub(super) fn join(directory: &str, name: &str) -> String {
     }
 }
 
-/// Where a symbolic link leads; none if it is gone.
+/// The target of a symbolic link; `None` if the link no longer exists.
 fn target(path: &Path) -> Result<Option<String>, Why> {
     let target = match fs::read_link(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -267,7 +267,7 @@ fn target(path: &Path) -> Result<Option<String>, Why> {
     Ok(Some(text))
 }
 
-/// Whether this user may read a file; one that is gone is found out later. Costs a call of the system.
+/// Checks that this user may read a file. A missing file is detected later. Costs one system call.
 fn check_readable(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -290,7 +290,7 @@ fn check_readable(path: &Path) -> io::Result<()> {
 /// The names that the entries of one directory have in the folder.
 struct ManifestNames<'a> {
     received: Option<&'a Received>,
-    /// Those on this disk, if the folder was received otherwise.
+    /// The names on this disk, if the folder was received with differences.
     here: HashSet<String>,
 }
 
@@ -300,7 +300,7 @@ impl<'a> ManifestNames<'a> {
             let names = read
                 .iter()
                 .filter_map(|entry| entry.file_name().into_string().ok());
-            // Most names are what they are here.
+            // Most names are the same in both.
             names.filter(|name| received.name_of(&join(inner, name)).is_none())
         });
         Self {
@@ -309,14 +309,15 @@ impl<'a> ManifestNames<'a> {
         }
     }
 
-    /// What an entry is called in the folder, if not as it is here. What lies here by that name now comes
-    /// first.
+    /// The name of an entry in the folder, if it differs. If another entry has that name on this
+    /// disk now, it takes precedence.
     fn other(&self, inner: &str, here: &str) -> Option<&'a str> {
         let name = self.received?.name_of(&join(inner, here))?;
         (!self.here.contains(name)).then_some(name)
     }
 
-    /// Adds the links that were left out when the folder was received, where nothing else lies now.
+    /// Adds the links that were left out when the folder was received, unless another entry has the
+    /// name now.
     fn add_links(&self, inner: &str, entries: &mut Vec<FoundEntry>) {
         let links = self
             .received

@@ -15,7 +15,7 @@ pub enum LockError {
         /// The folder.
         folder: PathBuf,
     },
-    /// It cannot be made, written or locked.
+    /// It cannot be created, written or locked.
     #[error(
         "the data folder {} cannot be used: {source}",
         crate::store::shown(folder)
@@ -23,14 +23,14 @@ pub enum LockError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A newer version wrote it.
     #[error(
-        "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which this \
-         version ({}) does not read. Use pelago {writer} or newer, or give another folder with \
-         --data-dir", crate::store::shown(folder), env!("CARGO_PKG_VERSION")
+        "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which \
+         this version ({}) does not read. Use pelago {writer} or newer, or give another folder \
+         with --data-dir", crate::store::shown(folder), env!("CARGO_PKG_VERSION")
     )]
     Newer {
         /// The folder.
@@ -40,16 +40,16 @@ pub enum LockError {
         /// The version that wrote it.
         writer: String,
     },
-    /// What stands in the file for the format is no format.
+    /// The file `format` does not name a format.
     #[error(
-        "the data folder cannot be used: {} holds {text:?}, which names no format of a data folder. \
-         Give the data folder of a node with --data-dir, or restore that file",
+        "the data folder cannot be used: {} holds {text:?}, which names no format of a data \
+         folder. Give the data folder of a node with --data-dir, or restore that file",
         crate::store::shown(file)
     )]
     UnknownFormat {
         /// The file in the data folder.
         file: PathBuf,
-        /// The first of what it holds.
+        /// The beginning of its content.
         text: String,
     },
 }

@@ -11,6 +11,6 @@ use std::{io, path::PathBuf};
 pub struct ManifestsError {
     /// Its file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }

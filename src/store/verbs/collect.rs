@@ -1,8 +1,8 @@
-//! Trees and manifests that nothing needs any more, removed.
+//! Collecting the trees and manifests that nothing needs any more.
 //!
-//! Owns what needs one: the row of a share or of something in a shared folder, the record of a folder being
-//! downloaded, a pin. Never looks at how old a file is: hashing a folder may take hours. Failures leave as
-//! the database's; a folder that cannot be read is passed over, and said.
+//! A file is needed by the row of a share or of a member, by the record of a folder that is being
+//! downloaded, or by a pin. Its age does not count, because hashing a folder may take hours. Errors
+//! are those of the database; a folder that cannot be read is skipped and logged.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use pelago_content::{EntryKind, Hash, Kind};
 
 use crate::store::{DatabaseError, Store, side_files::StoredByHash};
 
-/// Hashes that are looked up in one transaction.
+/// How many hashes are looked up in one transaction.
 const BATCH: usize = 1000;
 
-/// What was removed.
+/// How many files were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Stored trees.
@@ -23,11 +23,12 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes the trees and manifests that nothing needs. Blocks; looks at the names of all of them.
+    /// Removes the trees and manifests that are not needed. Blocks; lists all of them.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`] if it cannot be told what is shared; what was removed by then was not needed.
+    /// [`DatabaseError`] if the database cannot be read. Files that were removed before were not
+    /// needed.
     pub fn collect(&self) -> Result<Collected, DatabaseError> {
         let of_downloads = self.manifests_of_downloads();
         let inner = &self.inner;
@@ -45,15 +46,16 @@ impl Store {
         let found = match kept.unpinned() {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "what is not needed cannot be looked for");
+                tracing::warn!(%error, "the files that nothing needs cannot be listed");
                 return Ok(0);
             }
         };
         let mut removed = 0;
         for batch in found.chunks(BATCH) {
-            // Mostly all of them are needed: one transaction tells.
+            // Usually all of them are needed, which one transaction shows.
             for hash in self.shared_nowhere(batch)? {
-                // What was lost with a damaged database has no rows until it is found again.
+                // Shares that were lost with a damaged database have no rows until they are found
+                // again.
                 if needed.contains(&hash) || self.is_recovering() {
                     continue;
                 }
@@ -68,7 +70,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// The manifests of all folders that are being downloaded, under way or not.
+    /// The manifests of all folders that are being downloaded, whether active or not.
     fn manifests_of_downloads(&self) -> HashSet<Hash> {
         let recorded = self.partials().unwrap_or_else(|error| {
             tracing::warn!(%error, "the records of downloads cannot be read");
@@ -84,7 +86,7 @@ impl Store {
         found
     }
 
-    /// The hashes of a folder and all folders in it, as far as their manifests are here.
+    /// The hashes of a folder and all folders in it whose manifests are stored.
     pub(in crate::store) fn manifests_below(&self, folder: &Hash) -> Vec<Hash> {
         let (mut known, mut found, mut next) = (HashSet::from([*folder]), vec![*folder], 0);
         while let Some(hash) = found.get(next).copied() {

@@ -1,19 +1,19 @@
-//! What hashing a file of a shared folder again says of it.
+//! The result of hashing a file of a shared folder again.
 //!
-//! Owns that the folder stays as it was shared: a file that is still what is listed gets the look that it
-//! has now, and one that is not is served no more. Failures leave as a [`ShareError`].
+//! The folder stays as it was shared: a file that still has the listed content gets its current
+//! fingerprint, and a file with other content is not served any more. Errors are [`ShareError`]s.
 
 use std::path::Path;
 
 use crate::store::{Hashed, Member, MemberState, ShareError, Store, members::MemberTables};
 
 impl Store {
-    /// Takes what hashing `member` of the shared `folder` again showed. Whether it is what is listed: if
-    /// it is not, it is not served there any more, however it looks.
+    /// Records that `member` of the shared `folder` was hashed again. Returns whether it has the
+    /// listed content; if not, it is not served from there any more.
     ///
     /// # Errors
     ///
-    /// [`ShareError`]; nothing is changed then.
+    /// [`ShareError`]. Nothing is changed then.
     pub fn confirm_member(
         &self,
         folder: &Path,
@@ -35,7 +35,7 @@ impl Store {
             let mut tables = MemberTables::open(transaction)?;
             tables.set_fingerprint(folder, member, fingerprint)
         })?;
-        // What is open was opened with what was known before.
+        // An open handle still has the earlier fingerprint.
         self.inner.open_files.forget(&[member.descriptor.hash()]);
         self.unpin(&[hash]);
         Ok(is_listed)

@@ -1,4 +1,4 @@
-//! The list of downloads, read and replaced whole.
+//! The list of downloads, read and replaced as a whole.
 
 use std::{
     fs::File,
@@ -14,15 +14,15 @@ use crate::{
     },
 };
 
-/// Bytes of the longest list that is read: a hundred thousand downloads.
+/// The highest size of a list that is read, in bytes: a hundred thousand downloads.
 const MAX_LIST_LEN: u64 = 64 << 20;
 
 impl Store {
-    /// The list that was kept last; none if there never was one.
+    /// The stored list; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// What the system said of the file.
+    /// The file cannot be read.
     pub fn kept_downloads(&self) -> io::Result<Option<Vec<u8>>> {
         let path = match &self.inner.downloads {
             Downloads::File(path) => path,
@@ -40,7 +40,7 @@ impl Store {
         Ok(Some(list))
     }
 
-    /// Where the list is; in memory, what it would be called.
+    /// The path of the list; for a store in memory, only its name.
     #[must_use]
     pub fn downloads_file(&self) -> &Path {
         match &self.inner.downloads {
@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the system said; the list is then where it was.
+    /// The error of the operating system. The list is then still in place.
     pub fn set_downloads_aside(&self) -> io::Result<PathBuf> {
         match &self.inner.downloads {
             Downloads::File(path) => durable::set_aside(path),
@@ -64,12 +64,11 @@ impl Store {
         }
     }
 
-    /// Keeps `list` in the place of the earlier one, whole or not at all, and so that it survives a
-    /// power cut once this returns.
+    /// Replaces the stored list atomically and durably.
     ///
     /// # Errors
     ///
-    /// What the system said of the file; the earlier list stays.
+    /// The file cannot be written. The earlier list stays.
     pub fn keep_downloads(&self, list: &[u8]) -> io::Result<()> {
         match &self.inner.downloads {
             Downloads::File(path) => durable::replace(path, list),

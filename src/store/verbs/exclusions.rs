@@ -1,7 +1,8 @@
-//! Files of watched folders that a person withdrew: they are not shared again by themselves.
+//! Files that a person withdrew from watched folders, so that the node does not share them again by
+//! itself.
 //!
-//! Owns the file `exclusions` in the data folder. An exclusion covers its path and all below it, until
-//! somebody shares that path again. Failures leave as the system gave them.
+//! Owns the file `exclusions` in the data folder. An exclusion covers its path and everything below
+//! it, until a person shares that path again. Errors are those of the operating system.
 
 use std::{
     io,
@@ -10,30 +11,30 @@ use std::{
 
 use crate::store::{Store, saved_values::Exclusions};
 
-/// Exclusions, at most: each change writes all of them.
+/// The highest number of exclusions: each change writes all of them.
 const MAX_EXCLUSIONS: usize = 100_000;
 
-/// A place that is not shared, though it is in a watched folder.
+/// A path in a watched folder that is not shared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exclusion {
-    /// The file, or the folder with all that is in it.
+    /// The file or folder.
     pub path: PathBuf,
     /// The watched folder.
     pub folder: PathBuf,
 }
 
 impl Store {
-    /// Excludes these places from their watched folders. What is shared there is not withdrawn by this.
+    /// Excludes these paths from their watched folders. Existing shares are not withdrawn.
     ///
     /// # Errors
     ///
-    /// What the system said, or that there are too many; nothing is excluded then.
+    /// The error of the operating system, or there are too many. Nothing is excluded then.
     pub fn exclude(&self, places: Vec<Exclusion>) -> io::Result<()> {
         let excluded = self.inner.exclusions.get().len();
         if excluded + places.len() > MAX_EXCLUSIONS {
             let most = format!(
-                "{excluded} places are excluded already, and {MAX_EXCLUSIONS} may be: list patterns \
-                 in .pelagoignore instead"
+                "{excluded} paths are excluded already, and the limit is {MAX_EXCLUSIONS}: use \
+                 patterns in .pelagoignore instead"
             );
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, most));
         }
@@ -46,11 +47,11 @@ impl Store {
         Ok(())
     }
 
-    /// Excludes `path`, and what is below it, no more. Gives what was excluded.
+    /// Removes the exclusions of `path` and everything below it, and returns them.
     ///
     /// # Errors
     ///
-    /// What the system said; it is still excluded then.
+    /// The error of the operating system. The exclusions are then unchanged.
     pub fn include(&self, path: &Path) -> io::Result<Vec<Exclusion>> {
         let mut found = self.exclusions();
         found.retain(|exclusion| exclusion.path.starts_with(path));
@@ -64,7 +65,7 @@ impl Store {
         Ok(found)
     }
 
-    /// All that is excluded, by path.
+    /// All exclusions, ordered by path.
     #[must_use]
     pub fn exclusions(&self) -> Vec<Exclusion> {
         let exclusions = self.inner.exclusions.get();

@@ -1,12 +1,12 @@
-//! Files hashed to be shared.
+//! Hashing files that are going to be shared.
 
 use std::{ops::ControlFlow, path::Path};
 
 use crate::store::{HashError, Hashed, Store, hashing::hash};
 
 impl Store {
-    /// Hashes a file to be shared, and keeps its tree. `progress` is given the bytes hashed so
-    /// far, and may say to stop.
+    /// Hashes a file to be shared, and stores its tree. `progress` receives the number of bytes
+    /// hashed so far, and may stop the operation.
     ///
     /// # Errors
     ///

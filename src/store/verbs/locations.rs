@@ -1,7 +1,7 @@
-//! Where content is, whether it is shared by itself or in a folder, and who may know of it.
+//! Where content is stored, and who may know about it.
 //!
-//! Owns that a member of a folder is found like any other content, in the scopes of that folder.
-//! Changes nothing. Failures leave as the database's.
+//! A member of a shared folder is found like any other content, in the scopes of the folder.
+//! Changes nothing. Errors are those of the database.
 
 use std::path::PathBuf;
 
@@ -14,8 +14,8 @@ use crate::store::{
 };
 
 impl Store {
-    /// Who may know of this content: the scopes of all its live places, those of the folders it is
-    /// in, and of a download under way. None if it is not here.
+    /// Who may know about this content: the scopes of all its live shares, of the folders that
+    /// contain it, and of its download. `None` if it is not stored here.
     ///
     /// # Errors
     ///
@@ -39,8 +39,8 @@ impl Store {
         Ok(scopes)
     }
 
-    /// What this content is called here, at a place for whose scopes `is_told` holds: shared by itself,
-    /// in a shared folder, or being downloaded. None if it is called nothing there, or not here.
+    /// The name of this content at a location whose scopes `is_told` accepts: of a share, in a
+    /// shared folder, or of a download. `None` if there is no such location.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Store {
         Ok(told.and_then(|folder| folder.name_of(hash)))
     }
 
-    /// The live files with this content, those shared by themselves first.
+    /// The live files with this content, individual shares first.
     pub(in crate::store) fn locations_of(
         &self,
         hash: &Hash,
@@ -101,8 +101,7 @@ impl Store {
         Ok(shares.chain(members).collect())
     }
 
-    /// The live files with this content that may hold other content by now, though nothing says for sure
-    /// that they changed.
+    /// The live files with this content that are in doubt: they may have changed.
     ///
     /// # Errors
     ///
@@ -118,7 +117,7 @@ impl Store {
         Ok(places.map(|place| place.path).collect())
     }
 
-    /// Those of the hashes that are neither shared nor in a shared folder, live or not.
+    /// The hashes that are neither shared nor in a shared folder, live or not.
     pub(in crate::store) fn shared_nowhere(
         &self,
         hashes: &[Hash],

@@ -1,11 +1,11 @@
-//! Manifests, kept and read.
+//! Storing and reading manifests.
 
 use pelago_content::{Descriptor, Hash, Manifest};
 
 use crate::store::{ManifestsError, Store, side_files::StoredByHash};
 
 impl Store {
-    /// The manifest that is kept under this hash, proven; none if there is none, or it is damaged.
+    /// The proven manifest with this hash; `None` if there is none, or it is damaged.
     ///
     /// # Errors
     ///
@@ -15,8 +15,8 @@ impl Store {
         Ok(kept.and_then(|manifest| manifest.decode()))
     }
 
-    /// Keeps a manifest, and gives its descriptor: from then on its chunks are read under its hash,
-    /// by whoever the scopes of that hash allow. It stays until no share and no download needs it.
+    /// Stores a manifest, and returns its descriptor. From then on its chunks can be read under its
+    /// hash. It stays until no share and no download needs it.
     ///
     /// # Errors
     ///
@@ -28,7 +28,8 @@ impl Store {
         Ok(descriptor)
     }
 
-    /// Nobody is going to share a folder with these manifests: those that no row needs are collected.
+    /// Releases these manifests: no folder with them is going to be shared. Those without a row are
+    /// collected.
     pub fn release_manifests(&self, hashes: &[Hash]) {
         self.inner.manifests.unpin(hashes);
     }

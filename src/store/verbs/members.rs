@@ -1,4 +1,4 @@
-//! What is in shared folders, looked up by folder, by path and by hash.
+//! The members of shared folders, looked up by folder, path and hash.
 
 use std::{
     ops::Bound,
@@ -15,11 +15,11 @@ use crate::store::{
     share_tables,
 };
 
-/// How many places of the same content in shared folders are looked at to serve it.
+/// How many locations of the same content in shared folders are examined to serve it.
 const MAX_LOCATIONS: usize = 100;
 
 impl Store {
-    /// All that is known to be below the folder shared at `folder`, by path.
+    /// All members of the folder shared at `folder`, ordered by path.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Store {
         })
     }
 
-    /// Up to `limit` of them, from behind `after`.
+    /// Up to `limit` members, from after `after`.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Store {
         })
     }
 
-    /// The members at `path`, which is absolute, each with the shared folder that it is in.
+    /// The members at the absolute `path`, each with its shared folder.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ fn inner_path(path: &Path) -> Option<String> {
     Some(names?.join("/"))
 }
 
-/// The live folders that content of this hash is in, each with its first place there.
+/// The live folders that contain this hash, each with the first location there.
 pub(in crate::store) fn folders_of(
     transaction: &ReadTransaction,
     hash: &Hash,
@@ -122,8 +122,8 @@ pub(in crate::store) fn folders_of(
     Ok(found)
 }
 
-/// Where content of this hash is in live folders, each with the path of the folder, as far as it is
-/// looked at.
+/// The locations of this hash in live folders, each with the path of the folder, up to
+/// [`MAX_LOCATIONS`].
 pub(in crate::store) fn locations_of(
     transaction: &ReadTransaction,
     hash: &Hash,

@@ -1,7 +1,8 @@
-//! What callers do with a store: `impl Store`, one subject a file.
+//! The operations of a store: `impl Store`, one subject a file.
 //!
-//! The parts that a store holds (`handle`) name neither the store nor these files, so that each part
-//! can be read and tested alone. A verb that needs several parts, and keeps them in step, is here.
+//! The parts that a store holds (`handle`) name neither the store nor these files, so that each
+//! part can be read and tested alone. An operation that changes several parts, and keeps them
+//! consistent, is here.
 
 mod collect;
 mod confirm;

@@ -1,4 +1,4 @@
-//! Whether the folders that are shared are there.
+//! Whether watched folders, and the mounts below them, are present.
 
 use std::{
     fs, io,
@@ -10,11 +10,11 @@ use crate::store::{
     mounts::{Mount, Mounts},
 };
 
-/// Mounted file systems that are remembered, at most.
+/// How many mounted file systems are remembered.
 const MAX_MOUNTS: usize = 1000;
 
 impl Store {
-    /// Whether the folder at `path` is there. Costs a few calls of the system.
+    /// Whether the folder at `path` is present. Costs a few system calls.
     #[must_use]
     pub fn presence(&self, path: &Path) -> Presence {
         let Ok(Some(now)) = Mount::at(path) else {
@@ -31,12 +31,12 @@ impl Store {
         }
     }
 
-    /// Remembers the device of the watched `folder`, which was just read, and of the `mounted` folders
-    /// that were found below it. Those below it that are not there now stay remembered.
+    /// Remembers the devices of the watched `folder`, which was just read, and of the `mounted`
+    /// folders that were found below it. Mounts below it that are missing now stay remembered.
     ///
     /// # Errors
     ///
-    /// What the system said; nothing is remembered then.
+    /// The error of the operating system. Nothing is remembered then.
     pub fn remember_mounts(&self, folder: &Path, mounted: &[PathBuf]) -> io::Result<()> {
         let mut found = Mounts::new();
         for path in std::iter::once(folder).chain(mounted.iter().map(PathBuf::as_path)) {
@@ -61,8 +61,8 @@ impl Store {
         })
     }
 
-    /// The folders at or above `path`, down from the watched `folder`, and those below `path`, that are
-    /// not there, though files of them are shared.
+    /// The missing folders: those at or above `path`, up to the watched `folder`, and those below
+    /// `path`.
     #[must_use]
     pub fn missing_folders(&self, folder: &Path, path: &Path) -> Vec<PathBuf> {
         let mut around = self.mounts_below(folder);
@@ -75,8 +75,8 @@ impl Store {
         around
     }
 
-    /// Whether a watched folder is there of which no device is known yet: where files of it are listed,
-    /// it was not empty.
+    /// Whether a watched folder without a known device is present. If files of it are listed, it
+    /// was not empty.
     fn is_there_though_unknown(&self, folder: &Path) -> bool {
         let was_empty = || {
             let shares = self.shares_under(folder, None, 1);
@@ -85,7 +85,7 @@ impl Store {
         self.presence(folder).is_there() && (!is_empty(folder).unwrap_or(true) || was_empty())
     }
 
-    /// The folders whose devices are known, `folder` and below.
+    /// The folders at and below `folder` whose devices are known.
     fn mounts_below(&self, folder: &Path) -> Vec<PathBuf> {
         let mounts = self.inner.mounts.get();
         let below = mounts.keys().filter(|path| path.starts_with(folder));

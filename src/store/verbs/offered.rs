@@ -1,7 +1,7 @@
-//! What of the shared content can be had at present.
+//! Which parts of shared content are offered at present.
 //!
-//! Owns which blocks of a folder are offered when some of its files are not available. Looks at metadata
-//! only. Failures leave as the database's.
+//! Decides which blocks of a folder are offered while some of its files are unavailable. Inspects
+//! metadata only. Errors are those of the database.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -10,12 +10,12 @@ use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
 use super::members;
 use crate::store::{DatabaseError, MemberState, Share, Store, open_files::Location};
 
-/// Places of the same content that are looked at to offer it, at most.
+/// How many locations of the same content are inspected to offer it.
 const MAX_LOOKED_AT: usize = 32;
 
 impl Store {
-    /// What is shared of this content, by itself or in a folder, and can be had: none if that is
-    /// nothing. Blocks of a folder are those of its sequence.
+    /// The available blocks of shared content, individual or in a folder; `None` if it is not
+    /// available. The blocks of a folder are those of its sequence.
     pub(in crate::store) fn offered(
         &self,
         hash: &Hash,
@@ -46,8 +46,8 @@ impl Store {
         Ok(offered.map(|blocks| (descriptor, blocks)))
     }
 
-    /// Whether this content was shared, by itself or in a folder, and cannot be had: it is not available, or
-    /// was withdrawn in this run.
+    /// Whether this content was shared, by itself or in a folder, and is unavailable now or was
+    /// withdrawn during this run.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Store {
         Ok(self.inner.share_states.was_withdrawn(hash))
     }
 
-    /// Whether a file of this content is at one of its places, as far as its metadata tell.
+    /// Whether a file with this content is at one of its locations, according to its metadata.
     fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
         let is_here = |location: &Location| {
             let sight = self.inspect_file(&location.path, &location.fingerprint);
@@ -69,7 +69,7 @@ impl Store {
         Ok(places.iter().take(MAX_LOOKED_AT).any(is_here))
     }
 
-    /// The blocks of files that are not available, of the folder at `below` in the one shared at `folder`.
+    /// The blocks of unavailable files of the folder at `below`, in the one shared at `folder`.
     fn lacking(&self, folder: &Path, below: &str) -> Result<Arc<BlockRanges>, DatabaseError> {
         if let Some(known) = self.inner.share_states.lacking(folder, below) {
             return Ok(known);
@@ -88,7 +88,7 @@ impl Store {
             }
         }
         let blocks = Arc::new(blocks);
-        // A state that changed meanwhile may not be in it.
+        // A state that changed in the meantime may be missing.
         if revision == self.shares_revision() {
             let kept = Arc::clone(&blocks);
             self.inner.share_states.keep_lacking(folder, below, kept);
@@ -96,7 +96,7 @@ impl Store {
         Ok(blocks)
     }
 
-    /// The files of a folder in the order of its sequence, by their paths from the shared one.
+    /// The files of a folder in the order of its sequence, by their paths below the shared folder.
     fn sequence_of(
         &self,
         folder: &Path,
@@ -110,12 +110,12 @@ impl Store {
         let files = members.filter(|member| matches!(member.state, MemberState::File(_)));
         let files = files.filter(|member| is_below(&member.path));
         let mut files: Vec<_> = files.map(|file| (file.path, file.descriptor)).collect();
-        // Entries of one folder by name, and not paths by all of their bytes.
+        // Sorted by the names of each folder, not by the bytes of the whole path.
         files.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
         Ok(files)
     }
 
-    /// The live folders that content of this hash is in.
+    /// The live folders that contain this hash.
     fn folders_over(&self, hash: &Hash) -> Result<Vec<Over>, DatabaseError> {
         let live = self.live_folders();
         let found = self.inner.database.read(|transaction| {
@@ -135,11 +135,11 @@ impl Store {
     }
 }
 
-/// A folder, and the shared one that it is in or is.
+/// A folder, and the shared folder that it is in or is.
 struct Over {
     descriptor: Descriptor,
     totals: Totals,
-    /// Its path in the shared folder; empty if it is that.
+    /// Its path in the shared folder; empty if it is the shared folder itself.
     below: String,
     folder: Share,
 }

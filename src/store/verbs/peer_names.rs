@@ -1,7 +1,8 @@
-//! Whom a person means by a name: the peer that was called so when the name was first used.
+//! The peers that names stand for: each name stands for the peer with that name when it was first
+//! used.
 //!
-//! Owns the file `peer-names` in the data folder. Any peer can call itself anything, so a name stands for
-//! one peer id from its first use on. Failures leave as the system gave them.
+//! Owns the file `peer-names` in the data folder. Any peer can choose any name, so a name stands
+//! for one peer id from its first use on. Errors are those of the operating system.
 
 use std::io;
 
@@ -10,15 +11,15 @@ use serde_bytes::ByteBuf;
 
 use crate::store::Store;
 
-/// Names that are remembered, at most; the one not used for the longest time goes first. People select
-/// a few dozen peers by name.
+/// The highest number of names; the one not used for the longest time is removed first. People
+/// select a few dozen peers by name.
 const MAX_NAMES: usize = 256;
 
-/// Bytes of a name, at most: no peer has a longer one.
+/// The highest length of a name in bytes: no peer has a longer one.
 const MAX_NAME_LEN: usize = 256;
 
 impl Store {
-    /// Whom `name` stands for, if it was used before.
+    /// The peer that `name` stands for, if the name was used before.
     #[must_use]
     pub fn peer_of_name(&self, name: &str) -> Option<PeerId> {
         let names = self.inner.peer_names.get();
@@ -26,11 +27,11 @@ impl Store {
         PeerId::from_bytes(id).ok()
     }
 
-    /// Has each name stand for its peer from now on. Blocks on the disk.
+    /// Binds each name to its peer. Blocks on the disk.
     ///
     /// # Errors
     ///
-    /// What the system said; then all is as it was.
+    /// The error of the operating system. Nothing is changed then.
     pub fn bind_names(&self, bound: &[(String, PeerId)]) -> io::Result<()> {
         self.inner.peer_names.change(|names| {
             for (name, peer) in bound.iter().filter(|(name, _)| name.len() <= MAX_NAME_LEN) {

@@ -1,4 +1,4 @@
-//! Peers known from earlier runs: remembered, and listed.
+//! Peers from earlier runs: stored and listed.
 
 use crate::store::{
     DatabaseError, KnownPeer, Store,
@@ -6,13 +6,13 @@ use crate::store::{
 };
 
 impl Store {
-    /// Remembers these peers, replacing what was known of each; the ones not seen for longest go
-    /// when there are too many. Peers that are said to have been seen later than all of these were
-    /// written down by a clock that was ahead: they count as seen now.
+    /// Stores these peers, and replaces what was known about each. If there are too many, those not
+    /// seen for the longest time are removed. A stored time later than all of these comes from a
+    /// clock that was ahead, and is set to the latest of these.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]; nothing is remembered then.
+    /// [`DatabaseError`]. Nothing is remembered then.
     pub fn remember_peers(&self, peers: &[KnownPeer]) -> Result<(), DatabaseError> {
         self.inner.database.write(|transaction| {
             insert(transaction, peers)?;
@@ -23,7 +23,7 @@ impl Store {
         })
     }
 
-    /// The peers remembered, those seen last first; at most 1,000.
+    /// The stored peers, those seen last first; at most 1,000.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! Files piece by piece, whatever is here of them: shared, or under way.
+//! Reading files piece by piece, whether they are shared or being downloaded.
 //!
-//! Owns where a piece is read from for somebody on this machine, to whom no proof is given. Never gives
-//! a byte that was not verified, or of a file that is not as it was when it was hashed.
+//! The pieces are for readers on this machine, so they carry no proof. Only verified bytes are
+//! returned, and only of files that are unchanged since they were hashed.
 
 use std::{ops::Range, sync::Arc};
 
@@ -9,27 +9,27 @@ use pelago_content::{BLOCK_SIZE, Descriptor, Hash};
 
 use crate::store::{Partial, PartialFolder, ReadError, Store, partial::Held};
 
-/// The level of a piece: 512 KiB. A reader holds some of them.
+/// The level of a piece: 512 KiB. A reader holds several of them.
 const PIECE_LEVEL: u8 = 5;
 
-/// Blocks in a piece, at most.
+/// The highest number of blocks in a piece.
 pub const PIECE_BLOCKS: u64 = 1 << PIECE_LEVEL;
 
 impl Store {
-    /// Whether the file with this hash grows, by itself or in a folder, and does not have this block yet.
-    /// Costs no call of the system.
+    /// Whether the file with this hash is being downloaded, by itself or in a folder, and lacks
+    /// this block. Costs no system call.
     pub fn is_growing_without(&self, hash: &Hash, block: u64) -> bool {
         let growing = self.growing(hash);
         let lacks = |partial: &Arc<Partial>| partial.run_of(block).is_none();
         !growing.is_empty() && growing.iter().all(lacks)
     }
 
-    /// Reads some of the first of `blocks` of a file: as many as are here, and at most a piece. None if
-    /// the very first is not here. Blocks.
+    /// Reads the first of `blocks` of a file: as many as are stored here, and at most one piece.
+    /// `None` if the first block is missing. Blocks.
     ///
     /// # Errors
     ///
-    /// See [`ReadError`]; one that is here and has changed is not here any more.
+    /// See [`ReadError`]. A file that has changed is not stored here any more.
     pub fn read_piece(
         &self,
         file: &Descriptor,
@@ -56,7 +56,7 @@ impl Store {
         Ok(Some(data))
     }
 
-    /// The folders under way that are to have the file with this hash.
+    /// The folder downloads that still need the file with this hash.
     pub fn folders_fetching(&self, hash: &Hash) -> Vec<Hash> {
         let mut folders = self.folders_with(hash);
         folders.retain(|folder| {

@@ -1,4 +1,4 @@
-//! The hash of a provider key, looked up.
+//! Looking up the hash of a provider key.
 
 use pelago_content::Hash;
 use redb::ReadableTable;
@@ -9,15 +9,15 @@ use crate::store::{
     provider_keys::{Beginning, HASH_BYTES, Index},
 };
 
-/// Hashes with the same beginning that are looked at, at most: chance makes no two.
+/// How many hashes with the same beginning are examined: chance hardly makes two.
 const MAX_ALIKE: usize = 16;
 
-/// Sorts behind every absolute path.
+/// Sorts after every absolute path.
 const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 impl Store {
-    /// The hash of content that is shared or being downloaded here, by its provider key. Costs about the
-    /// same whether it is here or not: who asks is not to learn that from the time.
+    /// The hash of shared or downloading content, by its provider key. Takes about the same time
+    /// whether the content is here or not, so that the time reveals nothing.
     ///
     /// # Errors
     ///
@@ -28,7 +28,8 @@ impl Store {
             Some(index) => index.find(key).take(MAX_ALIKE).collect(),
             None => Vec::new(),
         };
-        // What is not in the index is looked up as well, where it would hardly be.
+        // A key that is not in the index is looked up as well, so that both cases take the same
+        // time.
         let absent = key.first_chunk().filter(|_| found.is_empty()).copied();
         let mut shared = None;
         for beginning in found.into_iter().chain(absent) {
@@ -38,7 +39,7 @@ impl Store {
         Ok(shared.or(downloaded))
     }
 
-    /// Makes the index, if there is none: reads all rows once, and hashes the hash of each.
+    /// Builds the index if there is none: reads all rows once, and computes the key of each hash.
     ///
     /// # Errors
     ///
@@ -46,7 +47,7 @@ impl Store {
     pub fn index_provider_keys(&self) -> Result<(), DatabaseError> {
         let mut index = self.inner.provider_keys.0.lock();
         if index.is_none() {
-            // Whoever adds a row meanwhile waits until it is made.
+            // Threads that add a row meanwhile wait until the index is built.
             *index = Some(self.read_provider_keys()?);
         }
         Ok(())
@@ -72,7 +73,7 @@ impl Store {
         })
     }
 
-    /// The hash that begins so, has this key and has a row.
+    /// The hash with this beginning and this key that has a row.
     fn hash_with(
         &self,
         key: &[u8; 32],

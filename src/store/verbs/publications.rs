@@ -1,6 +1,6 @@
-//! When each hash is next announced, so that a restart neither forgets nor repeats.
+//! The times at which hashes are announced next, so that a restart neither forgets nor repeats any.
 //!
-//! Owns the rows only; `publish` decides. Failures leave as the database's.
+//! Owns the rows only; `publish` decides. Errors are those of the database.
 
 use pelago_content::Hash;
 use redb::ReadableTable;
@@ -8,7 +8,7 @@ use redb::ReadableTable;
 use crate::store::{DatabaseError, Store, database::PUBLICATIONS};
 
 impl Store {
-    /// All publications: each hash with when it is next due, in seconds since 1970.
+    /// All publications: each hash with the time when it is due, in seconds since 1970.
     ///
     /// # Errors
     ///
@@ -25,11 +25,11 @@ impl Store {
         })
     }
 
-    /// Adds publications, or moves when they are due; in one commit.
+    /// Adds publications, or changes when they are due, in one commit.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]; nothing is changed then.
+    /// [`DatabaseError`]. Nothing is changed then.
     pub fn schedule_publications(&self, due: &[(Hash, u64)]) -> Result<(), DatabaseError> {
         self.inner.database.write(|transaction| {
             let mut table = transaction.open_table(PUBLICATIONS)?;
@@ -40,11 +40,11 @@ impl Store {
         })
     }
 
-    /// Removes publications; those that are not there are passed over.
+    /// Removes publications. Missing ones are skipped.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]; nothing is changed then.
+    /// [`DatabaseError`]. Nothing is changed then.
     pub fn remove_publications(&self, hashes: &[Hash]) -> Result<(), DatabaseError> {
         self.inner.database.write(|transaction| {
             let mut table = transaction.open_table(PUBLICATIONS)?;

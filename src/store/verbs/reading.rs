@@ -1,7 +1,7 @@
-//! Chunks with their proofs, from shared files, kept manifests and downloads under way.
+//! Reading chunks from shared files, stored manifests and downloads under way.
 //!
-//! Where the same content is stored in several places, the next one is tried. What is in the way
-//! leaves as a [`ReadError`].
+//! If the same content is stored at several locations, they are tried in turn. Errors are
+//! [`ReadError`]s.
 
 #[cfg(test)]
 mod tests;
@@ -17,20 +17,20 @@ use crate::store::{
     partial::Held,
 };
 
-/// How far content is here: another value after each change of what is shared or verified of it.
+/// How much of some content is stored here. The value differs after each change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// That of all shares.
+    /// The revision of all shares.
     pub revision: u64,
-    /// Blocks that a download has verified.
+    /// The number of blocks that a download has verified.
     pub blocks: u64,
-    /// Runs that these are.
+    /// The number of runs that they form.
     pub runs: usize,
 }
 
 impl Store {
-    /// Reads a chunk of content that is shared, by itself or in a folder, of a manifest that is
-    /// kept, or of what a download under way has verified. Who may know of it is not asked here.
+    /// Reads a chunk of shared content, of a member, of a stored manifest, or of the verified part
+    /// of a download. Does not check who may know about it.
     ///
     /// # Errors
     ///
@@ -51,8 +51,8 @@ impl Store {
         self.read_requested(hash, request)
     }
 
-    /// Gives the node above a chunk with its proof. Only if `may_read`, content is read and hashed for it where
-    /// its tree does not have the node.
+    /// Reads the node above a chunk, with its proof. If its stored tree does not have the node,
+    /// content is read and hashed only if `may_read` is set.
     ///
     /// # Errors
     ///
@@ -113,16 +113,16 @@ impl Store {
         }
     }
 
-    /// Whether the tree that a shared file of this content needs is stored, or it needs none: else the
-    /// file is to be hashed again though it has not changed.
+    /// Whether the stored tree that a shared file of this content needs exists, or none is needed.
+    /// Otherwise the file has to be hashed again, even if it has not changed.
     pub fn has_tree(&self, descriptor: &Descriptor) -> bool {
         let needs_none = descriptor.geometry().height() <= STORED_LEVEL;
         needs_none || self.inner.trees.open(descriptor).is_ok()
     }
 
-    /// What is here of this content: all blocks if it is shared, but for files that are not available;
-    /// those verified if it is being downloaded. Those of a folder are the blocks of its sequence. None
-    /// if it is not here.
+    /// The stored blocks of this content: all if it is shared, except those of unavailable files;
+    /// the verified ones if it is being downloaded. The blocks of a folder are those of its
+    /// sequence. `None` if it is not stored here.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Store {
         Ok(folders.iter().find_map(|folder| folder.holding(hash)))
     }
 
-    /// How far content is here, as far as that tells whether it changed. Reads no row.
+    /// How much of this content is stored here, to detect changes. Reads no row.
     pub fn progress_of(&self, hash: &Hash) -> Progress {
         let verified = || {
             if let Some(partial) = self.partial(hash) {
@@ -162,8 +162,8 @@ impl Store {
         }
     }
 
-    /// Tries each place where the content is shared, then the manifests. The inner error is that of
-    /// the first one.
+    /// Tries each location of the content, then the manifests. The inner error is that of the first
+    /// location.
     fn read_shared(
         &self,
         hash: &Hash,

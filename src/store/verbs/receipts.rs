@@ -1,4 +1,4 @@
-//! What downloads put in place: kept, read and forgotten.
+//! The receipts of downloads: stored, read and removed.
 
 use std::{
     collections::HashSet,
@@ -13,16 +13,18 @@ use crate::{
     store::{Receipt, Store, receipts::parse},
 };
 
-/// Bytes of the longest receipt that is read: a folder of a million files has one of about 150 MB.
+/// The highest size of a receipt that is read, in bytes: a folder of a million files has one of
+/// about 150 MB.
 const MAX_LEN: u64 = 1 << 30;
 
 impl Store {
-    /// Keeps what the download of `hash` puts in place, in the place of an earlier receipt: of the same
-    /// download, as a new one begins with [`Store::forget_receipt`].
+    /// Stores what the download of `hash` puts in place. Continues an earlier receipt of the same
+    /// download; a new download begins with [`Store::forget_receipt`].
     ///
     /// # Errors
     ///
-    /// What the system said, or that a path is not UTF-8: then it is kept for this run only.
+    /// The error of the operating system, or a path is not UTF-8. The receipt is then kept for this
+    /// run only.
     pub fn keep_receipt(&self, hash: &Hash, receipt: Receipt) -> io::Result<()> {
         let receipt = match receipt.may_continue().then(|| self.receipt(hash)) {
             Some(Ok(Some(earlier))) => receipt.continued_from(&earlier),
@@ -38,19 +40,21 @@ impl Store {
         written
     }
 
-    /// The same for a caller whose work does not depend on it.
+    /// Stores a receipt, and only logs an error.
     pub(in crate::store) fn keep_receipt_or_log(&self, hash: &Hash, receipt: Receipt) {
         if let Err(error) = self.keep_receipt(hash, receipt) {
-            tracing::warn!(%hash, %error, "after a restart, the download cannot be removed with its data");
+            tracing::warn!(
+                %hash, %error,
+                "after a restart, the download cannot be removed with its data"
+            );
         }
     }
 
-    /// What the download of `hash` put in place. None if there is no receipt of it, or one that cannot be
-    /// read.
+    /// What the download of `hash` put in place; `None` if there is no valid receipt.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// The error of the operating system.
     pub fn receipt(&self, hash: &Hash) -> io::Result<Option<Receipt>> {
         let receipts = &self.inner.receipts;
         if let Some(receipt) = receipts.in_memory.lock().get(hash) {
@@ -72,11 +76,11 @@ impl Store {
         Ok(receipt)
     }
 
-    /// Forgets what the download of `hash` put in place.
+    /// Removes the receipt of the download of `hash`.
     ///
     /// # Errors
     ///
-    /// What the system said.
+    /// The error of the operating system.
     pub fn forget_receipt(&self, hash: &Hash) -> io::Result<()> {
         let receipts = &self.inner.receipts;
         receipts.in_memory.lock().remove(hash);
@@ -86,11 +90,11 @@ impl Store {
         }
     }
 
-    /// Forgets all receipts but those of the downloads that are `listed`.
+    /// Removes all receipts except those of the `listed` downloads.
     ///
     /// # Errors
     ///
-    /// What the system said of the folder.
+    /// The folder cannot be read.
     pub fn keep_receipts_of(&self, listed: &HashSet<Hash>) -> io::Result<()> {
         let receipts = &self.inner.receipts;
         receipts

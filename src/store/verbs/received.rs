@@ -1,17 +1,18 @@
-//! How folders were received, forgotten when they are gone.
+//! The records of received folders, removed with the folders.
 
 use std::path::Path;
 
 use crate::store::Store;
 
 impl Store {
-    /// Forgets how the folder at `path` was received, if nothing lies there any more.
+    /// Removes the record of the folder at `path`, if nothing exists there any more.
     pub(crate) fn forget_received(&self, path: &Path) {
         if path.symlink_metadata().is_ok() {
             return;
         }
         if let Err(error) = self.inner.received.remove(path) {
-            tracing::debug!(path = %path.display(), %error, "what is kept of a folder stays");
+            let path = path.display();
+            tracing::debug!(%path, %error, "the record of a received folder cannot be removed");
         }
     }
 }

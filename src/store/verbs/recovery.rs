@@ -1,4 +1,4 @@
-//! What was lost with a damaged database: listed until it is found again.
+//! The shares that were lost with a damaged database, until they are found again.
 
 #[cfg(test)]
 mod tests;
@@ -17,23 +17,24 @@ use crate::{
     },
 };
 
-/// A share that was not found again yet.
+/// A share that is not found yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostShare {
-    /// Where it was shared.
+    /// Its path.
     pub path: PathBuf,
-    /// The share as it was logged; none if only its path is known, so that a person has to share it.
+    /// The share from the log; `None` if only its path is known, so that a person has to share it
+    /// again.
     pub share: Option<Share>,
 }
 
 impl Store {
-    /// What was shared before the database was damaged, and is not found again yet.
+    /// The shares that were lost with a damaged database and are not found yet.
     ///
     /// # Errors
     ///
     /// [`RecoveryError`].
     pub fn lost_shares(&self) -> Result<Vec<LostShare>, RecoveryError> {
-        // It is opened when it is first used, and found damaged then.
+        // The database is opened at its first use, and damage is detected then.
         self.inner.database.read(|_| Ok(()))?;
         let recovery = self.folder().map(Recovery::read).transpose()?.flatten();
         let Some(recovery) = recovery else {
@@ -58,8 +59,8 @@ impl Store {
         Ok(lost)
     }
 
-    /// Writes down what is still lost. If nothing is, the recovery has ended: what was kept for it
-    /// goes, and the log of shares says again what the database says.
+    /// Updates the list of lost shares. If it is empty, the recovery ends: the list is removed, and
+    /// the log of shares is rewritten from the database.
     ///
     /// # Errors
     ///
@@ -109,20 +110,20 @@ impl Store {
 }
 
 impl Store {
-    /// Whether shares that were lost with a damaged database are not found again yet.
+    /// Whether shares that were lost with a damaged database are still missing.
     pub(in crate::store) fn is_recovering(&self) -> bool {
         self.folder()
             .is_some_and(|folder| Recovery::file(folder).exists())
     }
 }
 
-/// What was lost cannot be looked up or written down.
+/// Why lost shares could not be listed or updated.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// A file in the data folder cannot be read or written.
-    #[error("what was shared before the database was damaged cannot be looked up: {0}")]
+    #[error("the shares that were lost with the database cannot be listed: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,4 +1,4 @@
-//! Shares found by parts of their names.
+//! Searching shares by parts of their names.
 
 use std::ops::Bound;
 
@@ -10,12 +10,12 @@ use crate::store::{
     name_index::{PREFIX_BITS, Postings, grams, least, postings, prefix},
 };
 
-/// Rows that one page looks at, however few the filter lets through: about 5 ms.
+/// How many rows one page examines, even if the filter accepts few: about 5 ms.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
 
 impl Store {
-    /// Up to `limit` live shares that the filter lets through, ordered by hash, from behind the cursor, of those
-    /// whose names in lower case have each of `words`. The filter may be given others.
+    /// Up to `limit` live shares that the filter accepts, ordered by hash, from after the cursor,
+    /// whose lower-case names contain each of `words`. The filter may also see other shares.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Store {
         if let Some(postings) = &*index {
             return Ok(postings.candidates(grams, from));
         }
-        // Held while it is made: what is shared meanwhile is added behind.
+        // Locked while the index is built; shares added in the meantime follow afterwards.
         let mut made = Postings::default();
         self.inner.database.read(|transaction| {
             for entry in transaction.open_table(SHARES)?.iter()? {

@@ -1,4 +1,4 @@
-//! The states of shares: looked up, noted, and found by a look at metadata.
+//! The states of shares: read, recorded, and determined by inspecting metadata.
 
 use std::{
     collections::BTreeMap,
@@ -10,31 +10,31 @@ use pelago_content::Kind;
 
 use crate::store::{Fingerprint, Inspection, Share, ShareState, Store, share_states::MAX_MEMBERS};
 
-/// How long a file that could not be read is taken to be unreadable: then it is tried again.
+/// How long a file counts as unreadable after an error, before it is tried again.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
 
-/// Files that could not be read and are remembered, at most.
+/// How many unreadable files are remembered.
 const MAX_UNREADABLE: usize = 1024;
 
-/// A shared file that is not available: a share of its own, or a file in a shared folder.
+/// An unavailable file: a share, or a file in a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unavailable {
     /// The file or folder.
     pub path: PathBuf,
-    /// Why.
+    /// Its state.
     pub state: ShareState,
-    /// The shared folder that it is in, if it is not a share of its own.
+    /// The shared folder that contains it, if it is not a share itself.
     pub folder: Option<PathBuf>,
 }
 
 impl Store {
-    /// Whether a share can be had, by the last look at it.
+    /// The state of a share, from the last inspection.
     #[must_use]
     pub fn state_of(&self, share: &Share) -> ShareState {
         self.inner.share_states.read().state_of(share)
     }
 
-    /// Takes note of the state of the share at `path`, and tells whether it is another than before.
+    /// Records the state of the share at `path`. Returns whether it changed.
     pub fn set_state(&self, path: &Path, state: ShareState) -> bool {
         let mut known = self.inner.share_states.write();
         let before = if state.is_available() {
@@ -46,8 +46,8 @@ impl Store {
         self.note_states(before.unwrap_or_default() != state)
     }
 
-    /// Takes `states` for the files of the shared `folder` that are not available, and tells whether
-    /// they are others than before. Those that there is no room for make the folder unavailable.
+    /// Records the `states` of the unavailable files of the shared `folder`. Returns whether they
+    /// changed. If there are too many, the folder itself becomes unavailable.
     pub fn set_member_states(
         &self,
         folder: &Path,
@@ -70,7 +70,7 @@ impl Store {
         self.note_states(is_news)
     }
 
-    /// The state of one file of the shared `folder`, by the last look at it.
+    /// The state of one file of the shared `folder`, from the last inspection.
     #[must_use]
     pub fn member_state(&self, folder: &Path, member: &str) -> ShareState {
         let known = self.inner.share_states.read();
@@ -81,7 +81,8 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// The same as [`set_member_states`](Self::set_member_states) for one file: the others stay.
+    /// Records the state of one file of a shared folder; see
+    /// [`set_member_states`](Self::set_member_states).
     pub fn set_member_state(&self, folder: &Path, member: &str, state: ShareState) -> bool {
         let known = self.inner.share_states.read();
         let mut members = known.members.get(folder).cloned().unwrap_or_default();
@@ -94,7 +95,7 @@ impl Store {
         self.set_member_states(folder, members)
     }
 
-    /// The file at `path` could not be read, though it looks as if it could.
+    /// Records that the file at `path` could not be read, although its metadata look good.
     pub fn note_unreadable(&self, path: &Path) {
         let mut known = self.inner.share_states.write();
         let unreadable = &mut known.unreadable;
@@ -106,7 +107,7 @@ impl Store {
         }
     }
 
-    /// What is at the path of a share. Looks at its metadata.
+    /// Inspects the metadata at the path of a share.
     #[must_use]
     pub fn inspect_share(&self, share: &Share) -> Inspection {
         match share.descriptor.kind() {
@@ -115,7 +116,7 @@ impl Store {
         }
     }
 
-    /// What is at `path`, where a file with this fingerprint was hashed. Looks at its metadata.
+    /// Inspects the metadata at `path`, where a file with this fingerprint was hashed.
     #[must_use]
     pub fn inspect_file(&self, path: &Path, listed: &Fingerprint) -> Inspection {
         let sight = Inspection::of_file(path, listed);
@@ -127,8 +128,8 @@ impl Store {
         sight
     }
 
-    /// Takes `missing` for the watched `folder`, or the mounts below it around `path`, that are not
-    /// there. Gives those that were there before, and those that are there again.
+    /// Records the `missing` folders among the watched `folder` and the mounts below it around
+    /// `path`. Returns the newly missing ones, and those that are present again.
     pub fn set_missing(
         &self,
         folder: &Path,
@@ -152,13 +153,13 @@ impl Store {
         (gone, back)
     }
 
-    /// Whether `path` is in a watched folder, or on a mount below one, that is not there.
+    /// Whether `path` is in a watched folder, or on a mount below one, that is missing.
     #[must_use]
     pub fn is_below_missing(&self, path: &Path) -> bool {
         self.inner.share_states.read().is_below_missing(path)
     }
 
-    /// How many files of the folder shared at `path` are not available.
+    /// How many files of the folder shared at `path` are unavailable.
     #[must_use]
     pub fn unavailable_members(&self, path: &Path) -> u64 {
         let known = self.inner.share_states.read();
@@ -168,7 +169,7 @@ impl Store {
             .map_or(0, |members| members.len() as u64)
     }
 
-    /// The paths in the folder shared at `folder` of files that are not available.
+    /// The paths of unavailable files in the folder shared at `folder`.
     #[must_use]
     pub(in crate::store) fn members_lacking(&self, folder: &Path) -> Vec<String> {
         let known = self.inner.share_states.read();
@@ -176,8 +177,8 @@ impl Store {
         members.flat_map(BTreeMap::keys).cloned().collect()
     }
 
-    /// Files in shared folders that are not available, by path, and how many there are; at most `limit`
-    /// are named.
+    /// The number of unavailable files in shared folders, and up to `limit` of them, ordered by
+    /// path.
     #[must_use]
     pub fn unavailable_files(&self, limit: usize) -> (u64, Vec<Unavailable>) {
         let known = self.inner.share_states.read();

@@ -1,8 +1,8 @@
-//! What is shared: rows added, removed and found.
+//! Shares: added, removed and looked up.
 //!
-//! Owns which rows are live, and what else has to follow when rows change; the rows are written in
-//! `share_tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
-//! database's from all else.
+//! Decides which rows are live, and keeps all parts of the store consistent when rows change;
+//! `share_tables` writes the rows. Never opens a shared file. Errors are [`ShareError`]s or those
+//! of the database.
 
 #[cfg(test)]
 mod tests;
@@ -27,10 +27,10 @@ use crate::store::{
     side_files::StoredByHash,
 };
 
-/// How many rows one page looks at, however few the filter lets through: about 5 ms.
+/// How many rows one page examines, even if the filter accepts few: about 5 ms.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
 
-/// Where a page of shares ended, so that the next begins behind it.
+/// The end of a page of shares; the next page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub(super) hash: Hash,
@@ -38,7 +38,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Before all places of this hash.
+    /// The cursor before all shares with this hash.
     pub fn before(hash: Hash) -> Self {
         Self {
             hash,
@@ -47,22 +47,22 @@ impl Cursor {
     }
 }
 
-/// Some of the shares, ordered by hash.
+/// A page of shares, ordered by hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The shares; also a page that is not the last may have few, or none.
+    /// The shares. A page may have few or none even if it is not the last.
     pub shares: Vec<Share>,
-    /// Where the next page begins; none if this was the last.
+    /// The cursor for the next page; `None` after the last one.
     pub next: Option<Cursor>,
 }
 
 impl Store {
-    /// Adds files in one commit. What was shared at the same path is replaced; if a person had
-    /// shared it and a folder scan finds it again, it keeps their name, scopes and origin.
+    /// Adds files in one commit, and replaces earlier shares at the same paths. If a scan finds a
+    /// share that a person made, it keeps its name, scopes and origin.
     ///
     /// # Errors
     ///
-    /// [`ShareError`]; nothing is added then.
+    /// [`ShareError`]. Nothing is added then.
     pub fn add_shares(&self, shares: &[NewShare]) -> Result<(), ShareError> {
         for share in shares {
             checked_path(&share.path)?;
@@ -96,12 +96,12 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a folder in one commit, with all that is in it and nothing that was before. Its manifests
-    /// are to be kept already.
+    /// Adds a folder with its members in one commit, and replaces an earlier share at its path. Its
+    /// manifests must be stored already.
     ///
     /// # Errors
     ///
-    /// [`ShareError`]; nothing is changed then.
+    /// [`ShareError`]. Nothing is changed then.
     pub fn add_folder(
         &self,
         folder: &NewShare,
@@ -131,12 +131,12 @@ impl Store {
         Ok(())
     }
 
-    /// Removes shares in one commit, and tells how many there were. Trees and manifests that nobody needs
-    /// any more are collected later: work under way may need them.
+    /// Removes shares in one commit, and returns how many there were. Trees and manifests that are
+    /// no longer needed are collected later, because work under way may need them.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]; nothing is removed then.
+    /// [`DatabaseError`]. Nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
         let mut log = self.inner.share_log.lock();
         let mut logged = Vec::new();
@@ -169,7 +169,8 @@ impl Store {
         Ok(count)
     }
 
-    /// Takes these as the folders that this run serves: shares found below others are not live.
+    /// Sets the watched folders of this run. Shares that were found below other folders are not
+    /// live.
     pub fn set_live_folders(&self, folders: Vec<PathBuf>) {
         *self.inner.live_folders.write() = folders;
         self.inner.open_files.forget_all();
@@ -177,13 +178,13 @@ impl Store {
         self.inner.revision.fetch_add(1, Ordering::Release);
     }
 
-    /// The folders that this run serves.
+    /// The watched folders of this run.
     #[must_use]
     pub fn folders_served(&self) -> Vec<PathBuf> {
         self.live_folders().clone()
     }
 
-    /// The live places of this content.
+    /// The live shares of this content.
     ///
     /// # Errors
     ///
@@ -197,7 +198,7 @@ impl Store {
         })
     }
 
-    /// The live shares with exactly this name. Looks at every row.
+    /// The live shares with exactly this name. Reads every row.
     ///
     /// # Errors
     ///
@@ -215,8 +216,8 @@ impl Store {
         }
     }
 
-    /// What is shared at this path, live or not: its fingerprint tells whether it has to be
-    /// hashed again.
+    /// The share at this path, live or not. Its fingerprint shows whether it has to be hashed
+    /// again.
     ///
     /// # Errors
     ///
@@ -234,8 +235,7 @@ impl Store {
         })
     }
 
-    /// Up to `limit` live shares that the filter lets through, ordered by hash, from behind the
-    /// cursor.
+    /// Up to `limit` live shares that the filter accepts, ordered by hash, from after the cursor.
     ///
     /// # Errors
     ///
@@ -252,7 +252,7 @@ impl Store {
         })
     }
 
-    /// The same for all shares, live or not.
+    /// A page of all shares, live or not.
     pub(in crate::store) fn every_share(
         &self,
         after: Option<&Cursor>,
@@ -287,8 +287,8 @@ impl Store {
         })
     }
 
-    /// Up to `limit` shares below `folder`, live or not, ordered by path, from behind `after`: to
-    /// compare them with what a scan of the folder finds.
+    /// Up to `limit` shares below `folder`, live or not, ordered by path, from after `after`: to
+    /// compare them with the result of a scan.
     ///
     /// # Errors
     ///
@@ -322,7 +322,7 @@ impl Store {
         })
     }
 
-    /// How many shares are live. Counted once after each change.
+    /// The number of live shares. Counted once after each change.
     ///
     /// # Errors
     ///
@@ -347,12 +347,12 @@ impl Store {
         Ok(count)
     }
 
-    /// A number that is another after each change of what is shared.
+    /// A number that changes with each change of the shares.
     pub fn shares_revision(&self) -> u64 {
         self.inner.revision.load(Ordering::Acquire)
     }
 
-    /// Another list shows the states of shares as they are now.
+    /// Increments the revision, because the states of shares are a part of their list.
     pub(in crate::store) fn states_changed(&self) {
         self.inner.revision.fetch_add(1, Ordering::Release);
     }
@@ -361,7 +361,7 @@ impl Store {
         self.inner.live_folders.read()
     }
 
-    /// Forgets what was known of the shares as they were; `gone` are shared nowhere any more.
+    /// Clears the caches of the earlier shares. `gone` are not shared anywhere any more.
     fn shares_changed(&self, gone: &[Hash]) {
         *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
@@ -369,8 +369,7 @@ impl Store {
         self.inner.share_states.note_withdrawn(gone);
     }
 
-    /// Makes the trees and manifests that were kept so far durable: before rows of these say that they are
-    /// here.
+    /// Makes the stored trees and manifests durable, before rows refer to them.
     pub(super) fn sync_side_files(&self, hashes: &[Hash]) -> Result<(), ShareError> {
         let synced = self.inner.trees.sync(hashes);
         let synced = synced.and_then(|()| self.inner.manifests.sync(hashes));
@@ -380,14 +379,14 @@ impl Store {
         })
     }
 
-    /// Rows of these are written: they keep their trees and manifests from now on.
+    /// Unpins the trees and manifests of these hashes, whose rows are written.
     pub(super) fn unpin(&self, hashes: &[Hash]) {
         self.inner.trees.unpin(hashes);
         self.inner.manifests.unpin(hashes);
     }
 }
 
-/// Refuses a path that the database could not hold, or that means another file elsewhere.
+/// Refuses a path that the database cannot store, or that is relative.
 fn checked_path(path: &Path) -> Result<(), ShareError> {
     if path.is_absolute() && path.to_str().is_some() {
         Ok(())
@@ -408,18 +407,18 @@ fn now() -> u64 {
 /// Why shares were not added.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
-    /// The path is relative or no valid UTF-8.
+    /// The path is relative, or is not valid UTF-8.
     #[error("{} cannot be shared: its path has to be absolute and valid UTF-8", path.display())]
     Path {
         /// The path.
         path: PathBuf,
     },
-    /// What belongs to the shares cannot be made durable.
+    /// The trees or manifests of the shares cannot be made durable.
     #[error("{} cannot be made durable, so nothing is shared: {source}", folder.display())]
     Sync {
-        /// Where it is.
+        /// The data folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The rows cannot be written.

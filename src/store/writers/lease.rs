@@ -1,5 +1,5 @@
-//! Leases on files: one of two places in this package with unsafe code (the other is `memory/trim.rs`), a
-//! single system call that neither the standard library nor a crate that we use offers.
+//! Leases on files. This is one of two files with unsafe code (the other is `memory/trim.rs`):
+//! a single system call that neither the standard library nor any of our crates offers.
 
 use std::{
     ffi::c_int,
@@ -16,31 +16,32 @@ const SET_SIGNAL: c_int = 10;
 pub(super) enum Refused {
     /// A program has the file open for writing.
     Open,
-    /// The file is another user's, or its file system has no leases.
+    /// The file belongs to another user, or its file system has no leases.
     Other,
 }
 
-/// Takes a read lease on a file that is open for reading only, and returns it at once.
+/// Takes a read lease on a file that is open for reading only, and returns it immediately.
 pub(super) fn take_and_return(file: &File) -> Result<(), Refused> {
     take(file, libc::F_RDLCK)?;
     give_back(file);
     Ok(())
 }
 
-/// Takes a write lease on a file that nobody else has open in any way.
+/// Takes a write lease on a file that no other program has open.
 pub(super) fn take_alone(file: &File) -> Result<(), Refused> {
     take(file, libc::F_WRLCK)
 }
 
 /// Returns a lease.
 pub(super) fn give_back(file: &File) {
-    // It fails only where there is no lease to return.
+    // Fails only if there is no lease to return.
     let _ = control(file, libc::F_SETLEASE, libc::F_UNLCK);
 }
 
 fn take(file: &File, kind: c_int) -> Result<(), Refused> {
-    // A program that opens the file meanwhile waits until the lease is returned, and this process gets
-    // a signal. The usual one would end the process; the kernel discards this one.
+    // A program that opens the file in the meantime waits until the lease is returned, and this
+    // process gets a signal. The default signal would end the process; the kernel discards this
+    // one.
     control(file, SET_SIGNAL, libc::SIGURG).map_err(|_| Refused::Other)?;
     let taken = control(file, libc::F_SETLEASE, kind);
     taken.map_err(|error| match error.raw_os_error() {

@@ -13,7 +13,7 @@ use crate::store::{
 
 const DATABASE: &str = "state.redb";
 
-/// Single files that somebody shared; each third is unlisted.
+/// Single files that a person shared; each third is unlisted.
 const SINGLE: usize = 200;
 
 /// Files found in a watched folder.
