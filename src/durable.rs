@@ -86,6 +86,17 @@ fn write_new(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync { file.sync_all() } else { Ok(()) }
 }
 
+/// Renames `from`, whose content is durable, to `path`, and makes the new name durable. Replaces the
+/// file at `path`. Costs one sync.
+///
+/// # Errors
+///
+/// The error of the operating system.
+pub(crate) fn put_in_place(from: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(from, path)?;
+    sync_folder_of(path)
+}
+
 /// Removes the file at `path` so that it does not return after a power cut. Succeeds if the file
 /// does not exist. Costs one sync.
 ///
@@ -143,8 +154,7 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
         }
     }
     let aside = with_suffix(path, &format!(".damaged-{MAX_SET_ASIDE}"));
-    fs::rename(path, &aside)?;
-    sync_folder_of(path)?;
+    put_in_place(path, &aside)?;
     Ok(aside)
 }
 

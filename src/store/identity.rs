@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libp2p::identity::Keypair;
+use libp2p_identity::Keypair;
 
 use super::files;
 

@@ -212,7 +212,7 @@ mod tests {
     fn it_shows_when_it_is_whole_and_leaves_nothing_if_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut file = NewFile::create(&Room::default(), folder, "a b.txt", 5).unwrap();
+        let mut file = NewFile::create(&DiskSpace::default(), folder, "a b.txt", 5).unwrap();
         file.write(b"one").unwrap();
         let hidden = names(folder);
         assert!(hidden[0].starts_with('.') && hidden[0].ends_with(".part"));
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(fs::read(folder.join("a b.txt")).unwrap(), b"onetwo");
         assert_eq!(names(folder), ["a b.txt"]);
 
-        let mut file = NewFile::create(&Room::default(), folder, "c", 5).unwrap();
+        let mut file = NewFile::create(&DiskSpace::default(), folder, "c", 5).unwrap();
         file.write(b"half").unwrap();
         drop(file);
         assert_eq!(names(folder), ["a b.txt"]);
@@ -232,9 +232,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         fs::write(folder.join("a"), "old").unwrap();
-        let refused = NewFile::create(&Room::default(), folder, "a", 1).unwrap_err();
+        let refused = NewFile::create(&DiskSpace::default(), folder, "a", 1).unwrap_err();
         assert!(matches!(refused, NewFileError::Exists { .. }), "{refused}");
-        let mut file = NewFile::create(&Room::default(), folder, "b", 1).unwrap();
+        let mut file = NewFile::create(&DiskSpace::default(), folder, "b", 1).unwrap();
         file.write(b"new").unwrap();
         fs::write(folder.join("b"), "old").unwrap();
         let refused = file.finish().unwrap_err();
@@ -248,7 +248,7 @@ mod tests {
     fn more_than_there_is_room_for_is_not_begun() {
         let folder = tempfile::tempdir().unwrap();
         let free = folder.path().disk().unwrap().free;
-        let refused = NewFile::create(&Room::default(), folder.path(), "a", free).unwrap_err();
+        let refused = NewFile::create(&DiskSpace::default(), folder.path(), "a", free).unwrap_err();
         assert!(matches!(refused, NewFileError::Full { .. }), "{refused}");
         assert!(names(folder.path()).is_empty());
     }

@@ -3,7 +3,8 @@
 //! Keeps the peers seen last, up to a limit, and does not rate them. Errors are those of the
 //! database.
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 

@@ -47,8 +47,7 @@ pub(super) fn open(backing: &Backing, writable: bool) -> Result<redb::Database, 
                 return Ok(builder.create_with_backend(Sparse::default())?);
             }
             let new = create_file(&builder, path, |_| Ok(()))?;
-            fs::rename(&new.0, path)?;
-            durable::sync_folder_of(path)?;
+            durable::put_in_place(&new.0, path)?;
             return Ok(builder.open(path)?);
         }
         Err(error) => return Err(error.into()),
@@ -126,8 +125,7 @@ pub(super) fn begin_again(path: &Path, why: &DatabaseError) -> Result<(), redb::
         .then(|| durable::set_aside(path))
         .transpose()?;
     found.keep(folder, aside.as_deref())?;
-    fs::rename(&new, path)?;
-    durable::sync_folder_of(path)?;
+    durable::put_in_place(&new, path)?;
     found.report(path, aside.as_deref(), why);
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use libp2p::PeerId;
+use libp2p_identity::PeerId;
 use serde_bytes::ByteBuf;
 
 use crate::store::Store;
@@ -46,7 +46,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use libp2p::identity::Keypair;
+    use libp2p_identity::Keypair;
 
     use super::*;
     use crate::store::testing::on_every_store;

@@ -37,7 +37,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use libp2p::identity::Keypair;
+    use libp2p_identity::Keypair;
 
     use super::*;
     use crate::store::peers::{MAX_ADDRESSES, MAX_PEERS};
