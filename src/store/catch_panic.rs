@@ -44,15 +44,15 @@ mod tests {
 
     #[test]
     fn only_what_is_contained_is_quiet() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let telling = Arc::clone(&told);
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let printing = Arc::clone(&printed);
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if let Some(text) = info
                 .payload_as_str()
                 .filter(|text| text.starts_with("quiet test"))
             {
-                telling.lock().push(text.to_owned());
+                printing.lock().push(text.to_owned());
             } else {
                 before(info);
             }
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(nested, None::<()>);
         let loud = panic::catch_unwind(|| panic!("quiet test: loud"));
         assert!(loud.is_err());
-        assert_eq!(*told.lock(), ["quiet test: loud"]);
+        assert_eq!(*printed.lock(), ["quiet test: loud"]);
     }
 }

@@ -116,11 +116,11 @@ mod system {
     /// Disks without a limit, and some network file systems, report a size of zero.
     fn measured(disk: &StatVfs) -> Option<Disk> {
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        let told = Disk {
+        let measured = Disk {
             size: bytes(disk.f_blocks),
             free: bytes(disk.f_bavail),
         };
-        (told.size > 0).then_some(told)
+        (measured.size > 0).then_some(measured)
     }
 
     #[allow(

@@ -26,7 +26,7 @@ use pelago_content::{Descriptor, EntryKind, Hash, Manifest, ManifestEntry, Total
 
 pub use self::{error::FolderError, left_out::LeftOut, unsupported::Unsupported};
 use self::{
-    examine::{Before, Examined, KnownFiles, examine},
+    examine::{Examined, KnownFiles, PriorShare, examine},
     walk::{Directory, DirectoryTree, FoundKind, Guide, join},
 };
 use super::{
@@ -98,14 +98,14 @@ pub fn hash_folder(
         path: path.to_owned(),
         source,
     })?;
-    let making = Making {
+    let job = FolderJob {
         path,
         growing,
         received: received.flatten(),
         data: data.and_then(|data| fs::canonicalize(data).ok()),
         store: None,
     };
-    let (built, left_out) = making.make(&KnownFiles::default(), options, progress)?;
+    let (built, left_out) = job.make(&KnownFiles::default(), options, progress)?;
     Ok(MadeFolder {
         descriptor: built.descriptor,
         totals: built.totals,
@@ -114,7 +114,7 @@ pub fn hash_folder(
 }
 
 /// A directory that is being turned into a folder.
-struct Making<'a> {
+struct FolderJob<'a> {
     path: &'a Path,
     growing: &'a UnfinishedDownloads,
     received: Option<Received>,
@@ -123,13 +123,13 @@ struct Making<'a> {
     store: Option<&'a Store>,
 }
 
-impl Making<'_> {
+impl FolderJob<'_> {
     fn make(
         &self,
         known: &KnownFiles,
         options: FolderOptions,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<(Built, LeftOut), FolderError> {
+    ) -> Result<(BuiltFolder, LeftOut), FolderError> {
         let received = self.received.as_ref();
         let guide = Guide {
             growing: self.growing,
@@ -139,8 +139,8 @@ impl Making<'_> {
         };
         let mut tree = walk::walk(self.path, &guide)?;
         tree.left_out.check(self.path, options.skip_unsupported)?;
-        let before = Before { known, received };
-        let files = examine(self.path, &mut tree, &before, self.store, progress)?;
+        let prior = PriorShare { known, received };
+        let files = examine(self.path, &mut tree, &prior, self.store, progress)?;
         // Some unsupported entries are detected only when they are read.
         tree.left_out.check(self.path, options.skip_unsupported)?;
         let left_out = std::mem::take(&mut tree.left_out);
@@ -236,14 +236,14 @@ impl Store {
             true => KnownFiles::default(),
             false => self.known_files(path)?,
         };
-        let making = Making {
+        let job = FolderJob {
             path,
             growing: &growing,
             received,
             data,
             store: Some(self),
         };
-        let (built, left_out) = making.make(&known, options, progress)?;
+        let (built, left_out) = job.make(&known, options, progress)?;
         if !is_meant(&built.descriptor.hash()) {
             return Err(FolderError::Changed { path: path.clone() });
         }
@@ -277,7 +277,7 @@ impl Store {
 }
 
 /// A directory that was hashed.
-struct Built {
+struct BuiltFolder {
     descriptor: Descriptor,
     totals: Totals,
     members: Vec<Member>,
@@ -289,8 +289,8 @@ fn build(
     tree: DirectoryTree,
     files: &[Option<Examined>],
     store: Option<&Store>,
-) -> Result<Built, FolderError> {
-    let mut building = Building {
+) -> Result<BuiltFolder, FolderError> {
+    let mut builder = ManifestBuilder {
         files,
         store,
         folders: vec![None; tree.directories.len()],
@@ -302,21 +302,21 @@ fn build(
             continue;
         }
         let path = root.join(&directory.path);
-        let built = building.directory(directory, path)?;
-        building.folders[number] = Some(built);
+        let built = builder.directory(directory, path)?;
+        builder.folders[number] = Some(built);
     }
     let missing = || FolderError::Missing {
         path: root.to_owned(),
     };
-    let (descriptor, totals) = building.folders[0].ok_or_else(missing)?;
-    Ok(Built {
+    let (descriptor, totals) = builder.folders[0].ok_or_else(missing)?;
+    Ok(BuiltFolder {
         descriptor,
         totals,
-        members: building.members,
+        members: builder.members,
     })
 }
 
-struct Building<'b> {
+struct ManifestBuilder<'b> {
     /// `None` for files that are left out.
     files: &'b [Option<Examined>],
     store: Option<&'b Store>,
@@ -325,7 +325,7 @@ struct Building<'b> {
     members: Vec<Member>,
 }
 
-impl Building<'_> {
+impl ManifestBuilder<'_> {
     fn directory(
         &mut self,
         directory: Directory,

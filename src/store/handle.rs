@@ -100,7 +100,7 @@ impl Store {
         let database = Database::in_folder(path);
         let folder = Some(folder.clone());
         Ok(Self::new(
-            database, trees, room, manifests, partials, saved, folder,
+            database, trees, disk_space, manifests, partials, saved, folder,
         ))
     }
 

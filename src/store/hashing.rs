@@ -165,11 +165,11 @@ pub(super) fn has_content(
     } else {
         let begun = trees.map(|trees| trees.begin(size)).transpose();
         tree = begun.map_err(io::Error::other)?;
-        let go_on = |_| match is_stopped() {
+        let progress = |_| match is_stopped() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        hash_large(file, size, tree.as_mut(), &go_on)
+        hash_large(file, size, tree.as_mut(), &progress)
     };
     let root = match root {
         Ok(root) => root,

@@ -108,22 +108,22 @@ pub(super) fn fill(
     transaction: &WriteTransaction,
 ) -> Result<RecoveryReport, redb::Error> {
     let log = ShareLog::in_folder(folder).read()?;
-    let mut filling = Filling {
+    let mut filler = DatabaseFiller {
         tables: Tables::open(transaction)?,
         log: log.as_ref(),
         peers: BTreeMap::new(),
         found: RecoveryReport::default(),
     };
     for share in log.iter().flat_map(|log| log.shares.values()) {
-        filling.take_logged(share)?;
+        filler.take_logged(share)?;
     }
     if let Some(damaged) = damaged {
-        salvage::each_row(damaged, |row| filling.take(row))?;
+        salvage::each_row(damaged, |row| filler.take(row))?;
     }
-    let without_rows = filling.tables.without_rows(side_files(folder)?)?;
-    let Filling {
+    let without_rows = filler.tables.without_rows(side_files(folder)?)?;
+    let DatabaseFiller {
         peers, mut found, ..
-    } = filling;
+    } = filler;
     found.side_files = without_rows.len();
     found.peers = peers.len().min(MAX_PEERS);
     let peers: Vec<_> = peers.into_values().take(MAX_PEERS).collect();
@@ -132,7 +132,7 @@ pub(super) fn fill(
 }
 
 /// A new database while it is being filled.
-struct Filling<'t, 'l> {
+struct DatabaseFiller<'t, 'l> {
     tables: Tables<'t>,
     /// `None` if there is no log: then nothing tells what may be shared.
     log: Option<&'l Logged>,
@@ -140,7 +140,7 @@ struct Filling<'t, 'l> {
     found: RecoveryReport,
 }
 
-impl Filling<'_, '_> {
+impl DatabaseFiller<'_, '_> {
     /// Restores a share that the log names. A folder has to be walked, and is searched for later.
     fn take_logged(&mut self, share: &Share) -> Result<(), redb::Error> {
         if share.descriptor.kind() == Kind::File

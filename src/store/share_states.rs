@@ -28,7 +28,7 @@ const HELD_OPEN: Duration = Duration::from_secs(600);
 const MAX_WITHDRAWN: usize = 1024;
 
 /// How many folders' missing blocks are kept.
-const MAX_LACKING: usize = 64;
+const MAX_FOLDERS_WITH_MISSING_BLOCKS: usize = 64;
 
 /// Whether a share is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,7 +170,7 @@ pub(super) struct KnownStates {
     /// Files in shared folders, by the path of the folder.
     pub(super) members: HashMap<PathBuf, BTreeMap<String, ShareState>>,
     /// The blocks of unavailable files, by folder and path in it.
-    pub(super) lacking: HashMap<(PathBuf, String), Arc<BlockRanges>>,
+    pub(super) missing_blocks: HashMap<(PathBuf, String), Arc<BlockRanges>>,
     /// Files that could not be read, and when.
     pub(super) unreadable: HashMap<PathBuf, Instant>,
     /// Hashes that were withdrawn, the latest at the end.
@@ -192,7 +192,7 @@ impl ShareStates {
         for path in paths {
             known.shares.remove(path);
             known.members.remove(path);
-            known.lacking.retain(|(folder, _), _| folder != path);
+            known.missing_blocks.retain(|(folder, _), _| folder != path);
         }
     }
 
@@ -211,18 +211,18 @@ impl ShareStates {
 
     /// The blocks of unavailable files in `below`, a path in the shared `folder`, if they were
     /// counted since the last change of a state there.
-    pub(super) fn lacking(&self, folder: &Path, below: &str) -> Option<Arc<BlockRanges>> {
+    pub(super) fn missing_blocks(&self, folder: &Path, below: &str) -> Option<Arc<BlockRanges>> {
         let key = (folder.to_owned(), below.to_owned());
-        self.read().lacking.get(&key).cloned()
+        self.read().missing_blocks.get(&key).cloned()
     }
 
-    pub(super) fn keep_lacking(&self, folder: &Path, below: &str, blocks: Arc<BlockRanges>) {
+    pub(super) fn keep_missing_blocks(&self, folder: &Path, below: &str, blocks: Arc<BlockRanges>) {
         let mut known = self.write();
-        if known.lacking.len() >= MAX_LACKING {
-            known.lacking.clear();
+        if known.missing_blocks.len() >= MAX_FOLDERS_WITH_MISSING_BLOCKS {
+            known.missing_blocks.clear();
         }
         let key = (folder.to_owned(), below.to_owned());
-        known.lacking.insert(key, blocks);
+        known.missing_blocks.insert(key, blocks);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Side files: files that are named by the hash of their content, such as trees and manifests.
+//! Side files: the trees and manifests, named by the hash of the content that they belong to.
 //!
 //! Owns one folder of them. A side file is written under a temporary name, renamed once it is
 //! complete, and made durable before the row that needs it is written. A file that no row needs

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pelago_content::{
-    Descriptor, Entry, EntryKind, Expander, Hash, Hasher, Kind, Listing, Manifest,
+    Descriptor, EntryKind, Expander, Hash, Hasher, Kind, Listing, Manifest, ManifestEntry,
 };
 use tempfile::TempDir;
 
@@ -108,26 +108,26 @@ pub(super) fn absent() -> Hash {
 }
 
 /// The manifest of a folder with these entries.
-pub(super) fn manifest(entries: impl IntoIterator<Item = Entry>) -> Manifest {
+pub(super) fn manifest(entries: impl IntoIterator<Item = ManifestEntry>) -> Manifest {
     Manifest::new(entries.into_iter().collect()).unwrap()
 }
 
 /// A symbolic link in a folder.
-pub(super) fn link(name: &str, target: &str) -> Entry {
+pub(super) fn link(name: &str, target: &str) -> ManifestEntry {
     let (name, target) = (name.to_owned(), target.to_owned());
     let kind = EntryKind::Symlink { target };
-    Entry { name, kind }
+    ManifestEntry { name, kind }
 }
 
 /// An entry for a folder without files.
-pub(super) fn folder(name: &str, manifest: &Manifest) -> Entry {
+pub(super) fn folder(name: &str, manifest: &Manifest) -> ManifestEntry {
     let name = name.to_owned();
     let kind = EntryKind::Folder {
         descriptor: manifest.descriptor(),
         bytes: 0,
         files: 0,
     };
-    Entry { name, kind }
+    ManifestEntry { name, kind }
 }
 
 /// The listing of the folder `root`, with the manifests that `find` returns.

@@ -19,7 +19,7 @@ use std::{
 use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind};
 
-use super::{DirectoryTree, FolderError, unsupported::Why};
+use super::{DirectoryTree, FolderError, unsupported::UnsupportedReason};
 use crate::store::{
     Comparison, Fingerprint, HashError, Hashed, Member, MemberState, Store, hash_file,
     received::Received,
@@ -67,7 +67,7 @@ impl Examined {
 }
 
 /// What is known about files before they are hashed.
-pub(super) struct Before<'a> {
+pub(super) struct PriorShare<'a> {
     pub(super) known: &'a KnownFiles,
     /// How the folder was received.
     pub(super) received: Option<&'a Received>,
@@ -79,11 +79,11 @@ pub(super) struct Before<'a> {
 pub(super) fn examine(
     root: &Path,
     tree: &mut DirectoryTree,
-    before: &Before<'_>,
+    prior: &PriorShare<'_>,
     store: Option<&Store>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Vec<Option<Examined>>, FolderError> {
-    let (results, unsupported) = examine_all(root, tree, before, store, progress)?;
+    let (results, unsupported) = examine_all(root, tree, prior, store, progress)?;
     for (at, why) in unsupported {
         let path = root.join(tree.file_path(at));
         tree.left_out.add_unsupported(path, why);
@@ -92,19 +92,19 @@ pub(super) fn examine(
 }
 
 /// Files in the order of the tree, and the numbers of those that cannot be carried.
-type AllExamined = (Vec<Option<Examined>>, Vec<(usize, Why)>);
+type AllExamined = (Vec<Option<Examined>>, Vec<(usize, UnsupportedReason)>);
 
 fn examine_all(
     root: &Path,
     tree: &DirectoryTree,
-    before: &Before<'_>,
+    prior: &PriorShare<'_>,
     store: Option<&Store>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<AllExamined, FolderError> {
     let work = Work {
         root,
         tree,
-        before,
+        prior,
         store,
         next: AtomicUsize::new(0),
         hashed: AtomicU64::new(0),
@@ -155,7 +155,7 @@ type Done = (Vec<(usize, Examined)>, Vec<(usize, u64)>);
 struct Work<'w> {
     root: &'w Path,
     tree: &'w DirectoryTree,
-    before: &'w Before<'w>,
+    prior: &'w PriorShare<'w>,
     store: Option<&'w Store>,
     next: AtomicUsize,
     /// How many bytes are done.
@@ -164,7 +164,7 @@ struct Work<'w> {
     /// The first file that failed, in the order of the tree.
     failed: Mutex<Option<(usize, HashError)>>,
     /// Files that cannot be carried.
-    unsupported: Mutex<Vec<(usize, Why)>>,
+    unsupported: Mutex<Vec<(usize, UnsupportedReason)>>,
 }
 
 impl Work<'_> {
@@ -178,12 +178,12 @@ impl Work<'_> {
                 break;
             }
             match self.examine(at, Some(LARGE), &go_on) {
-                Ok(Looked::Hashed(file)) => {
+                Ok(HashOutcome::Hashed(file)) => {
                     self.hashed
                         .fetch_add(file.descriptor.size(), Ordering::Relaxed);
                     done.push((at, file));
                 }
-                Ok(Looked::TooLarge(size)) => large.push((at, size)),
+                Ok(HashOutcome::TooLarge(size)) => large.push((at, size)),
                 Err(error) => self.fail(at, error),
             }
         }
@@ -196,12 +196,12 @@ impl Work<'_> {
             self.flow()
         };
         match self.examine(at, None, &report) {
-            Ok(Looked::Hashed(file)) => {
+            Ok(HashOutcome::Hashed(file)) => {
                 self.hashed
                     .fetch_add(file.descriptor.size(), Ordering::Relaxed);
                 return Some(file);
             }
-            Ok(Looked::TooLarge(_)) => {}
+            Ok(HashOutcome::TooLarge(_)) => {}
             Err(error) => self.fail(at, error),
         }
         None
@@ -212,7 +212,7 @@ impl Work<'_> {
         at: usize,
         limit: Option<u64>,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<Looked, HashError> {
+    ) -> Result<HashOutcome, HashError> {
         let inner = self.tree.file_path(at);
         let path = self.root.join(&inner);
         let metadata = fs::symlink_metadata(&path).map_err(|error| HashError::io(&path, error))?;
@@ -220,28 +220,28 @@ impl Work<'_> {
             return Err(HashError::Changed { path });
         }
         let executable = self
-            .before
+            .prior
             .received
             .and_then(|received| received.is_executable(&inner));
         let executable = executable.unwrap_or_else(|| is_executable(&metadata));
         let now = Fingerprint::new(&metadata);
         // A file in doubt is proven when it is sent, and hashed again later. A file that a program
         // had open when it was hashed is hashed now.
-        if let Some((descriptor, fingerprint)) = self.before.known.get(&inner)
+        if let Some((descriptor, fingerprint)) = self.prior.known.get(&inner)
             && fingerprint.compare(&now) != Comparison::Changed
             && !fingerprint.is_in_doubt()
         {
-            return Ok(Looked::Hashed(Examined {
+            return Ok(HashOutcome::Hashed(Examined {
                 descriptor: *descriptor,
                 fingerprint: *fingerprint,
                 executable,
             }));
         }
         if limit.is_some_and(|limit| metadata.len() > limit) {
-            return Ok(Looked::TooLarge(metadata.len()));
+            return Ok(HashOutcome::TooLarge(metadata.len()));
         }
         let hashed = self.hash(&path, progress)?;
-        Ok(Looked::Hashed(Examined {
+        Ok(HashOutcome::Hashed(Examined {
             descriptor: hashed.descriptor,
             fingerprint: hashed.fingerprint,
             executable,
@@ -277,8 +277,10 @@ impl Work<'_> {
         let why = match error {
             // The file was removed a moment ago, so it does not belong to the folder any more.
             HashError::Missing { .. } => return,
-            HashError::Unreadable { source, .. } => Ok(Why::Unreadable(source)),
-            HashError::Changed { .. } | HashError::NotAFile { .. } => Ok(Why::Changing),
+            HashError::Unreadable { source, .. } => Ok(UnsupportedReason::Unreadable(source)),
+            HashError::Changed { .. } | HashError::NotAFile { .. } => {
+                Ok(UnsupportedReason::Changing)
+            }
             error => Err(error),
         };
         match why {
@@ -330,7 +332,7 @@ impl Work<'_> {
     }
 }
 
-enum Looked {
+enum HashOutcome {
     Hashed(Examined),
     /// Its size.
     TooLarge(u64),

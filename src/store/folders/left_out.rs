@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     FolderError,
-    unsupported::{Unsupported, Why, count_of, lines_of},
+    unsupported::{Unsupported, UnsupportedReason, count_of, lines_of},
 };
 
 /// How many entries that cannot be carried are named; the others are counted.
@@ -30,7 +30,7 @@ impl LeftOut {
         *self.special.entry(what).or_default() += 1;
     }
 
-    pub(super) fn add_unsupported(&mut self, path: PathBuf, why: Why) {
+    pub(super) fn add_unsupported(&mut self, path: PathBuf, why: UnsupportedReason) {
         self.unsupported_count += 1;
         if self.unsupported.len() < MAX_NAMED {
             self.unsupported.push(Unsupported { path, why });
@@ -104,7 +104,7 @@ mod tests {
             ["left out, as it has no content: 1 fifo, 2 sockets"]
         );
         for number in 0..25 {
-            left_out.add_unsupported(format!("/a/{number}\n").into(), Why::Name);
+            left_out.add_unsupported(format!("/a/{number}\n").into(), UnsupportedReason::Name);
         }
         let named = &left_out.lines()[1];
         assert_eq!(named.lines().count(), 22, "{named}");

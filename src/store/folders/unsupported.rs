@@ -10,12 +10,12 @@ use crate::store::escape::shown;
 #[derive(Debug)]
 pub struct Unsupported {
     pub(super) path: PathBuf,
-    pub(super) why: Why,
+    pub(super) why: UnsupportedReason,
 }
 
 /// Why an entry cannot be carried.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Why {
+pub(super) enum UnsupportedReason {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     #[error("its name is not valid UTF-8")]

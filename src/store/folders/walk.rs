@@ -12,7 +12,7 @@ use std::{
 
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_name, check_target};
 
-use super::{FolderError, left_out::LeftOut, unsupported::Why};
+use super::{FolderError, left_out::LeftOut, unsupported::UnsupportedReason};
 use crate::store::{UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received};
 
 /// All entries of a directory, at any depth.
@@ -127,7 +127,7 @@ impl Walk<'_> {
                 self.tree.directories[number].is_left_out = true;
                 if error.kind() != io::ErrorKind::NotFound {
                     let left_out = &mut self.tree.left_out;
-                    left_out.add_unsupported(path, Why::Unreadable(error));
+                    left_out.add_unsupported(path, UnsupportedReason::Unreadable(error));
                 }
                 return Ok(());
             }
@@ -142,7 +142,7 @@ impl Walk<'_> {
                 continue;
             }
             if depth >= MAX_DEPTH {
-                self.unsupported(entry, Why::TooDeep);
+                self.unsupported(entry, UnsupportedReason::TooDeep);
                 continue;
             }
             self.entries += 1;
@@ -177,7 +177,7 @@ impl Walk<'_> {
         is_growing
     }
 
-    fn unsupported(&mut self, entry: &DirEntry, why: Why) {
+    fn unsupported(&mut self, entry: &DirEntry, why: UnsupportedReason) {
         self.tree.left_out.add_unsupported(entry.path(), why);
     }
 
@@ -190,11 +190,11 @@ impl Walk<'_> {
         names: &ManifestNames<'_>,
     ) -> Option<FoundEntry> {
         let Ok(here) = entry.file_name().into_string() else {
-            self.unsupported(entry, Why::Name);
+            self.unsupported(entry, UnsupportedReason::Name);
             return None;
         };
         if let Err(error) = check_name(&here) {
-            self.unsupported(entry, Why::InvalidName(error));
+            self.unsupported(entry, UnsupportedReason::InvalidName(error));
             return None;
         }
         let what = match self.what(entry, &join(inner, &here), place) {
@@ -224,11 +224,11 @@ impl Walk<'_> {
         entry: &DirEntry,
         inner: &str,
         place: (usize, usize),
-    ) -> Result<Option<FoundKind>, Why> {
+    ) -> Result<Option<FoundKind>, UnsupportedReason> {
         let path = entry.path();
-        let kind = entry.file_type().map_err(Why::Unreadable)?;
+        let kind = entry.file_type().map_err(UnsupportedReason::Unreadable)?;
         if kind.is_file() {
-            check_readable(&path).map_err(Why::Unreadable)?;
+            check_readable(&path).map_err(UnsupportedReason::Unreadable)?;
             self.tree.files.push(place);
             Ok(Some(FoundKind::File(self.tree.files.len() - 1)))
         } else if kind.is_dir() {
@@ -256,14 +256,14 @@ pub(super) fn join(directory: &str, name: &str) -> String {
 }
 
 /// The target of a symbolic link; `None` if the link no longer exists.
-fn target(path: &Path) -> Result<Option<String>, Why> {
+fn target(path: &Path) -> Result<Option<String>, UnsupportedReason> {
     let target = match fs::read_link(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        target => target.map_err(Why::Unreadable)?,
+        target => target.map_err(UnsupportedReason::Unreadable)?,
     };
-    let text = target.to_str().ok_or(Why::Target)?;
+    let text = target.to_str().ok_or(UnsupportedReason::Target)?;
     let text = text.replace(MAIN_SEPARATOR, "/");
-    check_target(&text).map_err(Why::InvalidTarget)?;
+    check_target(&text).map_err(UnsupportedReason::InvalidTarget)?;
     Ok(Some(text))
 }
 

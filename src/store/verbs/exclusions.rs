@@ -29,9 +29,9 @@ impl Store {
     /// # Errors
     ///
     /// The error of the operating system, or there are too many. Nothing is excluded then.
-    pub fn exclude(&self, places: Vec<Exclusion>) -> io::Result<()> {
+    pub fn exclude(&self, added: Vec<Exclusion>) -> io::Result<()> {
         let excluded = self.inner.exclusions.get().len();
-        if excluded + places.len() > MAX_EXCLUSIONS {
+        if excluded + added.len() > MAX_EXCLUSIONS {
             let most = format!(
                 "{excluded} paths are excluded already, and the limit is {MAX_EXCLUSIONS}: use \
                  patterns in .pelagoignore instead"
@@ -39,7 +39,7 @@ impl Store {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, most));
         }
         self.inner.exclusions.change(|exclusions| {
-            for Exclusion { path, folder } in places {
+            for Exclusion { path, folder } in added {
                 exclusions.insert(path, folder);
             }
         })?;

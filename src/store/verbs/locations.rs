@@ -39,7 +39,7 @@ impl Store {
         Ok(scopes)
     }
 
-    /// The name of this content at a location whose scopes `is_told` accepts: of a share, in a
+    /// The name of this content at a location whose scopes `may_know` accepts: of a share, in a
     /// shared folder, or of a download. `None` if there is no such location.
     ///
     /// # Errors
@@ -48,10 +48,10 @@ impl Store {
     pub fn name_of(
         &self,
         hash: &Hash,
-        is_told: impl Fn(&Scopes) -> bool,
+        may_know: impl Fn(&Scopes) -> bool,
     ) -> Result<Option<String>, DatabaseError> {
         let mut shares = self.shares_of(hash)?.into_iter();
-        if let Some(share) = shares.find(|share| is_told(&share.scopes)) {
+        if let Some(share) = shares.find(|share| may_know(&share.scopes)) {
             return Ok(Some(share.name));
         }
         let live = self.live_folders();
@@ -60,16 +60,16 @@ impl Store {
         })?;
         drop(live);
         let mut over = over.into_iter();
-        if let Some((_, member)) = over.find(|(folder, _)| is_told(&folder.scopes)) {
+        if let Some((_, member)) = over.find(|(folder, _)| may_know(&folder.scopes)) {
             let last = member.path.rsplit('/').next();
             return Ok(last.map(str::to_owned));
         }
-        if let Some(partial) = self.partial(hash).filter(|p| is_told(p.scopes())) {
+        if let Some(partial) = self.partial(hash).filter(|p| may_know(p.scopes())) {
             return Ok(Some(partial.spec().name.clone()));
         }
         let mut folders = self.folders_with(hash).into_iter();
-        let told = folders.find(|folder| is_told(folder.scopes()));
-        Ok(told.and_then(|folder| folder.name_of(hash)))
+        let found = folders.find(|folder| may_know(folder.scopes()));
+        Ok(found.and_then(|folder| folder.name_of(hash)))
     }
 
     /// The live files with this content, individual shares first.
@@ -107,14 +107,14 @@ impl Store {
     ///
     /// [`DatabaseError`].
     pub fn in_doubt(&self, hash: &Hash) -> Result<Vec<PathBuf>, DatabaseError> {
-        let is_in_doubt = |place: &Location| {
-            let metadata = place.path.metadata();
+        let is_in_doubt = |location: &Location| {
+            let metadata = location.path.metadata();
             metadata.is_ok_and(|metadata| {
-                place.fingerprint.compare_metadata(&metadata) == Comparison::InDoubt
+                location.fingerprint.compare_metadata(&metadata) == Comparison::InDoubt
             })
         };
-        let places = self.locations_of(hash)?.into_iter().filter(is_in_doubt);
-        Ok(places.map(|place| place.path).collect())
+        let locations = self.locations_of(hash)?.into_iter().filter(is_in_doubt);
+        Ok(locations.map(|location| location.path).collect())
     }
 
     /// The hashes that are neither shared nor in a shared folder, live or not.

@@ -11,7 +11,7 @@ use super::members;
 use crate::store::{DatabaseError, MemberState, Share, Store, open_files::Location};
 
 /// How many locations of the same content are inspected to offer it.
-const MAX_LOOKED_AT: usize = 32;
+const MAX_INSPECTED: usize = 32;
 
 impl Store {
     /// The available blocks of shared content, individual or in a folder; `None` if it is not
@@ -33,12 +33,14 @@ impl Store {
             let is_here = self.is_file_here(hash)?;
             return Ok(is_here.then_some((descriptor, all)));
         }
-        let own = shares.iter().map(|share| Over::new(share, totals));
+        let own = shares
+            .iter()
+            .map(|share| EnclosingFolder::new(share, totals));
         let mut offered = None;
-        for over in own.chain(folders).take(MAX_LOOKED_AT) {
+        for over in own.chain(folders).take(MAX_INSPECTED) {
             if self.is_folder_here(&over.folder) {
-                let lacking = self.lacking(&over.folder.path, &over.below)?;
-                let here = all.difference(&lacking);
+                let missing_blocks = self.missing_blocks(&over.folder.path, &over.below)?;
+                let here = all.difference(&missing_blocks);
                 let known = offered.get_or_insert_with(BlockRanges::new);
                 *known = known.union(&here);
             }
@@ -66,22 +68,26 @@ impl Store {
             sight.state.is_available()
         };
         let places = self.locations_of(hash)?;
-        Ok(places.iter().take(MAX_LOOKED_AT).any(is_here))
+        Ok(places.iter().take(MAX_INSPECTED).any(is_here))
     }
 
     /// The blocks of unavailable files of the folder at `below`, in the one shared at `folder`.
-    fn lacking(&self, folder: &Path, below: &str) -> Result<Arc<BlockRanges>, DatabaseError> {
-        if let Some(known) = self.inner.share_states.lacking(folder, below) {
+    fn missing_blocks(
+        &self,
+        folder: &Path,
+        below: &str,
+    ) -> Result<Arc<BlockRanges>, DatabaseError> {
+        if let Some(known) = self.inner.share_states.missing_blocks(folder, below) {
             return Ok(known);
         }
         let revision = self.shares_revision();
-        let lacking: BTreeSet<_> = self.members_lacking(folder).into_iter().collect();
+        let unavailable: BTreeSet<_> = self.unavailable_paths(folder).into_iter().collect();
         let mut blocks = BlockRanges::new();
-        if !lacking.is_empty() {
+        if !unavailable.is_empty() {
             let mut at = 0;
             for (path, descriptor) in self.sequence_of(folder, below)? {
                 let next = at + descriptor.geometry().blocks();
-                if lacking.contains(&path) && !self.is_file_here(&descriptor.hash())? {
+                if unavailable.contains(&path) && !self.is_file_here(&descriptor.hash())? {
                     blocks.insert(at..next);
                 }
                 at = next;
@@ -91,7 +97,9 @@ impl Store {
         // A state that changed in the meantime may be missing.
         if revision == self.shares_revision() {
             let kept = Arc::clone(&blocks);
-            self.inner.share_states.keep_lacking(folder, below, kept);
+            self.inner
+                .share_states
+                .keep_missing_blocks(folder, below, kept);
         }
         Ok(blocks)
     }
@@ -116,12 +124,12 @@ impl Store {
     }
 
     /// The live folders that contain this hash.
-    fn folders_over(&self, hash: &Hash) -> Result<Vec<Over>, DatabaseError> {
+    fn folders_over(&self, hash: &Hash) -> Result<Vec<EnclosingFolder>, DatabaseError> {
         let live = self.live_folders();
         let found = self.inner.database.read(|transaction| {
             members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
         })?;
-        let over = found.into_iter().map(|(folder, member)| Over {
+        let over = found.into_iter().map(|(folder, member)| EnclosingFolder {
             descriptor: member.descriptor,
             totals: member.totals(),
             below: member.path,
@@ -136,7 +144,7 @@ impl Store {
 }
 
 /// A folder, and the shared folder that it is in or is.
-struct Over {
+struct EnclosingFolder {
     descriptor: Descriptor,
     totals: Totals,
     /// Its path in the shared folder; empty if it is the shared folder itself.
@@ -144,7 +152,7 @@ struct Over {
     folder: Share,
 }
 
-impl Over {
+impl EnclosingFolder {
     fn new(share: &Share, totals: Totals) -> Self {
         Self {
             descriptor: share.descriptor,

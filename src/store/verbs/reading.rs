@@ -99,9 +99,9 @@ impl Store {
     fn read_in_folders(&self, hash: &Hash, request: ChunkRequest) -> Result<ChunkRead, ReadError> {
         let held = self.folders_with(hash);
         match held.iter().find_map(|folder| folder.held(hash)) {
-            Some(Held::Whole(place)) => {
+            Some(Held::Whole(location)) => {
                 let generation = self.inner.open_files.generation();
-                let file = SharedFile::open(place, &self.inner.trees)?;
+                let file = SharedFile::open(location, &self.inner.trees)?;
                 let read = read_from(&file, request)?;
                 self.inner
                     .open_files
@@ -171,8 +171,8 @@ impl Store {
     ) -> Result<Result<ChunkRead, ReadError>, DatabaseError> {
         let mut failure = None;
         let generation = self.inner.open_files.generation();
-        for place in self.locations_of(hash)? {
-            let result = SharedFile::open(place, &self.inner.trees).and_then(|file| {
+        for location in self.locations_of(hash)? {
+            let result = SharedFile::open(location, &self.inner.trees).and_then(|file| {
                 let read = read_from(&file, request)?;
                 self.inner
                     .open_files

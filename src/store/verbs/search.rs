@@ -36,7 +36,7 @@ impl Store {
         let folders = self.live_folders();
         self.inner.database.read(|transaction| {
             let table = transaction.open_table(SHARES)?;
-            let (mut shares, mut looked_at) = (Vec::new(), 0);
+            let (mut shares, mut examined) = (Vec::new(), 0);
             for prefix in candidates {
                 let (start, end) = (least(prefix), least(prefix + 1));
                 let start = match after {
@@ -58,11 +58,11 @@ impl Store {
                         hash: share.hash,
                         path: path.to_owned(),
                     };
-                    looked_at += 1;
+                    examined += 1;
                     if share.origin.is_live(&folders) && filter(&share) {
                         shares.push(share);
                     }
-                    if shares.len() >= limit || looked_at >= MAX_ROWS_PER_PAGE {
+                    if shares.len() >= limit || examined >= MAX_ROWS_PER_PAGE {
                         let next = Some(next);
                         return Ok(Page { shares, next });
                     }
@@ -158,15 +158,15 @@ mod tests {
                 home.share(&format!("holiday {n}"), &[n]);
             }
             home.share("needle", b"1");
-            let mut looked_at = 0;
+            let mut examined = 0;
             let filter = |_: &Share| {
-                looked_at += 1;
+                examined += 1;
                 true
             };
             let page = home
                 .store
                 .shares_with(&["needle".to_owned()], None, 10, filter);
-            assert_eq!((page.unwrap().shares.len(), looked_at), (1, 1));
+            assert_eq!((page.unwrap().shares.len(), examined), (1, 1));
         });
     }
 }

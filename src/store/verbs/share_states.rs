@@ -64,7 +64,7 @@ impl Store {
         };
         let is_news = before.as_ref() != known.members.get(folder);
         if is_news {
-            known.lacking.retain(|(other, _), _| other != folder);
+            known.missing_blocks.retain(|(other, _), _| other != folder);
         }
         drop(known);
         self.note_states(is_news)
@@ -171,7 +171,7 @@ impl Store {
 
     /// The paths of unavailable files in the folder shared at `folder`.
     #[must_use]
-    pub(in crate::store) fn members_lacking(&self, folder: &Path) -> Vec<String> {
+    pub(in crate::store) fn unavailable_paths(&self, folder: &Path) -> Vec<String> {
         let known = self.inner.share_states.read();
         let members = known.members.get(folder).into_iter();
         members.flat_map(BTreeMap::keys).cloned().collect()

@@ -265,12 +265,12 @@ impl Store {
                 Bound::Excluded((cursor.hash.as_bytes(), cursor.path.as_str()))
             });
             let mut shares = Vec::new();
-            let mut looked_at = 0;
+            let mut examined = 0;
             for entry in table.range::<(&[u8; 32], &str)>((start, Bound::Unbounded))? {
                 let (key, row) = entry?;
                 let (hash, path) = key.value();
                 let share = Share::from_row(hash, path, row.value())?;
-                looked_at += 1;
+                examined += 1;
                 let next = Cursor {
                     hash: share.hash,
                     path: path.to_owned(),
@@ -278,7 +278,7 @@ impl Store {
                 if filter(&share) {
                     shares.push(share);
                 }
-                if shares.len() >= limit || looked_at >= MAX_ROWS_PER_PAGE {
+                if shares.len() >= limit || examined >= MAX_ROWS_PER_PAGE {
                     let next = Some(next);
                     return Ok(Page { shares, next });
                 }
