@@ -140,7 +140,7 @@ pub(super) struct Writes {
 
 impl Writes {
     /// Whether another batch may be started.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn may_start(&self) -> bool {
         self.running.len() < WRITES_AT_A_TIME
     }
 

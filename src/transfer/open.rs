@@ -109,10 +109,10 @@ pub async fn open(
             folder_totals(network, limits, &descriptor, peers).await
         }
     };
-    let most = totals.map_or(u64::MAX, |totals| totals.bytes);
+    let max_bytes = totals.map_or(u64::MAX, |totals| totals.bytes);
     let holder = |(peer, has): (PeerId, Availability)| {
         let bytes = has.blocks.len().saturating_mul(BLOCK_SIZE);
-        (peer, bytes.min(most))
+        (peer, bytes.min(max_bytes))
     };
     Ok(Opened {
         descriptor,

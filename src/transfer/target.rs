@@ -134,11 +134,11 @@ pub(super) fn examine_target(
         }
         Err(error) => Err(failed(error)),
         Ok(found) if found.is_file() => {
-            let go_on = |_| match is_stopped() {
+            let proceed = |_| match is_stopped() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             };
-            let hashed = match hash_file(path, &go_on) {
+            let hashed = match hash_file(path, &proceed) {
                 Err(HashError::Stopped { .. }) => return Err(DownloadError::Paused),
                 hashed => hashed?,
             };
@@ -210,9 +210,9 @@ fn is_cut(name: &str, found: &str) -> bool {
 fn longest_name(folder: &Path) -> usize {
     #[cfg(unix)]
     {
-        let told = rustix::fs::statvfs(folder).map_or(0, |told| told.f_namemax);
-        match usize::try_from(told).unwrap_or(MAX_NAME_LEN) {
-            told if told >= SHORTEST_CUT => told.min(MAX_NAME_LEN),
+        let longest = rustix::fs::statvfs(folder).map_or(0, |limits| limits.f_namemax);
+        match usize::try_from(longest).unwrap_or(MAX_NAME_LEN) {
+            longest if longest >= SHORTEST_CUT => longest.min(MAX_NAME_LEN),
             _ => MAX_NAME_LEN,
         }
     }

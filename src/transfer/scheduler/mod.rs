@@ -407,7 +407,7 @@ impl Scheduler {
     fn next_for(&mut self, peer: PeerId, now: Instant) -> Option<Part> {
         let allowance = self.allowance();
         let source = self.sources.get_mut(&peer)?;
-        if !source.has_room(&allowance, now) {
+        if !source.may_request(&allowance, now) {
             return None;
         }
         let mut part = None;

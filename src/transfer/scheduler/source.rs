@@ -51,7 +51,7 @@ impl Source {
     }
 
     /// Whether more may be requested from the source now.
-    pub(super) fn has_room(&mut self, allowance: &Allowance, now: Instant) -> bool {
+    pub(super) fn may_request(&mut self, allowance: &Allowance, now: Instant) -> bool {
         if self.paused_until.is_some_and(|until| until > now) {
             return false;
         }

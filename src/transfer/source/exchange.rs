@@ -250,7 +250,7 @@ impl Source<'_> {
             tokio::select! {
                 biased;
                 Some(written) = writes.next() => self.written(written).await?,
-                asked = timeout(self.context.stall, outstanding.recv()), if writes.has_room() => {
+                asked = timeout(self.context.stall, outstanding.recv()), if writes.may_start() => {
                     let Ok(Some(SentRequest { request, ends_frame })) = asked else {
                         return Ok(());
                     };
@@ -266,7 +266,7 @@ impl Source<'_> {
                     read?;
                 }
                 // Nothing is outstanding, or it will be ordered again.
-                () = demand.until_demanded(), if has_begun && writes.has_room() => return Ok(()),
+                () = demand.until_demanded(), if has_begun && writes.may_start() => return Ok(()),
             }
         }
     }
