@@ -9,9 +9,11 @@
 //! | credential | `Host` | `Origin` | `Sec-Fetch-Site` |
 //! |---|---|---|---|
 //! | the token | our address, or `localhost` | absent | any |
-//! | the bearer of a session | our address | ours; may be absent for GET and HEAD | `same-origin`, or absent |
-//! | none, to sign in or to ask for the run | our address | ours; may be absent for GET | `same-origin`, or absent |
+//! | the bearer of a session | our address | ours | `same-origin`, or absent |
+//! | none, to sign in or to ask for the run | our address | ours | `same-origin`, or absent |
 //! | none, for the files of the page | our address | any | any |
+//!
+//! GET and HEAD requests of our page may lack `Origin`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -220,7 +222,8 @@ fn forbidden(message: impl Into<String>) -> ApiError {
 fn unauthorized() -> ApiError {
     let message = "the bearer token is missing or wrong, or the session of the page has ended";
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with_hint(
-        "the token is in api.json in the data folder; `pelago ui` opens the page with a new session",
+        "the token is in api.json in the data folder; `pelago ui` opens the page with a new \
+         session",
     )
 }
 

@@ -38,7 +38,10 @@ pub(super) async fn list(
 /// The progress of a download.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}", operation_id = "oneDownload",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = DownloadStatus), Refused),
 )]
 pub(super) async fn one(
@@ -55,7 +58,10 @@ pub(super) async fn one(
 /// The sources of a download, and which of them sent its blocks.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}/detail", operation_id = "downloadDetail",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = DownloadDetail), Refused),
 )]
 pub(super) async fn detail(
@@ -68,7 +74,10 @@ pub(super) async fn detail(
 /// How many callers follow a download. It pauses when the last one stops, unless it is detached.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}/followers", operation_id = "followers",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = Followers), Refused),
 )]
 pub(super) async fn followers(
@@ -82,7 +91,13 @@ pub(super) async fn followers(
 #[utoipa::path(
     post, path = "/v1/downloads", operation_id = "download",
     request_body = DownloadRequest,
-    responses((status = 200, description = "One event per line", body = DownloadEvent, content_type = "application/x-ndjson"), Refused),
+    responses(
+        (
+            status = 200, description = "One event per line",
+            body = DownloadEvent, content_type = "application/x-ndjson",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn download(
     State(node): State<Node>,
@@ -112,7 +127,10 @@ pub(super) async fn download(
 /// Pauses a download.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/pause", operation_id = "pause",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = DownloadStatus), Refused),
 )]
 pub(super) async fn pause(
@@ -125,7 +143,10 @@ pub(super) async fn pause(
 /// Resumes a download.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/resume", operation_id = "resume",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = DownloadStatus), Refused),
 )]
 pub(super) async fn resume(
@@ -138,7 +159,10 @@ pub(super) async fn resume(
 /// Cancels a download and removes its partial data.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/cancel", operation_id = "cancel",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     responses((status = 200, description = "Done", body = DownloadStatus), Refused),
 )]
 pub(super) async fn cancel(
@@ -151,7 +175,13 @@ pub(super) async fn cancel(
 /// Removes an ended download from the list.
 #[utoipa::path(
     delete, path = "/v1/downloads/{what}", operation_id = "removeDownload",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name"), RemoveQuery),
+    params(
+        (
+            "what" = String, Path,
+            description = "A hash, at least 6 of its first digits, or a name",
+        ),
+        RemoveQuery,
+    ),
     responses((status = 200, description = "Done", body = DownloadStatus), Refused),
 )]
 pub(super) async fn remove(
@@ -165,7 +195,10 @@ pub(super) async fn remove(
 /// Moves a download in the queue. Returns all downloads in their new order.
 #[utoipa::path(
     put, path = "/v1/downloads/{what}/order", operation_id = "orderDownload",
-    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    params((
+        "what" = String, Path,
+        description = "A hash, at least 6 of its first digits, or a name",
+    )),
     request_body = OrderChange,
     responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
 )]

@@ -31,7 +31,13 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// The metrics of the node, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics",
-    responses((status = 200, description = "Done", body = String, content_type = "application/openmetrics-text"), Refused),
+    responses(
+        (
+            status = 200, description = "Done",
+            body = String, content_type = "application/openmetrics-text",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn metrics(
     _: CommandOnly,

@@ -23,9 +23,9 @@ use super::types::{
 #[openapi(
     info(
         title = "Pelago",
-        description = "The local API of a node. Commands send the bearer token in the file `api.json` of \
-            the data folder. A page signs in with a one-time code and sends the bearer of its \
-            session. It has to come from the API's own origin.",
+        description = "The local API of a node. Commands send the bearer token in the file \
+            `api.json` of the data folder. A page signs in with a one-time code and sends the \
+            bearer of its session. It has to come from the API's own origin.",
     ),
     components(schemas(
         DownloadRemoved,

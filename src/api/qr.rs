@@ -49,9 +49,8 @@ impl QrCode {
         let mut link = link.clone();
         loop {
             let code = qrcode::QrCode::with_error_correction_level(link.to_string(), EcLevel::L);
-            let fits = |code: &qrcode::QrCode| matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION);
             match code {
-                Ok(code) if fits(&code) => {
+                Ok(code) if fits_terminal(&code) => {
                     let left_out = all - link.peers.len();
                     return Ok(Self { code, left_out });
                 }
@@ -76,11 +75,22 @@ impl QrCode {
     }
 }
 
+/// Whether a terminal has enough columns for the code.
+fn fits_terminal(code: &qrcode::QrCode) -> bool {
+    matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION)
+}
+
 /// The link of a share, as a QR code.
 #[utoipa::path(
     get, path = "/v1/links/qr", operation_id = "linkImage",
     params(QrQuery),
-    responses((status = 200, description = "Done", body = String, content_type = "image/svg+xml"), Refused),
+    responses(
+        (
+            status = 200, description = "Done",
+            body = String, content_type = "image/svg+xml",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn image(
     State(node): State<Node>,

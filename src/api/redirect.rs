@@ -71,7 +71,8 @@ fn remove(path: &Path) {
         && error.kind() != io::ErrorKind::NotFound
     {
         // The code in it expires within a minute.
-        tracing::warn!(path = %path.display(), %error, "could not remove a file that opens the page");
+        let path = path.display();
+        tracing::warn!(%path, %error, "could not remove a file that opens the page");
     }
 }
 

@@ -86,7 +86,12 @@ impl SavedSessionsFile {
         };
         if let Some(why) = &why {
             let path = path.display();
-            tracing::warn!(%path, why, "could not load the sessions of pages: open pages are signed out, now and after a restart");
+            tracing::warn!(
+                %path,
+                why,
+                "could not load the sessions of pages: open pages are signed out, and new sessions \
+                 end with this node"
+            );
         }
         let may_be_replaced = why.is_none();
         let file = Self {

@@ -130,7 +130,11 @@ impl Sessions {
         });
         written.inspect_err(|error| {
             let path = file.path().display();
-            tracing::warn!(%path, %error, "could not save the sessions of pages: they end with this node");
+            tracing::warn!(
+                %path,
+                %error,
+                "could not save the sessions of pages: they end with this node"
+            );
         })
     }
 

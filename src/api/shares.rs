@@ -50,7 +50,13 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/v1/shares", operation_id = "share",
     request_body = ShareRequest,
-    responses((status = 200, description = "One event per line", body = ShareEvent, content_type = "application/x-ndjson"), Refused),
+    responses(
+        (
+            status = 200, description = "One event per line",
+            body = ShareEvent, content_type = "application/x-ndjson",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn share(
     State(node): State<Node>,
@@ -78,7 +84,13 @@ pub(super) async fn share(
 /// Reads all shared files and compares them with their hashes. Closing the connection stops it.
 #[utoipa::path(
     post, path = "/v1/shares/check", operation_id = "checkShares",
-    responses((status = 200, description = "One event per line", body = CheckEvent, content_type = "application/x-ndjson"), Refused),
+    responses(
+        (
+            status = 200, description = "One event per line",
+            body = CheckEvent, content_type = "application/x-ndjson",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn check(State(node): State<Node>) -> Response {
     let (sender, events) = mpsc::channel(CHECK_EVENTS_QUEUED);

@@ -111,7 +111,7 @@ pub(super) async fn sign_out(
     let ended = spawn_blocking(move || sessions.end(shown.bytes())).await;
     ended.map_err(io::Error::other).flatten().map_err(|error| {
         let message = format!(
-            "the page is signed out, but will be signed in again after a restart: pages.json cannot be \
+            "the page is signed out, but only until the node restarts: pages.json cannot be \
              written: {error}"
         );
         ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "not-kept", message)

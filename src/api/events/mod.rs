@@ -42,7 +42,17 @@ const RETRY_SECONDS: u64 = 5;
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events",
     params(EventsQuery),
-    responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
+    responses(
+        (
+            status = 200,
+            description = "Events: hello Hello, status Status, download DownloadStatus, \
+            download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written \
+            FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, \
+            settings list of Setting, log LogLine, ready",
+            body = String, content_type = "text/event-stream",
+        ),
+        Refused,
+    ),
 )]
 pub(super) async fn events(
     State(app): State<App>,

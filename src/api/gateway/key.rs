@@ -82,8 +82,8 @@ impl Key {
 fn set_aside(path: &Path) -> io::Result<()> {
     let aside = durable::set_aside(path)?;
     tracing::error!(
-        "{} was damaged and is now {}: the gateway has a new key, and its earlier URLs are invalid; \
-         to make them valid again, stop the node and restore a copy of the key",
+        "{} was damaged and is now {}: the gateway has a new key, and its earlier URLs are \
+         invalid; to make them valid again, stop the node and restore a copy of the key",
         path.display(),
         aside.display()
     );

@@ -27,7 +27,8 @@ impl SavedPort {
     pub(super) fn open(folder: &Path) -> Self {
         let left_over = folder.join(LEFT_OVER);
         if let Err(error) = durable::remove(&left_over) {
-            tracing::warn!(path = %left_over.display(), %error, "could not remove an unfinished file");
+            let path = left_over.display();
+            tracing::warn!(%path, %error, "could not remove an unfinished file");
         }
         let path = folder.join(FILE);
         let read = durable::read_or_set_aside(&path, MAX_LEN, |bytes| {
@@ -36,7 +37,11 @@ impl SavedPort {
         });
         if let Err(error) = &read {
             let path = path.display();
-            tracing::warn!(%path, %error, "earlier URLs of the gateway may be invalid: its last port is unknown");
+            tracing::warn!(
+                %path,
+                %error,
+                "earlier URLs of the gateway may be invalid: its last port is unknown"
+            );
         }
         let may_be_replaced = read.is_ok();
         Self {
@@ -58,7 +63,11 @@ impl SavedPort {
         }
         if let Err(error) = durable::replace(&self.path, port.to_string().as_bytes()) {
             let path = self.path.display();
-            tracing::warn!(%path, %error, "URLs of the gateway may be invalid after a restart: its port was not saved");
+            tracing::warn!(
+                %path,
+                %error,
+                "URLs of the gateway may be invalid after a restart: its port was not saved"
+            );
         }
     }
 }
