@@ -99,9 +99,9 @@ const RETRY_MS = 1000;
 const REJECTED_MS = { "signed-out": 30_000, full: 5000 };
 
 /**
- * The stream of events, while the page is visible. Browsers open few connections to one host, so a hidden
- * tab closes its own. `listeners` maps events to functions. `onstate` gets `connecting`, `live`, `gone`,
- * `signed-out` or `full`. `open` of the returned object reconnects immediately.
+ * The stream of events, while the page is visible. Browsers open few connections to one host, so a
+ * hidden tab closes its own. `listeners` maps events to functions. `onstate` gets `connecting`,
+ * `live`, `gone`, `signed-out` or `full`. `open` of the returned object reconnects immediately.
  */
 export function events(topics, listeners, onstate) {
   const path = `/v1/events?of=${topics.join(",")}`;

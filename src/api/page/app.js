@@ -20,8 +20,8 @@ const NOTICES = {
   full: "Too many pages of this node are open. Close one of them: this page reconnects by itself.",
 };
 
-// `pelago ui` opens the page with a one-time code. It is removed from the address immediately, so that
-// neither the history nor a bookmark holds it.
+// `pelago ui` opens the page with a one-time code. It is removed from the address immediately, so
+// that neither the history nor a bookmark holds it.
 async function signIn() {
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
   if (!code) return;

@@ -17,7 +17,10 @@ export function get(target) {
   else location.hash = `#network/${encodeURIComponent(target)}`;
 }
 
-/** Describes the content of a hash or link as soon as a peer responds, and offers to download it before that. */
+/**
+ * Describes the content of a hash or link as soon as a peer responds, and offers to download it
+ * before that.
+ */
 export async function open(target) {
   const about = h("div", {}, h("p", { class: "busy" }, "Asking peers for it…"));
   const order = form(target, () => box.close());
@@ -68,7 +71,10 @@ const LINKS = [
   ["none", "none"],
 ];
 
-/** The form of a download. `know` shows the options of its kind of content, `wait` shows that no peer has it. */
+/**
+ * The form of a download. `know` shows the options of its kind of content, `wait` shows that no
+ * peer has it.
+ */
 function form(target, close) {
   const folder = h("input", {
     type: "text",
@@ -169,7 +175,8 @@ export function showLink(share) {
 
 /** Opens content at the node's gateway, even before it is complete. */
 export async function openInBrowser(hash, button) {
-  // Browsers allow a new tab only as a direct result of a click, so it opens before the URL is known.
+  // Browsers allow a new tab only as a direct result of a click, so it opens before the URL is
+  // known.
   const tab = window.open("about:blank", "_blank");
   try {
     if (button) button.disabled = true;

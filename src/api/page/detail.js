@@ -9,7 +9,10 @@ import { observe, state } from "./state.js";
 
 const SOURCE_WORDS = { asked: "asked", idle: "idle", sending: "sending", gone: "disconnected", refused: "rejected" };
 
-/** The state of a source, in a few words. A connected source that is gone has nothing that is still needed. */
+/**
+ * The state of a source, in a few words. A connected source that is gone has nothing that is still
+ * needed.
+ */
 function doing({ state: word, address, received_bytes }, isOver) {
   if (word !== "gone" || !address) return isOver && word === "gone" ? "" : (SOURCE_WORDS[word] ?? word);
   if (isOver) return "";

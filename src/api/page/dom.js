@@ -1,12 +1,13 @@
 // Elements: creating them, and those that all views share.
 //
-// Text becomes text nodes, never markup. This page does not use innerHTML, so a hostile name stays text.
+// Text becomes text nodes, never markup. This page does not use innerHTML, so a hostile name stays
+// text.
 
 import { harmless } from "./format.js";
 
 /**
- * Creates an element. `properties` are attributes, except `on…` (listeners) and `dataset`. Children are
- * elements, texts, or nothing (null, undefined, false).
+ * Creates an element. `properties` are attributes, except `on…` (listeners) and `dataset`. Children
+ * are elements, texts, or nothing (null, undefined, false).
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -20,7 +21,10 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** An element with a name that another person chose, isolated so that it cannot reorder its surroundings. */
+/**
+ * An element with a name that another person chose, isolated so that it cannot reorder its
+ * surroundings.
+ */
 export function name(text) {
   const element = h("bdi", { class: "name" });
   setName(element, text);

@@ -53,7 +53,10 @@ const HIDDEN =
 
 const ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** Text that another person chose, on one line, with hidden characters escaped as on the command line. */
+/**
+ * Text that another person chose, on one line, with hidden characters escaped as on the command
+ * line.
+ */
 export const harmless = (text) =>
   text.replace(HIDDEN, (hidden) => ESCAPES[hidden] ?? `\\u{${hidden.codePointAt(0).toString(16)}}`);
 

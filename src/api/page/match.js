@@ -12,7 +12,10 @@ function key(item) {
   return known;
 }
 
-/** The items whose name contains every word of `query`, or whose hash begins with it, sorted by name. */
+/**
+ * The items whose name contains every word of `query`, or whose hash begins with it, sorted by
+ * name.
+ */
 export function matches(items, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (item) => {

@@ -62,8 +62,8 @@ const CELL = 8;
 const GAP = 1;
 
 /**
- * Draws a map of blocks. Each cell is a run of blocks, filled as far as it is verified, in the colour of
- * the source that sent its latest block.
+ * Draws a map of blocks. Each cell is a run of blocks, filled as far as it is verified, in the
+ * colour of the source that sent its latest block.
  */
 export function drawMap(element, cells) {
   const columns = Math.max(1, Math.floor((element.clientWidth + GAP) / CELL));

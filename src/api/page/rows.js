@@ -15,9 +15,9 @@ export class Rows {
   #space;
 
   /**
-   * `make(item)` creates a row, `{ element, update(item) }`. `key(item)` identifies it. `label` names the
-   * list. `--row` is the height of a row. `onopen(item)` handles Enter, and `onmove(item, by)` handles Alt
-   * with an arrow key, by -1 or 1.
+   * `make(item)` creates a row, `{ element, update(item) }`. `key(item)` identifies it. `label`
+   * names the list. `--row` is the height of a row. `onopen(item)` handles Enter.
+   * `onmove(item, by)` handles Alt with an arrow key, by -1 or 1.
    */
   constructor({ make, key, label, onopen, onmove }) {
     this.#make = make;
@@ -58,7 +58,8 @@ export class Rows {
     const first = Math.max(0, Math.floor(top / height) - BEYOND);
     const last = Math.min(this.#items.length, Math.ceil((top + visible) / height) + BEYOND);
     const kept = new Set(this.#items.slice(first, last).map(this.#key));
-    // Removing rows first leaves the others in place. A row that moves in the document loses the focus.
+    // Removing rows first leaves the others in place. A row that moves in the document loses the
+    // focus.
     for (const [key, { element }] of this.#shown) {
       if (kept.has(key)) continue;
       element.remove();

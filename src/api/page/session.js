@@ -1,8 +1,8 @@
 // The session of this tab.
 //
-// The secret stays in the memory of this page and is never sent. The page sends a bearer, which is valid
-// for one run of the node at this address, and stores it for a reload of the tab. So another program that
-// listens here while the node is down learns nothing that the node accepts later.
+// The secret stays in the memory of this page and is never sent. The page sends a bearer, which is
+// valid for one run of the node at this address, and stores it for a reload of the tab. So another
+// program that listens here while the node is down learns nothing that the node accepts later.
 
 const STORED = "pelago-bearer";
 const PURPOSE = "pelago/page/1";
@@ -43,12 +43,13 @@ export async function recall() {
 }
 
 /**
- * Derives a bearer for the current run of the node. Resolves to true if there is another bearer than
- * `rejected`.
+ * Derives a bearer for the current run of the node. Resolves to true if there is another bearer
+ * than `rejected`.
  */
 export async function renew(rejected) {
   if (current !== rejected) return true;
-  // Browsers have `crypto.subtle` for loopback only. Elsewhere, people open the page again after a restart.
+  // Browsers have `crypto.subtle` for loopback only. Elsewhere, people open the page again after a
+  // restart.
   if (!secret || !globalThis.crypto?.subtle) return false;
   const run = (await answer("/v1/run"))?.run;
   if (!/^[0-9a-f]{64}$/.test(run ?? "")) return false;

@@ -29,7 +29,10 @@ const shown = ({ kind, value }) => {
   return Array.isArray(value) ? value.join("\n") : String(value ?? "");
 };
 
-/** The title of a setting: “Upload limit per peer” for `transfer.upload_limit_per_peer`. Omits the unit, which follows the value. */
+/**
+ * The title of a setting: “Upload limit per peer” for `transfer.upload_limit_per_peer`. Omits the
+ * unit, which follows the value.
+ */
 function title({ name, unit }) {
   const words = name.split(".").pop().split("_");
   if (unit && words.length > 1 && words.at(-1) === unit.toLowerCase()) words.pop();

@@ -71,7 +71,8 @@ async function unshare(share, button) {
   onunshared();
 }
 
-// The paths in watched folders that a person excluded: they stay excluded until a person shares them again.
+// The paths in watched folders that a person excluded: they stay excluded until a person shares
+// them again.
 function excluded(places, ondone) {
   const share = async (place, button) => {
     const done = await attempt(button, async () => {
@@ -150,8 +151,8 @@ function add() {
   path.focus();
 }
 
-// A browser reveals the content of a dropped file, but not its path. So the file is copied to the shared
-// folder of the node.
+// A browser reveals the content of a dropped file, but not its path. So the file is copied to the
+// shared folder of the node.
 async function drop(files) {
   for (const file of files) {
     toast(`Copying “${harmless(file.name)}” to the shared folder`);

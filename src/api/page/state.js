@@ -49,8 +49,8 @@ function notify() {
   for (const topic of topics) observers.get(topic)?.forEach((observer) => observer());
 }
 
-// The start of a stream sends the complete state. `fresh` holds the keys that were sent since then, and at
-// `ready`, all others are removed.
+// The start of a stream sends the complete state. `fresh` holds the keys that were sent since then,
+// and at `ready`, all others are removed.
 let fresh = null;
 
 function upsert(topic, key) {
@@ -73,7 +73,9 @@ const hashOf = ({ hash }) => hash;
 const peerOf = ({ peer_id }) => peer_id;
 const pathOf = ({ path }) => path;
 
-/** The key of a share. The same content may be shared under several names and from several paths. */
+/**
+ * The key of a share. The same content may be shared under several names and from several paths.
+ */
 export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
 
 const upsertDownload = upsert("downloads", hashOf);
@@ -152,7 +154,8 @@ function sample() {
     }
   }
   for (const hash of state.rates.keys()) if (!state.downloads.has(hash)) state.rates.delete(hash);
-  // The counter of a peer covers the node's whole life: the rate is what was added since the last sample.
+  // The counter of a peer covers the node's whole life: the rate is what was added since the last
+  // sample.
   let up = 0;
   const now = new Map();
   for (const { peer_id, sent_bytes } of state.peers.values()) {
