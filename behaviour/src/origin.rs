@@ -33,10 +33,10 @@ pub enum AddressScope {
 /// A global address counts with its neighbours, as one person can have many of them; a private
 /// address counts by itself; a peer on this machine counts by its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Origin(Kind);
+pub struct Origin(OriginKind);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum OriginKind {
     /// A global IPv4 address, or the first 64 bits of a global IPv6 address.
     Global(Prefix),
     /// A private address, or one of this link.
@@ -113,12 +113,12 @@ impl Origin {
     #[must_use]
     pub fn new(peer: PeerId, address: &Multiaddr) -> Self {
         let Some(ip) = ip_of(address) else {
-            return Self(Kind::Peer(peer));
+            return Self(OriginKind::Peer(peer));
         };
         Self(match AddressScope::of_ip(ip) {
-            AddressScope::Global => Kind::Global(Prefix::new(ip, HOST_BITS)),
-            AddressScope::Private | AddressScope::LinkLocal => Kind::Private(embedded(ip)),
-            AddressScope::Loopback | AddressScope::Nowhere => Kind::Peer(peer),
+            AddressScope::Global => OriginKind::Global(Prefix::new(ip, HOST_BITS)),
+            AddressScope::Private | AddressScope::LinkLocal => OriginKind::Private(embedded(ip)),
+            AddressScope::Loopback | AddressScope::Nowhere => OriginKind::Peer(peer),
         })
     }
 
@@ -127,9 +127,9 @@ impl Origin {
     #[must_use]
     pub fn site(&self) -> Option<Prefix> {
         match self.0 {
-            Kind::Global(Prefix::V4(ip, _)) => Some(Prefix::new(ip.into(), SITE_BITS)),
-            Kind::Global(Prefix::V6(ip, _)) => Some(Prefix::new(ip.into(), SITE_BITS)),
-            Kind::Private(_) | Kind::Peer(_) => None,
+            OriginKind::Global(Prefix::V4(ip, _)) => Some(Prefix::new(ip.into(), SITE_BITS)),
+            OriginKind::Global(Prefix::V6(ip, _)) => Some(Prefix::new(ip.into(), SITE_BITS)),
+            OriginKind::Private(_) | OriginKind::Peer(_) => None,
         }
     }
 
@@ -137,7 +137,7 @@ impl Origin {
     /// use free capacity until others need it.
     #[must_use]
     pub const fn is_global(&self) -> bool {
-        matches!(self.0, Kind::Global(_))
+        matches!(self.0, OriginKind::Global(_))
     }
 }
 
@@ -159,9 +159,9 @@ impl Prefix {
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Kind::Global(prefix) => write!(f, "{prefix:?}"),
-            Kind::Private(ip) => write!(f, "{ip}"),
-            Kind::Peer(peer) => write!(f, "{peer}"),
+            OriginKind::Global(prefix) => write!(f, "{prefix:?}"),
+            OriginKind::Private(ip) => write!(f, "{ip}"),
+            OriginKind::Peer(peer) => write!(f, "{peer}"),
         }
     }
 }

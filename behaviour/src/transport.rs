@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     Connections, Origin,
-    connections::{Gate, Kind, QUIC_WINDOW},
+    connections::{ConnectionKind, Gate, QUIC_WINDOW},
     memory::{Account, Memory},
     muxer::{MAX_STREAMS, Upgrade},
 };
@@ -112,8 +112,8 @@ pub fn transport(
         by_quic.note(&local, &peer, &endpoint);
         (peer, muxer)
     });
-    let tcp = Gate::new(tcp, Kind::Tcp, connections);
-    let quic = Gate::new(quic, Kind::Quic, connections);
+    let tcp = Gate::new(tcp, ConnectionKind::Tcp, connections);
+    let quic = Gate::new(quic, ConnectionKind::Quic, connections);
     let both = tcp.or_transport(quic).map(|either, _| either.into_inner());
     Ok(dns::tokio::Transport::system(both)
         .map_err(TransportError::Dns)?
@@ -135,7 +135,7 @@ pub fn memory_transport(
         .authenticate(noise::Config::new(keypair)?)
         .multiplex_ext(move |peer, endpoint| muxer(&memory, peer, endpoint))
         .timeout(HANDSHAKE_TIMEOUT);
-    Ok(Gate::new(transport, Kind::Tcp, connections).boxed())
+    Ok(Gate::new(transport, ConnectionKind::Tcp, connections).boxed())
 }
 
 /// The configuration of a node's swarm: on tokio, with idle connections kept for `idle_timeout`.

@@ -21,7 +21,7 @@ use libp2p::{
 };
 use thiserror::Error;
 
-use super::{Connections, Kind, admitted::Admitted, permits::ConnectionPermits};
+use super::{ConnectionKind, Connections, admitted::Admitted, permits::ConnectionPermits};
 
 /// Why a connection was not made.
 #[derive(Debug, Error)]
@@ -40,11 +40,11 @@ pub(crate) enum GateError<E: Error> {
 pub(crate) struct Gate<T> {
     transport: T,
     permits: Arc<ConnectionPermits>,
-    kind: Kind,
+    kind: ConnectionKind,
 }
 
 impl<T> Gate<T> {
-    pub(crate) fn new(transport: T, kind: Kind, connections: &Connections) -> Self {
+    pub(crate) fn new(transport: T, kind: ConnectionKind, connections: &Connections) -> Self {
         Self {
             transport,
             permits: connections.permits(),
@@ -144,7 +144,7 @@ where
 /// Gives a connection a permit, or ends it.
 fn admit<M, E>(
     permits: &Arc<ConnectionPermits>,
-    kind: Kind,
+    kind: ConnectionKind,
     (peer, muxer): (PeerId, M),
     address: &Multiaddr,
     is_inbound: bool,

@@ -21,9 +21,9 @@ pub(super) enum Usefulness {
 
 /// The usefulness of many origins.
 #[derive(Debug, Default)]
-pub(super) struct History(HashMap<Origin, (Usefulness, Instant)>);
+pub(super) struct OriginHistory(HashMap<Origin, (Usefulness, Instant)>);
 
-impl History {
+impl OriginHistory {
     pub(super) fn of(&self, origin: Origin) -> Usefulness {
         self.0
             .get(&origin)
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_best_is_remembered_of_a_bounded_number_of_origins() {
         let start = Instant::now();
-        let mut history = History::default();
+        let mut history = OriginHistory::default();
         let origins: Vec<_> = (0..=MAX_ORIGINS)
             .map(|_| Origin::new(PeerId::random(), &"/memory/1".parse().unwrap()))
             .collect();

@@ -11,10 +11,10 @@
 mod activity;
 mod admitted;
 mod capacity;
+mod connection_kind;
 mod eviction;
 mod gate;
 mod history;
-mod kind;
 mod permits;
 mod report;
 mod table;
@@ -22,8 +22,8 @@ mod table;
 use std::sync::Arc;
 
 pub(crate) use capacity::QUIC_WINDOW;
+pub(crate) use connection_kind::ConnectionKind;
 pub(crate) use gate::Gate;
-pub(crate) use kind::Kind;
 pub use report::ConnectionsReport;
 
 use crate::memory::Memory;

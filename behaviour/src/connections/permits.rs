@@ -14,7 +14,7 @@ use libp2p::{Multiaddr, PeerId};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    ConnectionsReport, Kind,
+    ConnectionKind, ConnectionsReport,
     capacity::Capacity,
     eviction,
     table::{Established, Handshake, Table},
@@ -66,7 +66,7 @@ impl ConnectionPermits {
     /// handshake when others need its permit.
     pub(super) fn begin(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: ConnectionKind,
         address: &Multiaddr,
         abort: AbortHandle,
     ) -> Option<HandshakePermit> {
@@ -75,7 +75,9 @@ impl ConnectionPermits {
         let mut table = self.table();
         // A peer that is refused before the handshake tries TCP; after the handshake it would
         // retry QUIC.
-        if kind == Kind::Quic && table.choose_for_quic(&self.capacity, origin, true).is_err() {
+        if kind == ConnectionKind::Quic
+            && table.choose_for_quic(&self.capacity, origin, true).is_err()
+        {
             self.count_refused();
             return None;
         }
@@ -110,12 +112,12 @@ impl ConnectionPermits {
 
     /// A permit for a dial of ours; `None` if too many are running, or if the connection would be
     /// refused.
-    pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPermit> {
+    pub(super) fn dial(self: &Arc<Self>, kind: ConnectionKind) -> Option<DialPermit> {
         let mut table = self.table();
         let origin = Origin::new(self.unproven, &Multiaddr::empty());
         // Otherwise it would connect before the same peer is reached over TCP, and end
         // immediately.
-        let is_in_vain = kind == Kind::Quic
+        let is_in_vain = kind == ConnectionKind::Quic
             && table
                 .choose_for_quic(&self.capacity, origin, false)
                 .is_err();
@@ -131,7 +133,7 @@ impl ConnectionPermits {
     /// limit is reached and no other connection can be evicted.
     pub(super) fn establish(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: ConnectionKind,
         peer: PeerId,
         address: &Multiaddr,
         is_inbound: bool,
@@ -153,7 +155,7 @@ impl ConnectionPermits {
             .standing
             .insert(established.id, Arc::clone(&established));
         drop(table);
-        if kind == Kind::Quic {
+        if kind == ConnectionKind::Quic {
             self.memory.change(0, self.capacity.quic_charge);
         }
         Some(ConnectionPermit {
@@ -164,7 +166,7 @@ impl ConnectionPermits {
 
     pub(super) fn report(&self) -> ConnectionsReport {
         let table = self.table();
-        let quic = table.count(|established| established.kind == Kind::Quic);
+        let quic = table.count(|established| established.kind == ConnectionKind::Quic);
         ConnectionsReport {
             tcp: table.standing.len() - quic,
             quic,
@@ -211,7 +213,7 @@ impl Drop for ConnectionPermit {
             .history
             .note(established.origin, usefulness, Instant::now());
         drop(table);
-        if established.kind == Kind::Quic {
+        if established.kind == ConnectionKind::Quic {
             permits.memory.change(permits.capacity.quic_charge, 0);
         }
     }

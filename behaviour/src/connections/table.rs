@@ -15,11 +15,11 @@ use futures::{future::AbortHandle, task::AtomicWaker};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
-    Kind,
+    ConnectionKind,
     activity::Activity,
     capacity::Capacity,
     eviction::{self, Claim, EvictionCandidate},
-    history::History,
+    history::OriginHistory,
 };
 use crate::Origin;
 
@@ -33,11 +33,11 @@ pub(super) struct Table {
     pub(super) pending: HashMap<u64, Handshake>,
     pub(super) dials: usize,
     pub(super) standing: HashMap<u64, Arc<Established>>,
-    pub(super) history: History,
+    pub(super) history: OriginHistory,
 }
 
 pub(super) struct Handshake {
-    pub(super) kind: Kind,
+    pub(super) kind: ConnectionKind,
     pub(super) origin: Origin,
     pub(super) since: Instant,
     pub(super) abort: AbortHandle,
@@ -49,7 +49,7 @@ pub(super) struct Established {
     pub(super) id: u64,
     pub(super) peer: PeerId,
     pub(super) origin: Origin,
-    pub(super) kind: Kind,
+    pub(super) kind: ConnectionKind,
     is_inbound: bool,
     pub(super) activity: Activity,
     is_evicted: AtomicBool,
@@ -59,7 +59,7 @@ pub(super) struct Established {
 impl Established {
     pub(super) fn new(
         id: u64,
-        kind: Kind,
+        kind: ConnectionKind,
         peer: PeerId,
         address: &Multiaddr,
         is_inbound: bool,
@@ -101,7 +101,7 @@ impl Table {
         established: &Established,
     ) -> Result<Option<u64>, NoPermit> {
         let mut victim = self.choose_of_peer(established)?;
-        if victim.is_none() && established.kind == Kind::Quic {
+        if victim.is_none() && established.kind == ConnectionKind::Quic {
             victim = self.choose_for_quic(capacity, established.origin, established.is_inbound)?;
         }
         match victim {
@@ -127,7 +127,7 @@ impl Table {
         origin: Origin,
         is_inbound: bool,
     ) -> Result<Option<u64>, NoPermit> {
-        let is_quic = |other: &Established| other.kind == Kind::Quic;
+        let is_quic = |other: &Established| other.kind == ConnectionKind::Quic;
         if self.count(is_quic) < capacity.quic {
             return Ok(None);
         }
@@ -195,7 +195,7 @@ mod tests {
 
     const CAPACITY: u64 = 16 << 20;
 
-    fn established(id: u64, kind: Kind, address: &str, is_inbound: bool) -> Established {
+    fn established(id: u64, kind: ConnectionKind, address: &str, is_inbound: bool) -> Established {
         let address = address.parse().unwrap();
         Established::new(id, kind, PeerId::random(), &address, is_inbound)
     }
@@ -214,16 +214,16 @@ mod tests {
     fn dials_over_quic_displace_idle_strangers_and_not_each_other() {
         let capacity = Capacity::new(CAPACITY);
         let [first, second] = ["/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/9.9.9.9/udp/1/quic-v1"];
-        let newcomer = established(9, Kind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
+        let newcomer = established(9, ConnectionKind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
         let both = |is_inbound| {
             table([
-                established(1, Kind::Quic, first, false),
-                established(2, Kind::Quic, second, is_inbound),
+                established(1, ConnectionKind::Quic, first, false),
+                established(2, ConnectionKind::Quic, second, is_inbound),
             ])
         };
         assert_eq!(both(true).choose(&capacity, &newcomer).unwrap(), Some(2));
         assert!(both(false).choose(&capacity, &newcomer).is_err());
-        let by_tcp = established(9, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let by_tcp = established(9, ConnectionKind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
         assert_eq!(both(false).choose(&capacity, &by_tcp).unwrap(), None);
     }
 
@@ -231,8 +231,9 @@ mod tests {
     fn dials_of_ours_come_in_when_peers_have_all_places() {
         let capacity = Capacity::new(CAPACITY);
         let places = 0..capacity.connections as u64;
-        let full = table(places.map(|id| established(id, Kind::Tcp, "/memory/1", id > 0)));
-        let newcomer = established(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let full =
+            table(places.map(|id| established(id, ConnectionKind::Tcp, "/memory/1", id > 0)));
+        let newcomer = established(99, ConnectionKind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
         let victim = full.choose(&capacity, &newcomer).unwrap().unwrap();
         assert_ne!(victim, 0, "one that a peer made");
         // Connections from which this node takes content stay.
@@ -247,9 +248,9 @@ mod tests {
         let capacity = Capacity::new(CAPACITY);
         let peer = PeerId::random();
         let address = "/memory/1".parse().unwrap();
-        let new = |id| Established::new(id, Kind::Tcp, peer, &address, true);
+        let new = |id| Established::new(id, ConnectionKind::Tcp, peer, &address, true);
         let mut all: Vec<_> = (0..MAX_CONNECTIONS_PER_PEER as u64).map(new).collect();
-        all.push(established(50, Kind::Tcp, "/memory/1", true));
+        all.push(established(50, ConnectionKind::Tcp, "/memory/1", true));
         let victim = table(all).choose(&capacity, &new(99)).unwrap().unwrap();
         assert!(victim < MAX_CONNECTIONS_PER_PEER as u64);
     }

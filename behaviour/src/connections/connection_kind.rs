@@ -2,7 +2,7 @@
 
 /// What a connection runs over. Connections inside a process count as TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ConnectionKind {
     Tcp,
     Quic,
 }
