@@ -98,7 +98,8 @@ mod tests {
             assert!(begins(&mut stream).await.unwrap());
             let begun = Instant::now();
             assert!(is_late(complete(chunk::read_request(&mut stream)).await));
-            assert_eq!(begun.elapsed(), REQUEST_TIMEOUT);
+            let taken = begun.elapsed();
+            assert!(taken >= REQUEST_TIMEOUT && taken < 2 * REQUEST_TIMEOUT, "{taken:?}");
         }
         let half = catalogue_request().await[..5].to_vec();
         let mut stream = arriving(vec![(0, half)]);
