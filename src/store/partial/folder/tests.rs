@@ -1000,7 +1000,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
         let expected = [
             "Twins/a:b is called a_b here",
             #[cfg(unix)]
-            "the link no files/link -> ../a is left out: the file system holds no links",
+            "the link no files/link -> ../a is left out: the file system does not support links",
             "twins is called twins (2) here",
             "twins/A:B is called A_B here",
         ];
