@@ -14,7 +14,7 @@ pub(super) struct Difference {
 pub(super) enum Step<'a, T> {
     /// An item that is new or has changed.
     Changed(&'a T),
-    /// An item that is no longer in the list.
+    /// An item that was removed from the list.
     Removed(&'a T),
 }
 

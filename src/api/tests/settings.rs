@@ -33,10 +33,10 @@ async fn refusal(client: &Client, name: &str, value: Value) -> (String, String) 
 #[tokio::test]
 async fn settings_change_what_the_node_does() {
     let node = alone().await;
-    let told = Arc::new(Mutex::new(None));
+    let logged_at = Arc::new(Mutex::new(None));
     let log = Log::default().with_level({
-        let told = Arc::clone(&told);
-        move |level| *told.lock() = Some(level)
+        let logged_at = Arc::clone(&logged_at);
+        move |level| *logged_at.lock() = Some(level)
     });
     let settings = Arc::new(LiveSettings::defaults());
     let served = Served::new(App::new(node.clone(), log, settings)).await;
@@ -47,7 +47,7 @@ async fn settings_change_what_the_node_does() {
     ];
     client.change_settings(&change.into()).await.unwrap();
     assert_eq!(node.limits().upload.unwrap().bytes(), 1_500_000);
-    assert_eq!(*told.lock(), Some(LogLevel::Debug));
+    assert_eq!(*logged_at.lock(), Some(LogLevel::Debug));
     let limit = one(&client, "transfer.upload_limit").await;
     assert_eq!((limit.value, limit.default), (json!(1_500_000), json!(0)));
     assert!(limit.changeable && limit.locked.is_none());

@@ -27,7 +27,7 @@ pub struct Hello {
     pub started_unix_ms: u64,
 }
 
-/// A download that is no longer listed.
+/// A download that was removed from the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadRemoved {
     /// Its hash: 64 hex digits.
@@ -46,7 +46,7 @@ pub struct ShareRemoved {
     pub path: Option<String>,
 }
 
-/// A peer that is no longer connected.
+/// A peer that disconnected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PeerRemoved {
     /// Its identity.
