@@ -153,7 +153,7 @@ mod tests {
             (Errno::NOSPC, "the disk is full", "make room"),
             (Errno::DQUOT, "quota", "quota"),
             (Errno::IO, "the disk reports an error", "system's log"),
-            (Errno::FBIG, "no file of that size", "another file system"),
+            (Errno::FBIG, "files of that size", "another file system"),
             (Errno::ROFS, "read-only", "writable"),
             (Errno::NAMETOOLONG, "too long", "another name"),
             (Errno::ACCESS, "denied", "permissions"),
@@ -173,7 +173,7 @@ mod tests {
     fn only_a_link_lacks_links() {
         for errno in [Errno::PERM, Errno::OPNOTSUPP] {
             let text = for_download(&of_link(said(errno)), 0);
-            assert!(text.contains("no symbolic links"), "{text}");
+            assert!(text.contains("does not support symbolic links"), "{text}");
             assert!(text.contains("exFAT"), "{text}");
         }
         for errno in [Errno::ACCESS, Errno::NOSPC] {
