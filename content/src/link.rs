@@ -121,6 +121,8 @@ impl FromStr for Link {
         if text.len() > Self::MAX_LEN {
             return Err(LinkError::Length { found: text.len() });
         }
+        // RFC 3986, section 3.5: a fragment is not a part of what a URI identifies.
+        let (text, _fragment) = text.split_once('#').unwrap_or((text, ""));
         let (scheme, rest) = text
             .split_at_checked(SCHEME.len())
             .ok_or(LinkError::Scheme)?;
