@@ -60,16 +60,14 @@ impl GatewayUrls {
     #[must_use]
     pub fn url(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> String {
         let (origin, capability) = (self.origin(), self.key.capability(hash));
-        let name = match kind {
-            Some(Kind::Folder) => String::new(),
-            _ => name.map(encoded).unwrap_or_default(),
+        // A file below a watched folder is named by its path. Browsers save it under the last name.
+        let last = name.and_then(|name| name.rsplit('/').next());
+        let name = match (kind, last) {
+            // These would lead elsewhere.
+            (Some(Kind::Folder), _) | (_, None | Some("." | "..")) => String::new(),
+            (_, Some(name)) => encoded(name),
         };
-        // These would lead to another path.
-        let name = match name.as_str() {
-            "." | ".." => "",
-            name => name,
-        };
-        match (kind, name) {
+        match (kind, name.as_str()) {
             (Some(Kind::File), "") => format!("{origin}/{capability}/{hash}"),
             // It may be a folder, which would be searched for the name.
             (None, _) => format!("{origin}/{capability}/{hash}"),
@@ -96,4 +94,28 @@ pub(in crate::api) async fn url(
     let (link, kind) = node.readable(&query.what).await?;
     let url = urls.url(&link.hash, kind, link.name.as_deref());
     Ok(Json(types::Gateway { url }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::path::Target, *};
+
+    #[test]
+    fn each_url_leads_to_its_content() {
+        let key = Key::load_or_create(tempfile::tempdir().unwrap().path()).unwrap();
+        let urls = GatewayUrls::new(key.clone(), "127.0.0.1:80".parse().unwrap());
+        let hash = Hash::from_bytes([7; 32]);
+        let names = |name| {
+            let url = urls.url(&hash, Some(Kind::File), name);
+            let path = url.strip_prefix("http://localhost:80").unwrap();
+            let target = Target::parse(path, &key).unwrap();
+            assert_eq!(target.hash, hash);
+            target.names
+        };
+        assert_eq!(names(Some("a film.mkv")), ["a film.mkv"]);
+        assert_eq!(names(Some("films/summer/100%.mkv")), ["100%.mkv"]);
+        for without in [None, Some(""), Some(".."), Some("films/"), Some("films/..")] {
+            assert_eq!(names(without), [""; 0], "{without:?}");
+        }
+    }
 }
