@@ -1,0 +1,183 @@
+//! Which file names items of which other file, and the circles among them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::PathBuf,
+};
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::{Item, Type};
+
+use crate::modules::{ModulePath, Modules};
+
+/// From a file to each file of which it names items, with those items.
+pub(crate) type Arrows = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
+
+/// An item, and the module that defines it.
+struct Named {
+    module: ModulePath,
+    item: String,
+}
+
+/// The arrows of a crate. A `mod` and a `pub use` are none. Nor is what a file names of its parent module
+/// only to give the parent's types methods, if the parent names nothing of it.
+pub(crate) fn arrows(modules: &Modules) -> Arrows {
+    let mut arrows = Arrows::new();
+    for (at, module) in &modules.0 {
+        let own = module.imports.values().filter(|import| !import.exported);
+        let mut paths: Vec<_> = own.map(|import| import.path.clone()).collect();
+        for item in &module.items {
+            collect_paths(item.to_token_stream(), &mut paths);
+        }
+        for path in paths {
+            let Some(named) = resolve(modules, at, &path, &mut HashSet::new()) else {
+                continue;
+            };
+            let target = &modules.0[&named.module].file;
+            if *target != module.file {
+                let from = arrows.entry(module.file.clone()).or_default();
+                from.entry(target.clone()).or_default().insert(named.item);
+            }
+        }
+    }
+    without_methods_of_parents(modules, arrows)
+}
+
+fn without_methods_of_parents(modules: &Modules, mut arrows: Arrows) -> Arrows {
+    for (at, module) in &modules.0 {
+        let Some((_, parent)) = at.split_last() else {
+            continue;
+        };
+        let parent = &modules.0[parent].file;
+        let named_back = arrows
+            .get(parent)
+            .is_some_and(|targets| targets.contains_key(&module.file));
+        let Some(targets) = arrows.get_mut(&module.file) else {
+            continue;
+        };
+        let given_methods: BTreeSet<_> = module.items.iter().filter_map(implemented).collect();
+        let only_methods = targets
+            .get(parent)
+            .is_some_and(|items| items.is_subset(&given_methods));
+        if only_methods && !named_back {
+            targets.remove(parent);
+        }
+    }
+    arrows
+}
+
+/// The type that an `impl` without a trait is for.
+fn implemented(item: &Item) -> Option<String> {
+    let Item::Impl(block) = item else { return None };
+    let Type::Path(path) = &*block.self_ty else {
+        return None;
+    };
+    (block.trait_.is_none())
+        .then(|| path.path.segments.last())
+        .flatten()
+        .map(|segment| segment.ident.to_string())
+}
+
+/// All paths in what is written, also within macros, whose tokens nothing else can read.
+fn collect_paths(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
+    let mut path = Vec::new();
+    let mut colons = 0;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => {
+                if colons != 2 {
+                    paths.push(std::mem::take(&mut path));
+                }
+                path.push(ident.to_string());
+                colons = 0;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
+            TokenTree::Group(group) => {
+                paths.push(std::mem::take(&mut path));
+                colons = 0;
+                collect_paths(group.stream(), paths);
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {
+                paths.push(std::mem::take(&mut path));
+                colons = 0;
+            }
+        }
+    }
+    paths.push(path);
+    paths.retain(|path| path.len() > 1);
+}
+
+/// What a path in the module at `at` leads to, if it is an item of this crate.
+fn resolve(
+    modules: &Modules,
+    at: &ModulePath,
+    path: &[String],
+    seen: &mut HashSet<(ModulePath, Vec<String>)>,
+) -> Option<Named> {
+    if !seen.insert((at.clone(), path.to_vec())) {
+        return None;
+    }
+    let (first, rest) = path.split_first()?;
+    match first.as_str() {
+        "crate" => return resolve(modules, &Vec::new(), rest, seen),
+        "self" => return resolve(modules, at, rest, seen),
+        "super" => return resolve(modules, &at.split_last()?.1.to_vec(), rest, seen),
+        _ => {}
+    }
+    let module = modules.0.get(at)?;
+    if module.defined.contains(first) {
+        return Some(Named {
+            module: at.clone(),
+            item: first.clone(),
+        });
+    }
+    let mut child = at.clone();
+    child.push(first.clone());
+    if modules.0.contains_key(&child) {
+        return resolve(modules, &child, rest, seen);
+    }
+    if let Some(import) = module.imports.get(first) {
+        let whole: Vec<_> = import.path.iter().chain(rest).cloned().collect();
+        return resolve(modules, at, &whole, seen);
+    }
+    module.globs.iter().find_map(|glob| {
+        let whole: Vec<_> = glob.path.iter().chain(path).cloned().collect();
+        resolve(modules, at, &whole, seen)
+    })
+}
+
+/// Files that reach each other, in groups, of those that `belongs` keeps (Tarjan's components, by
+/// comparing what is reachable: there are a few hundred files).
+pub(crate) fn circles(arrows: &Arrows, belongs: impl Fn(&PathBuf) -> bool) -> Vec<Vec<PathBuf>> {
+    let reachable = |from: &PathBuf| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(file) = open.pop() {
+            let targets = arrows.get(file).into_iter().flat_map(BTreeMap::keys);
+            for target in targets.filter(|target| belongs(target)) {
+                if reached.insert(target) {
+                    open.push(target);
+                }
+            }
+        }
+        reached
+    };
+    let reached: BTreeMap<_, _> = arrows
+        .keys()
+        .filter(|file| belongs(file))
+        .map(|file| (file, reachable(file)))
+        .collect();
+    let mut circles = BTreeSet::new();
+    for (file, from_it) in &reached {
+        let circle: Vec<_> = from_it
+            .iter()
+            .filter(|other| reached.get(**other).is_some_and(|back| back.contains(file)))
+            .map(|other| (*other).clone())
+            .collect();
+        if circle.len() > 1 {
+            circles.insert(circle);
+        }
+    }
+    circles.into_iter().collect()
+}

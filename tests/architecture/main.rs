@@ -1,0 +1,266 @@
+//! Holds the architecture of docs/ARCHITECTURE.md against the sources: no module names one above it, and no
+//! files of one module name each other in a circle.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+mod arrows;
+mod modules;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    arrows::{Arrows, arrows, circles},
+    modules::Modules,
+};
+
+/// Which modules each module may name. A module that is not listed here has no place in the package.
+const MAY_NAME: [(&str, &[&str]); 16] = [
+    ("main", &["cli"]),
+    (
+        "cli",
+        &["api", "config", "node", "store", "duties", "memory"],
+    ),
+    ("config", &["limits", "durable"]),
+    ("api", &["config", "node", "durable", "duties"]),
+    (
+        "node",
+        &[
+            "transfer", "serve", "publish", "network", "store", "access", "limits", "duties",
+            "memory",
+        ],
+    ),
+    ("transfer", &["network", "store", "access", "limits"]),
+    ("serve", &["network", "store", "access", "limits"]),
+    ("publish", &["network", "store", "access", "duties"]),
+    ("access", &["store"]),
+    ("limits", &[]),
+    ("network", &["duties"]),
+    ("store", &["durable"]),
+    ("durable", &[]),
+    ("duties", &[]),
+    ("memory", &[]),
+    (
+        "fuzzing",
+        &["api", "config", "node", "network", "store", "transfer"],
+    ),
+];
+
+/// What must not occur in the crates below the package.
+const CRATES_WITHOUT: [(&str, &[&str]); 2] = [
+    (
+        "content",
+        &[
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "tokio",
+            "libp2p",
+            "async fn",
+        ],
+    ),
+    ("behaviour", &["std::fs", "tokio::spawn", "clap"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The module at the top of the package that a file belongs to.
+fn top(file: &Path) -> &str {
+    let first = file.iter().next().unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs")
+}
+
+fn named_items(arrows: &Arrows, from: &Path, to: &Path) -> String {
+    let items: Vec<_> = arrows[from][to].iter().map(String::as_str).collect();
+    items.join(", ")
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let allowed: BTreeMap<_, _> = MAY_NAME.into();
+    let arrows = arrows(&Modules::read(&root().join("src")));
+    let mut wrong = Vec::new();
+    for (from, targets) in &arrows {
+        for to in targets.keys() {
+            let (module, named) = (top(from), top(to));
+            if module == named || module == "lib" {
+                continue;
+            }
+            let may = allowed
+                .get(module)
+                .unwrap_or_else(|| panic!("{module} has no place in the package"));
+            if !may.contains(&named) {
+                let items = named_items(&arrows, from, to);
+                wrong.push(format!("{} names {items} of {named}", from.display()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "against the arrows:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Every module in the table is there, so that the table cannot grow old.
+#[test]
+fn every_module_has_its_place() {
+    let modules = Modules::read(&root().join("src"));
+    let there: BTreeSet<_> = modules.0.values().map(|module| top(&module.file)).collect();
+    let placed: BTreeSet<_> = MAY_NAME.iter().map(|(module, _)| *module).collect();
+    let missing: Vec<_> = there
+        .difference(&placed)
+        .filter(|name| **name != "lib")
+        .collect();
+    assert!(missing.is_empty(), "without a place: {missing:?}");
+}
+
+#[test]
+fn no_circle_of_files_within_a_module() {
+    let mut found = String::new();
+    for src in ["src", "behaviour/src", "content/src"] {
+        let modules = Modules::read(&root().join(src));
+        let arrows = arrows(&modules);
+        // The crates below are a module each.
+        let module = |file: &Path| match src {
+            "src" => top(file).to_owned(),
+            _ => src.to_owned(),
+        };
+        let names: BTreeSet<_> = modules.0.values().map(|one| module(&one.file)).collect();
+        for name in names {
+            for circle in circles(&arrows, |file| module(file) == name) {
+                found += &format!("in {name}:\n");
+                for from in &circle {
+                    for to in arrows[from].keys().filter(|to| circle.contains(to)) {
+                        let items = named_items(&arrows, from, to);
+                        found +=
+                            &format!("  {} names {items} of {}\n", from.display(), to.display());
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "circles of files\n{found}");
+}
+
+#[test]
+fn the_crates_below_stay_pure() {
+    for (name, without) in CRATES_WITHOUT {
+        for path in sources(&root().join(name).join("src")) {
+            if path.file_stem().is_some_and(|name| name == "tests") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let code: String = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            for word in without {
+                assert!(!code.contains(word), "{} has {word}", path.display());
+            }
+        }
+    }
+}
+
+/// That place states who named the addresses of each dial, so that the policy can judge them.
+#[test]
+fn the_swarm_is_dialed_in_one_place() {
+    let calls = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.matches("swarm.dial(").count()
+    };
+    let found: Vec<_> = sources(&root().join("src"))
+        .into_iter()
+        .filter(|path| calls(path) > 0)
+        .map(|path| (calls(&path), path.file_name().unwrap().to_owned()))
+        .collect();
+    assert_eq!(found, [(1, "connections.rs".into())]);
+}
+
+/// What the tests above rest on: paths are followed through imports, parents and re-exports.
+#[test]
+fn names_are_followed_to_where_they_are_defined() {
+    let package = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = package.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("lib.rs", "mod shop;\nmod till;");
+    write(
+        "shop/mod.rs",
+        "mod goods;\nmod shelf;\npub(crate) use goods::Fruit;\npub struct Shop;",
+    );
+    write(
+        "shop/goods.rs",
+        "pub(crate) enum Fruit { Apple }\npub(super) fn weigh() {}",
+    );
+    write(
+        "shop/shelf.rs",
+        "use super::{Fruit, goods};\nfn fill() { goods::weigh(); vec![super::Shop]; }",
+    );
+    write(
+        "till.rs",
+        "fn pay() { crate::shop::Fruit::Apple; }\n#[cfg(test)]\nmod tests { use crate::shop::Shop; }",
+    );
+    let arrows = arrows(&Modules::read(package.path()));
+    let flat: Vec<_> = arrows
+        .iter()
+        .flat_map(|(from, targets)| targets.keys().map(move |to| (from, to)))
+        .map(|(from, to)| {
+            let items = named_items(&arrows, from, to);
+            format!("{} -> {}: {items}", from.display(), to.display())
+        })
+        .collect();
+    assert_eq!(
+        flat,
+        [
+            "shop/shelf.rs -> shop/goods.rs: Fruit, weigh",
+            "shop/shelf.rs -> shop/mod.rs: Shop",
+            "till.rs -> shop/goods.rs: Fruit",
+        ]
+    );
+}
+
+#[test]
+fn methods_for_the_type_of_a_parent_are_no_circle() {
+    let package = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(package.path().join(name), text).unwrap();
+    fs::create_dir(package.path().join("shop")).unwrap();
+    write("lib.rs", "mod shop;");
+    write(
+        "shop/mod.rs",
+        "mod goods;\nmod shelf;\npub struct Shop;\nfn a() { shelf::fill(); }",
+    );
+    write(
+        "shop/goods.rs",
+        "use super::Shop;\nimpl Shop { pub fn sell(&self) {} }",
+    );
+    write(
+        "shop/shelf.rs",
+        "use super::Shop;\nimpl Shop { fn b() {} }\npub fn fill() {}",
+    );
+    let arrows = arrows(&Modules::read(package.path()));
+    assert!(!arrows.contains_key(Path::new("shop/goods.rs")));
+    let circle = ["shop/mod.rs", "shop/shelf.rs"].map(PathBuf::from);
+    assert_eq!(circles(&arrows, |_| true), [circle]);
+}

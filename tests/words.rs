@@ -1,0 +1,148 @@
+//! Holds every text against CONTRIBUTING.md: plain technical English, with the actor named.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use regex::Regex;
+
+/// Phrases that make a reader look twice, and what to write in their place. Written as regular expressions
+/// that ignore case, in brackets so that this file does not hold them itself.
+const REJECTED: [(&str, &str); 8] = [
+    (r"\bwho[e]ver\b", "name the actor: \"peers that ...\""),
+    (r"\bwhat[e]ver\b", "\"any\", \"all\", or the thing itself"),
+    (
+        r"\b(no|some)[b]ody\b",
+        "name the actor, or \"no peer\", \"another user\"",
+    ),
+    (
+        r"\b(go|goes|going|went) [o]n\b",
+        "\"continues\", \"resumes\", \"persists\"",
+    ),
+    (
+        r"\blie[s]?\b",
+        "\"is stored\", \"is\"; of peers: \"sends wrong data\"",
+    ),
+    (r"\b(is|are|was|were) [n]o\b", "\"is not a\", \"has no\""),
+    (
+        r"\b(is|are|was|were|be|been) [t]old\b",
+        "\"receives\", \"X tells Y\"",
+    ),
+    (r"\b(is|are|was|were|be|been) [s]aid\b", "\"X reports\""),
+];
+
+/// Where texts are written.
+const FOLDERS: [&str; 12] = [
+    "behaviour",
+    "benches",
+    "config",
+    "content",
+    "contrib",
+    "docs",
+    "examples",
+    "fuzz/src",
+    "scripts",
+    "src",
+    "tests",
+    ".ci",
+];
+
+const FILES: [&str; 9] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.toml",
+    "Dockerfile",
+    "README.md",
+    "compose.yaml",
+    "deny.toml",
+    "fuzz/target.rs",
+    "test",
+];
+
+/// What is not text, or not ours.
+const OTHER: [&str; 6] = ["gz", "png", "svg", "ico", "lock", "json"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() {
+            files(&path, found);
+        } else if extension.is_none_or(|extension| !OTHER.contains(&extension)) {
+            found.push(path);
+        }
+    }
+}
+
+fn rejected(name: &str, text: &str) -> Vec<String> {
+    let phrases: Vec<_> = REJECTED
+        .iter()
+        .map(|(phrase, instead)| (Regex::new(&format!("(?i){phrase}")).unwrap(), instead))
+        .collect();
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        for (phrase, instead) in &phrases {
+            if phrase.is_match(line) {
+                found.push(format!("{name}:{number}: {}\n    {instead}", line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// Code, comments, messages, the page, settings, docs and scripts. An identifier is one word, so that code
+/// itself is not in the way.
+#[test]
+fn no_rejected_phrase_in_what_is_written() {
+    let mut paths: Vec<_> = FILES.iter().map(|name| root().join(name)).collect();
+    for folder in FOLDERS {
+        files(&root().join(folder), &mut paths);
+    }
+    let mut found = Vec::new();
+    for path in paths {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        found.extend(rejected(&name, &text));
+    }
+    assert!(
+        found.is_empty(),
+        "{} lines:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+/// Help and manual, as people meet them: with what the argument parser writes.
+#[test]
+fn no_rejected_phrase_in_the_manual() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = Command::new(env!("CARGO_BIN_EXE_pelago"))
+        .args(["man", "--output"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{written:?}");
+    let mut pages = Vec::new();
+    files(folder.path(), &mut pages);
+    assert!(pages.len() > 20, "{pages:?}");
+    let found: Vec<_> = pages
+        .iter()
+        .flat_map(|page| {
+            let name = page.file_name().unwrap().to_str().unwrap();
+            rejected(name, &fs::read_to_string(page).unwrap())
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
