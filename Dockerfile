@@ -7,8 +7,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin pelago \
-    && install -D target/release/pelago /out/pelago \
+    cargo build --profile dist --locked --bin pelago \
+    && install -D target/dist/pelago /out/pelago \
     && mkdir /out/data /out/shared
 
 # The image has only the C library: no shell, no package manager. Its user 65532 owns no system file.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the figures of docs/PERFORMANCE.md, in a new folder below the current one:
 #
-#   cargo build --release && scripts/measure.sh           # all cases
+#   cargo build --profile dist && scripts/measure.sh           # all cases
 #   scripts/measure.sh one_source kills                    # these
 #   scripts/measure.sh --help                              # their names
 #
@@ -379,7 +379,7 @@ for case in "${wanted[@]}"; do
   [[ " $cases " == *" $case "* ]] || { echo "cases: $cases" && exit 2; }
 done
 
-pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/release/pelago}")
+pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/dist/pelago}")
 folder=$(mktemp -d "$PWD/measure.XXXXXX")
 cd "$folder"
 clean_up() {

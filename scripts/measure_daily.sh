@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures everyday work with many files, in a new folder below the current one:
 #
-#   cargo build --release && scripts/measure_daily.sh [case]...
+#   cargo build --profile dist && scripts/measure_daily.sh [case]...
 #
 # | case | prints |
 # |---|---|
@@ -17,7 +17,7 @@ set -euo pipefail
 # The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
-pelago=$(realpath "${PELAGO:-target/release/pelago}")
+pelago=$(realpath "${PELAGO:-target/dist/pelago}")
 work=$(mktemp -d "$PWD/daily.XXXX")
 declare -A nodes=()
 clean_up() {

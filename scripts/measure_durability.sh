@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the cost of durability, in syncs and in time, in a new folder below the current one:
 #
-#   cargo build --release && scripts/measure_durability.sh               # with and without --no-sync, in turns
+#   cargo build --profile dist && scripts/measure_durability.sh               # with and without --no-sync, in turns
 #   BASE=/path/to/an/earlier/pelago scripts/measure_durability.sh        # also with an earlier version
 #
 # Times mean little alone: a sync takes 0.1 ms on some machines and 10 ms on others. Needs strace, some 7 GB
@@ -10,7 +10,7 @@ set -euo pipefail
 
 export PELAGO_NETWORK_MDNS=false
 
-pelago=$(realpath "${PELAGO:-target/release/pelago}")
+pelago=$(realpath "${PELAGO:-target/dist/pelago}")
 base=${BASE:+$(realpath "$BASE")}
 work=$(mktemp -d "$PWD/durability.XXXX")
 node=

@@ -2,7 +2,7 @@
 # Measures the cost of a node that is nearly idle, and how soon it notices and announces changes, for
 # docs/PERFORMANCE.md. Works in a new folder below the current one:
 #
-#   cargo build --release && scripts/measure_idle.sh       # all cases
+#   cargo build --profile dist && scripts/measure_idle.sh       # all cases
 #   scripts/measure_idle.sh idle                           # one: idle, news, watched
 #
 # Default settings except mDNS, loopback, random bytes. Takes some four minutes and 500 MB of disk.
@@ -12,7 +12,7 @@ set -euo pipefail
 # The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
-readonly pelago=${PELAGO:-$(realpath "$(dirname "$0")/../target/release/pelago")}
+readonly pelago=${PELAGO:-$(realpath "$(dirname "$0")/../target/dist/pelago")}
 folder=$(mktemp -d measure.XXXXXX)
 cd "$folder"
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; cd ..; rm -rf "$folder"' EXIT

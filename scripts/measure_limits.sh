@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures how exactly rate limits are held (docs/PERFORMANCE.md), in a new folder below the current one:
 #
-#   cargo build --release && scripts/measure_limits.sh
+#   cargo build --profile dist && scripts/measure_limits.sh
 #
 # Each download is as large as its limit lets pass in ten seconds. Prints its size over its time.
 # Random bytes, loopback. Takes some four minutes and 5 GB of disk.
@@ -10,7 +10,7 @@ set -euo pipefail
 # The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
-pelago=$(realpath "$(dirname "$0")/../target/release/pelago")
+pelago=$(realpath "$(dirname "$0")/../target/dist/pelago")
 folder=$(mktemp -d measure.XXXXXX)
 cd "$folder"
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; cd ..; rm -rf "$folder"' EXIT

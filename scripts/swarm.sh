@@ -2,7 +2,7 @@
 # Measures how one file spreads from one seed to many downloaders that begin at the same moment. Each has
 # a network namespace with limited bandwidth up and down; all are on one bridge.
 #
-#   cargo build --release && sudo scripts/swarm.sh [--kill 3]
+#   cargo build --profile dist && sudo scripts/swarm.sh [--kill 3]
 #
 #           seed ──┬── bridge ──┬── host 1       each host knows only the address of the seed
 #                  └────────────┴── ... host N
@@ -35,7 +35,7 @@ while (($#)); do
   esac
   shift
 done
-pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/release/pelago}")
+pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/dist/pelago}")
 [[ $(id -u) == 0 ]] || { echo "network namespaces take root: sudo $0" >&2 && exit 1; }
 
 # Ends the processes in a namespace of this script, and removes the namespace with its cables.
