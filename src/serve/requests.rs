@@ -99,7 +99,10 @@ mod tests {
             let begun = Instant::now();
             assert!(is_late(complete(chunk::read_request(&mut stream)).await));
             let taken = begun.elapsed();
-            assert!(taken >= REQUEST_TIMEOUT && taken < 2 * REQUEST_TIMEOUT, "{taken:?}");
+            assert!(
+                taken >= REQUEST_TIMEOUT && taken < 2 * REQUEST_TIMEOUT,
+                "{taken:?}"
+            );
         }
         let half = catalogue_request().await[..5].to_vec();
         let mut stream = arriving(vec![(0, half)]);
