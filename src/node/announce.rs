@@ -1,7 +1,10 @@
-//! Announces shares to the network and withdraws content that is no longer shared, as access
-//! allows.
+//! Announces what this node shares and withdraws what it no longer shares, as access allows.
+//!
+//! Follows the feed of changes of the store, so that nothing that changes shares has to remember to
+//! announce them. It asks the store what holds now: a change may be applied late, or together with
+//! others. An error fails this duty; then the supervisor restarts it, and it compares everything.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use pelago_content::Hash;
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -10,117 +13,99 @@ use super::{core::NodeCore, shares::each_page};
 use crate::{
     access::{Action, allows},
     duties::Outcome,
-    publish::Publisher,
-    store::{DatabaseError, Scopes, Share, Store},
+    store::{DatabaseError, Scopes, Share, ShareChanges, Store},
 };
 
-/// The most pages of hashes on their way to the publisher. Scans wait when there are more.
-pub(super) const HASHES_QUEUED: usize = 16;
+/// The most pages of hashes on their way to the publisher. Reading waits when there are more.
+const PAGES_QUEUED: usize = 16;
 
-/// With this many duties, a failed lookup of a hash does not become another one. Each is a task and
-/// a name: about 10 MB in all.
-const MAX_DUTIES: usize = 10_000;
-
-/// Whether a share may be announced.
-fn is_announced(share: &Share) -> bool {
-    share
-        .scopes
-        .iter()
-        .any(|scope| allows(scope, Action::Announce))
+fn may_announce(scopes: &Scopes) -> bool {
+    scopes.iter().any(|scope| allows(scope, Action::Announce))
 }
 
-/// Provides everything that is shared: at the start, and again after the publisher has lost its
-/// plan.
-pub(super) async fn announce_shares(core: Arc<NodeCore>) -> Outcome {
+fn is_offered(store: &Store, share: &Share) -> bool {
+    may_announce(&share.scopes) && store.state_of(share).is_available()
+}
+
+/// Whether a running download with this hash has verified blocks, and may be announced.
+fn is_offered_download(store: &Store, hash: &Hash) -> bool {
+    let scopes = store.running_download(hash);
+    scopes.is_some_and(|scopes| may_announce(&scopes))
+}
+
+/// Inspects all shares, so that only available ones are announced, and announces them.
+pub(super) async fn announce_everything(core: Arc<NodeCore>) -> Outcome {
     core.inspect_shares().await;
     // Otherwise the first peer that asks has to wait for the index.
     let store = core.store.clone();
     spawn_blocking(move || store.index_provider_keys()).await??;
-    loop {
-        provide_recorded(&core).await?;
-        core.publisher.restarted().await;
-    }
+    core.store.share_feed().note_everything();
+    Ok(())
 }
 
-async fn provide_recorded(core: &Arc<NodeCore>) -> Outcome {
-    let (found, mut hashes) = mpsc::channel::<Vec<Hash>>(HASHES_QUEUED);
-    let store = core.store.clone();
-    let reading = spawn_blocking(move || {
-        each_page(&store.clone(), |shares| {
-            let announced = shares
-                .iter()
-                .filter(|share| is_announced(share) && store.state_of(share).is_available());
-            // Sending fails when the node shuts down: then the hashes are not needed.
-            let _ = found.blocking_send(announced.map(|share| share.hash).collect());
-            Ok(())
-        })
-    });
-    while let Some(hashes) = hashes.recv().await {
-        for hash in hashes {
-            core.publisher.provide(hash).await;
+/// Applies the changes of shares as they come.
+pub(super) async fn follow_shares(core: Arc<NodeCore>) -> Outcome {
+    let feed = core.store.share_feed();
+    loop {
+        tokio::select! {
+            taken = feed.next() => {
+                match taken.changes() {
+                    ShareChanges::Of(hashes) => core.announce_changed(hashes.clone()).await?,
+                    ShareChanges::Everything => core.compare_everything().await?,
+                }
+                taken.applied();
+            }
+            // The publisher has lost its plan.
+            () = core.publisher.restarted() => feed.note_everything(),
         }
     }
-    Ok(reading.await??)
 }
 
 impl NodeCore {
-    /// Provides `hash`, of which a download has some blocks, if access allows that.
-    pub(super) async fn provide_while_downloading(&self, hash: Hash) -> Outcome {
-        let store = self.store.clone();
-        let scopes = spawn_blocking(move || store.scopes(&hash)).await??;
-        let may_announce = |scopes: Scopes| scopes.iter().any(|s| allows(s, Action::Announce));
-        if scopes.is_some_and(may_announce) {
-            self.publisher.provide(hash).await;
+    async fn announce_changed(&self, hashes: Vec<Hash>) -> Outcome {
+        let (store, seeded) = (self.store.clone(), self.transfers.seeded());
+        let lookup = move || {
+            let lookup = |hash| Ok((hash, is_announced(&store, &seeded, &hash)?));
+            hashes.into_iter().map(lookup).collect()
+        };
+        let found: Result<Vec<_>, DatabaseError> = spawn_blocking(lookup).await?;
+        for (hash, is_announced) in found? {
+            match is_announced {
+                true => self.publisher.provide(hash).await,
+                false => self.publisher.withdraw(hash).await,
+            }
         }
         Ok(())
     }
 
-    /// Provides `hash` if it is shared. Tries again later if the database cannot be read.
-    pub(super) async fn provide_if_shared(&self, hash: Hash) {
-        self.settle_announcement(hash, true).await;
-    }
-
-    /// Withdraws `hash` if it is not shared. Tries again later if the database cannot be read.
-    pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
-        self.settle_announcement(hash, false).await;
-    }
-
-    async fn settle_announcement(&self, hash: Hash, provides: bool) {
-        let (store, publisher) = (self.store.clone(), self.publisher.clone());
-        let attempt =
-            move || announce_or_withdraw(store.clone(), publisher.clone(), hash, provides);
-        let Err(error) = attempt().await else {
-            return;
-        };
-        if self.duties.count() < MAX_DUTIES {
-            tracing::warn!(%hash, %error, "cannot look up whether this is shared: trying again");
-            let name = format!("announce-shares {hash}");
-            self.duties.run_single(&name, attempt);
-        } else {
-            tracing::error!(
-                %hash, %error, "cannot look up whether this is shared: trying again at the next \
-                 start"
-            );
+    async fn compare_everything(&self) -> Outcome {
+        self.publisher.begin_comparison().await;
+        let (found, mut pages) = mpsc::channel::<Vec<Hash>>(PAGES_QUEUED);
+        let (store, mut seeded) = (self.store.clone(), self.transfers.seeded());
+        let reading = spawn_blocking(move || {
+            seeded.retain(|hash| is_offered_download(&store, hash));
+            // Sending fails when the node shuts down: then the hashes are not needed.
+            let _ = found.blocking_send(seeded.into_iter().collect());
+            each_page(&store.clone(), |shares| {
+                let announced = shares.iter().filter(|share| is_offered(&store, share));
+                let _ = found.blocking_send(announced.map(|share| share.hash).collect());
+                Ok(())
+            })
+        });
+        while let Some(hashes) = pages.recv().await {
+            for hash in hashes {
+                self.publisher.provide(hash).await;
+            }
         }
+        reading.await??;
+        self.publisher.end_comparison().await;
+        Ok(())
     }
 }
 
-/// Provides `hash` if it `provides` and the hash is offered; withdraws it if neither is so.
-async fn announce_or_withdraw(
-    store: Store,
-    publisher: Publisher,
-    hash: Hash,
-    provides: bool,
-) -> Outcome {
-    let is_shared = move || {
-        let is_offered =
-            |share: &Share| is_announced(share) && store.state_of(share).is_available();
-        Ok::<_, DatabaseError>(store.shares_of(&hash)?.iter().any(is_offered))
-    };
-    match (spawn_blocking(is_shared).await??, provides) {
-        (true, true) => publisher.provide(hash).await,
-        (false, false) => publisher.withdraw(hash).await,
-        _ => {}
-    }
-    Ok(())
+/// Whether an available share or a `seeded` download has this hash, and access allows announcing it.
+fn is_announced(store: &Store, seeded: &HashSet<Hash>, hash: &Hash) -> Result<bool, DatabaseError> {
+    let shares = store.shares_of(hash)?;
+    let is_shared = shares.iter().any(|share| is_offered(store, share));
+    Ok(is_shared || seeded.contains(hash) && is_offered_download(store, hash))
 }

@@ -71,6 +71,10 @@ pub(super) fn begin_serving(
     });
     let store = core.store.clone();
     duties.run("close-idle-files", move || close_idle(store.clone()));
+    let node = Arc::clone(core);
+    duties.run("announce-shares", move || {
+        announce::follow_shares(Arc::clone(&node))
+    });
 }
 
 /// Begins the further duties of a long-running node.
@@ -78,8 +82,8 @@ pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     let duties = &core.duties;
     duties.run("return-memory", return_memory);
     let node = Arc::clone(core);
-    duties.run("announce-shares", move || {
-        announce::announce_shares(Arc::clone(&node))
+    duties.run_single("inspect-shares", move || {
+        announce::announce_everything(Arc::clone(&node))
     });
     let (attempted, recovered) = channel(false);
     let node = Arc::clone(core);

@@ -138,6 +138,7 @@ impl Node {
     /// Waits until everything shared before this call has been announced. While no other node is
     /// known, that does not happen.
     pub async fn announced(&self) {
+        self.core.store.share_feed().caught_up().await;
         self.core.publisher.announced().await;
     }
 

@@ -24,5 +24,6 @@ impl Node {
     pub fn set_seed(&self, seed: bool) {
         let is_lasting = self.core.settings.mode == Mode::LongRunning;
         self.core.transfers.set_seed(seed && is_lasting);
+        self.core.store.share_feed().note_everything();
     }
 }

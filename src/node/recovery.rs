@@ -7,38 +7,27 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use pelago_content::{Hash, Kind};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::{ShareError, announce::HASHES_QUEUED, core::NodeCore, shares::hash_unless_known};
+use super::{ShareError, core::NodeCore, shares::hash_unless_known};
 use crate::{
     duties::Outcome,
     store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named},
 };
 
-/// Recovers lost shares, and provides them. The log of shares is up to date when this ends.
+/// Recovers lost shares. The log of shares is up to date when this ends.
 pub(super) async fn find_lost(core: Arc<NodeCore>) -> Outcome {
-    let (found, mut hashes) = mpsc::channel(HASHES_QUEUED);
     let store = core.store.clone();
-    let finding = spawn_blocking(move || {
-        find(&store, &|hash| {
-            // Sending fails when the node shuts down: then the hash is not needed.
-            let _ = found.blocking_send(hash);
-        })
-    });
-    while let Some(hash) = hashes.recv().await {
-        core.provide_if_shared(hash).await;
-    }
-    Ok(finding.await??)
+    Ok(spawn_blocking(move || find(&store)).await??)
 }
 
-fn find(store: &Store, found: &dyn Fn(Hash)) -> Result<(), RecoveryError> {
+fn find(store: &Store) -> Result<(), RecoveryError> {
     let mut still_lost = Vec::new();
     for LostShare { path, share } in store.lost_shares()? {
         let again = share.map(|share| recover(store, share));
         match again {
             Some(Ok(hash)) => {
                 tracing::info!(path = %path.display(), %hash, "recovered a lost share");
-                found(hash);
             }
             Some(Err(error)) => {
                 tracing::warn!(path = %path.display(), %error, "cannot recover a lost share");

@@ -107,8 +107,6 @@ impl NodeCore {
                 tracing::info!(
                     %path, %before, %after, "the changed file is shared under its new hash"
                 );
-                self.provide_if_shared(after).await;
-                self.withdraw_if_gone(before).await;
             }
             _ if !rehashed.is_hashed || !rehashed.outdated.is_empty() => {}
             _ => match file.reason {

@@ -38,19 +38,14 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// How many levels of folders below a watched one are scanned.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Receives the results of a scan as they come. A break stops the scan.
+/// Watches and controls a scan.
 pub(super) trait ScanObserver {
-    /// These hashes are shared now.
-    fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
-
-    /// No available share has these hashes any more.
-    fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
-
     /// The files that wait may have changed.
     fn waiting(&self, files: &Settling);
 
-    /// Called for each entry and for each page of shares: a slow scan pauses here.
-    fn pause(&self) {}
+    /// Called for each entry and for each page of shares: a slow scan pauses here. A break stops
+    /// the scan.
+    fn pause(&self) -> ControlFlow<()>;
 }
 
 /// The result of a scan.
@@ -126,7 +121,6 @@ pub(super) fn scan(
         growing: UnfinishedDownloads::of(store).map_err(ScanError::Records)?,
         settling,
         batch: Vec::new(),
-        replaced: Vec::new(),
         gone: Vec::new(),
         written: Instant::now(),
         scanned: Scanned::default(),
@@ -137,12 +131,14 @@ pub(super) fn scan(
         if due.is_early && (!is_file() || scan.growing.contains(path)) {
             continue;
         }
-        if scan.path(due.scan_root())?.is_break() || scan.is_due() && scan.write()?.is_break() {
+        if scan.path(due.scan_root())?.is_break() {
             break;
         }
+        if scan.is_due() {
+            scan.write()?;
+        }
     }
-    // The scan ends here in any case.
-    let _ = scan.write()?;
+    scan.write()?;
     Ok(scan.scanned)
 }
 
@@ -154,8 +150,6 @@ struct Scan<'a> {
     growing: UnfinishedDownloads,
     settling: &'a mut Settling,
     batch: Vec<NewShare>,
-    /// What was shared at the paths of the batch until now.
-    replaced: Vec<Hash>,
     /// What is still shared, but is gone or excluded.
     gone: Vec<(Hash, PathBuf)>,
     written: Instant,
@@ -164,7 +158,8 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, ScanError> {
-        if self.note_missing(path)?.is_break() || self.withdraw(path)?.is_break() {
+        self.note_missing(path);
+        if self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         // A missing path has nothing to walk, and the target of a link is not below the folder.
@@ -203,7 +198,9 @@ impl Scan<'_> {
             .sort_by_file_name()
             .into_iter();
         while let Some(entry) = walk.next() {
-            self.observer.pause();
+            if self.observer.pause().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             let taken = match entry {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
@@ -235,8 +232,8 @@ impl Scan<'_> {
                 );
                 self.scanned.left_out += 1;
             }
-            if self.is_due() && self.write()?.is_break() {
-                return Ok(ControlFlow::Break(()));
+            if self.is_due() {
+                self.write()?;
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -336,11 +333,6 @@ impl Scan<'_> {
         if let Some(seen) = seen {
             self.settling.hashed(&path, seen, took, now);
         }
-        if let Ok(Some(known)) = self.store.share_at(&path)
-            && known.hash != descriptor.hash()
-        {
-            self.replaced.push(known.hash);
-        }
         self.batch.push(NewShare {
             descriptor,
             name,
@@ -374,23 +366,15 @@ impl Scan<'_> {
         self.batch.len().max(self.gone.len()) >= BATCH || self.written.elapsed() >= BATCH_TIME
     }
 
-    fn write(&mut self) -> Result<ControlFlow<()>, ScanError> {
+    fn write(&mut self) -> Result<(), ScanError> {
         self.written = Instant::now();
-        if self.write_gone()?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        self.write_gone()?;
+        if !self.batch.is_empty() {
+            self.store.add_shares(&self.batch)?;
+            self.batch.clear();
         }
-        if self.batch.is_empty() {
-            self.observer.waiting(self.settling);
-            return Ok(ControlFlow::Continue(()));
-        }
-        self.store.add_shares(&self.batch)?;
         self.observer.waiting(self.settling);
-        let hashes = self.batch.drain(..).map(|share| share.descriptor.hash());
-        if self.observer.shared(hashes.collect()).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-        let replaced = std::mem::take(&mut self.replaced);
-        Ok(self.report_gone(replaced))
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Inspects whether the shares of this node are available: from time to time, and when serving one
 //! fails.
 //!
-//! Acts when a state changes: withdraws what is not available, announces what is available again,
-//! and logs both. An inspection takes one call of the system for each file and reads none. Files
+//! Records each state in the store, whose feed has it announced or withdrawn, and logs changes. An
+//! inspection takes one call of the system for each file and reads none. Files
 //! that may have other content go to the queue of files to hash. The watch of a folder handles
 //! files that are gone from it.
 
@@ -10,8 +10,6 @@ mod inspect;
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
-use pelago_content::Hash;
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
     time::{Instant, sleep_until},
@@ -68,53 +66,32 @@ impl NodeCore {
     /// Inspects all shares.
     pub(super) async fn inspect_shares(&self) {
         let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.announce_changed(move || inspect_shares(&store, &rehash))
-            .await;
+        inspect(move || inspect_shares(&store, &rehash)).await;
     }
 
     /// Inspects the share at `path`, and the member of shared folders there.
     pub(super) async fn inspect_path(&self, path: PathBuf) {
         let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.announce_changed(move || inspect_path(&store, &rehash, &path))
-            .await;
-    }
-
-    /// Announces the hashes that `inspect` finds available again, and withdraws those that are not.
-    async fn announce_changed(
-        &self,
-        inspect: impl FnOnce() -> Result<Vec<Hash>, DatabaseError> + Send + 'static,
-    ) {
-        match blocking(inspect).await {
-            Ok(Ok(changed)) => {
-                for hash in changed {
-                    self.provide_if_shared(hash).await;
-                    self.withdraw_if_gone(hash).await;
-                }
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot inspect shares: trying again soon");
-            }
-            Err(_) => {}
-        }
+        inspect(move || inspect_path(&store, &rehash, &path)).await;
     }
 }
 
-/// Collects the hashes that a scan of a watched folder finds, to be announced after it.
-#[derive(Default)]
-struct Collected(Mutex<Vec<Hash>>);
+async fn inspect(inspection: impl FnOnce() -> Result<(), DatabaseError> + Send + 'static) {
+    if let Ok(Err(error)) = blocking(inspection).await {
+        tracing::warn!(%error, "cannot inspect shares: trying again soon");
+    }
+}
 
-impl ScanObserver for Collected {
-    fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.0.lock().extend(hashes);
+/// Observes the scan of what a person has just shared again: it neither pauses nor reports. The
+/// watch of the folder shows which files wait.
+struct Unobserved;
+
+impl ScanObserver for Unobserved {
+    fn waiting(&self, _: &Settling) {}
+
+    fn pause(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
-
-    fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.shared(hashes)
-    }
-
-    // The watch of the folder shows which files wait.
-    fn waiting(&self, _: &Settling) {}
 }
 
 impl NodeCore {
@@ -125,11 +102,10 @@ impl NodeCore {
         }
         let store = self.store.clone();
         let scan_places = move || {
-            let found = Collected::default();
             for Exclusion { path, folder } in places {
                 let is_early = false;
                 let due = [DuePath { path, is_early }];
-                let scanned = scan(&store, &folder, &due, &mut Settling::default(), &found);
+                let scanned = scan(&store, &folder, &due, &mut Settling::default(), &Unobserved);
                 if let Err(error) = scanned {
                     tracing::warn!(
                         folder = %folder.display(), %error, "cannot scan the folder: trying \
@@ -137,8 +113,8 @@ impl NodeCore {
                     );
                 }
             }
-            Ok(found.0.into_inner())
         };
-        self.announce_changed(scan_places).await;
+        // It fails only when the node shuts down: then the next start scans the folder.
+        let _ = blocking(scan_places).await;
     }
 }

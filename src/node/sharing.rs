@@ -1,9 +1,9 @@
 //! What people do with the shares of a node: share, unshare, list, check, upload.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use pelago_content::Hash;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     BeingWritten, CheckEvent, ListError, Listed, Node, ShareError, ShareRequest, Shared,
@@ -15,8 +15,12 @@ use crate::{
     transfer::sanitised,
 };
 
+/// How long [`Node::share`] waits until its share is on its way to be announced. It is announced
+/// later, too, if the node is busy.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(1);
+
 impl Node {
-    /// Shares a file or directory from where it is stored, and announces it. `progress` receives
+    /// Shares a file or directory from where it is stored, and has it announced. `progress` receives
     /// the bytes hashed so far. Dropping the call stops hashing.
     ///
     /// # Errors
@@ -42,10 +46,8 @@ impl Node {
         drop(waiting);
         self.core.share_included(included).await;
         shared.link.peers = self.link_peers().await?;
-        self.core.provide_if_shared(shared.hash).await;
-        if let Some(before) = shared.replaced {
-            self.core.withdraw_if_gone(before).await;
-        }
+        // A peer that asks right after the answer finds it.
+        let _ = timeout(ANNOUNCE_TIMEOUT, self.core.store.share_feed().caught_up()).await;
         Ok(shared)
     }
 
@@ -61,11 +63,7 @@ impl Node {
         path: Option<PathBuf>,
     ) -> Result<Vec<Shared>, UnshareError> {
         let (store, what) = (self.core.store.clone(), what.to_owned());
-        let unshared = blocking(move || shares::unshare(&store, &what, path.as_deref())).await??;
-        for shared in &unshared {
-            self.core.withdraw_if_gone(shared.hash).await;
-        }
-        Ok(unshared)
+        Ok(blocking(move || shares::unshare(&store, &what, path.as_deref())).await??)
     }
 
     /// The shares of this node, by name.

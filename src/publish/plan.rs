@@ -83,6 +83,11 @@ impl Plan {
         }
     }
 
+    /// Every hash that is planned, in no order.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = Hash> {
+        self.entries.keys().copied()
+    }
+
     /// Whether `hash` is planned.
     pub(super) fn contains(&self, hash: &Hash) -> bool {
         self.entries.contains_key(hash)

@@ -55,6 +55,10 @@ pub struct PublishSettings {
 enum Change {
     Provide(Hash),
     Withdraw(Hash),
+    /// What is provided from here on is everything.
+    BeginComparison,
+    /// What was not provided since then is withdrawn.
+    EndComparison,
     Await(oneshot::Sender<()>),
     CountDue(oneshot::Sender<usize>),
     /// Panics, as a defect would.
@@ -89,6 +93,7 @@ impl Publisher {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
         let (announcements, metrics) = metrics();
         let (queue, restarted) = (Arc::new(Mutex::new(queue)), Arc::new(Notify::new()));
+        let own_keys_of_task = own_keys.clone();
         let (settings, lost, mut is_first) = (settings.clone(), Arc::clone(&restarted), true);
         duties.run("publish", move || {
             let task = Task {
@@ -100,6 +105,8 @@ impl Publisher {
                 ),
                 network: network.clone(),
                 store: store.clone(),
+                own_keys: own_keys_of_task.clone(),
+                unconfirmed: HashSet::new(),
                 announcing: JoinSet::new(),
                 unwritten: Vec::new(),
                 withdrawn: HashSet::new(),
@@ -185,6 +192,25 @@ impl Publisher {
             let _ = changes.send(Change::Withdraw(hash)).await;
         }
     }
+
+    /// Begins a comparison with everything that is shared: the caller provides each hash, and then
+    /// calls [`end_comparison`](Self::end_comparison).
+    pub async fn begin_comparison(&self) {
+        self.send(Change::BeginComparison).await;
+    }
+
+    /// Withdraws what was provided before [`begin_comparison`](Self::begin_comparison) and not
+    /// since.
+    pub async fn end_comparison(&self) {
+        self.send(Change::EndComparison).await;
+    }
+
+    async fn send(&self, change: Change) {
+        if let Some(changes) = &self.changes {
+            // Sending fails only when the node shuts down: the next start compares everything.
+            let _ = changes.send(change).await;
+        }
+    }
 }
 
 struct Task {
@@ -193,6 +219,9 @@ struct Task {
     plan: Plan,
     network: Network,
     store: Store,
+    own_keys: OwnKeys,
+    /// Hashes that were planned when a comparison began, and were not provided since.
+    unconfirmed: HashSet<Hash>,
     announcing: JoinSet<(Hash, Result<u32, AnnounceError>)>,
     /// Due times that are not recorded yet.
     unwritten: Vec<(Hash, u64)>,
@@ -237,6 +266,7 @@ impl Task {
                 change = changes.recv() => match change {
                     Some(Change::Provide(hash)) => {
                         self.withdrawn.remove(&hash);
+                        self.unconfirmed.remove(&hash);
                         let (due, now) = (remembered.get(&hash).copied(), clock::seconds());
                         let due = due.map_or(0, |due| {
                             remembered_due(due, unix_now(), self.interval, now)
@@ -245,6 +275,16 @@ impl Task {
                     }
                     Some(Change::Withdraw(hash)) => {
                         self.withdraw(hash);
+                        write_at.get_or_insert(Instant::now() + WRITE_INTERVAL);
+                    }
+                    Some(Change::BeginComparison) => {
+                        self.unconfirmed = self.plan.hashes().collect();
+                    }
+                    Some(Change::EndComparison) => {
+                        for hash in std::mem::take(&mut self.unconfirmed) {
+                            self.own_keys.remove(&hash);
+                            self.withdraw(hash);
+                        }
                         write_at.get_or_insert(Instant::now() + WRITE_INTERVAL);
                     }
                     Some(Change::Await(reply)) => self.waiting.push(reply),

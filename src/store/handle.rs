@@ -28,6 +28,7 @@ use super::{
     received::ReceivedFolders,
     saved_value::SavedValue,
     saved_values::{Exclusions, PeerNames, SavedValues},
+    share_feed::ShareFeed,
     share_log::ShareLog,
     share_states::ShareStates,
     trees::Trees,
@@ -67,6 +68,8 @@ pub(super) struct StoreInner {
     pub(super) names: NameIndex,
     /// The second copy of the shares. Locked while shares change, so that both copies agree.
     pub(super) share_log: Mutex<ShareLog>,
+    /// What changed in what is shared, until it is announced or withdrawn.
+    pub(super) share_feed: Arc<ShareFeed>,
     /// Incremented at each change of the shares.
     pub(super) revision: AtomicU64,
     folder: Option<DataFolder>,
@@ -124,6 +127,7 @@ impl Store {
         saved: SavedValues,
         folder: Option<DataFolder>,
     ) -> Self {
+        let share_feed = Arc::clone(partials.share_feed());
         let inner = StoreInner {
             database,
             trees,
@@ -153,6 +157,7 @@ impl Store {
             share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {
                 ShareLog::in_folder(folder.path())
             })),
+            share_feed,
             revision: AtomicU64::new(0),
             folder,
         };

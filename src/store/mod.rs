@@ -19,6 +19,7 @@
 //! | `database`, `sparse`, `catch_panic` | the embedded database, in a file or in memory |
 //! | `share`, `members`, `share_states` | shares, members of shared folders, their states |
 //! | `share_tables`, `share_log` | the rows of shares, and their second copy |
+//! | `share_feed` | what changed in what is shared, until it is announced or withdrawn |
 //! | `salvage`, `recovery` | what can be recovered from a damaged database |
 //! | `side_files`, `trees`, `manifests` | files named by hashes: stored trees and manifests |
 //! | `hashing`, `chunk_source`, `open_files` | files to hashes, chunks with proofs, open files |
@@ -71,6 +72,7 @@ mod saved_value;
 mod saved_values;
 mod set_aside;
 mod share;
+mod share_feed;
 mod share_log;
 mod share_states;
 mod share_tables;
@@ -113,6 +115,7 @@ pub use peers::KnownPeer;
 pub use recovery::{Recovery, named};
 pub use set_aside::files_set_aside;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
+pub use share_feed::{ShareChanges, ShareFeed, TakenChanges};
 pub(crate) use share_states::is_gone;
 pub use share_states::{Inspection, ShareState};
 pub use trees::TreeError;

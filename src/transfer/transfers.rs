@@ -87,6 +87,20 @@ impl Transfers {
         self.services.seeds.load(Ordering::Relaxed)
     }
 
+    /// The listed downloads of which others may fetch what is verified, and which are shared once
+    /// they are done. None if the node does not seed.
+    #[must_use]
+    pub fn seeded(&self) -> HashSet<Hash> {
+        if !self.seeds() {
+            return HashSet::new();
+        }
+        let downloads = self.lock();
+        let seeded = downloads
+            .iter()
+            .filter(|listed| listed.download.is_to_seed());
+        seeded.map(ListedDownload::hash).collect()
+    }
+
     /// The counters of this module.
     #[must_use]
     pub fn metrics(&self) -> &Registry {

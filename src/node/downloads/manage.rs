@@ -323,15 +323,12 @@ impl NodeCore {
     /// Stops sharing what a download shared at `path`, from where it was removed.
     async fn unshare_removed(&self, hash: Hash, path: PathBuf) -> Result<(), ManageError> {
         let store = self.store.clone();
-        for hash in blocking(move || unshare_download(&store, &hash, &path)).await?? {
-            self.withdraw_if_gone(hash).await;
-        }
-        Ok(())
+        Ok(blocking(move || unshare_download(&store, &hash, &path)).await??)
     }
 }
 
-/// Stops sharing what a download shared at `path`. Returns the hashes that were shared. Blocks.
-fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, DatabaseError> {
+/// Stops sharing what a download shared at `path`. Blocks.
+fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<(), DatabaseError> {
     let below = store.shares_under(path, None, usize::MAX)?;
     let at = store.shares_of(hash)?;
     let is_of_it =
@@ -339,7 +336,7 @@ fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>
     let shares = at.into_iter().chain(below).filter(is_of_it);
     let places: Vec<_> = shares.map(|share| (share.hash, share.path)).collect();
     store.remove_shares(&places)?;
-    Ok(places.into_iter().map(|(hash, _)| hash).collect())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Seeds downloads: announces one while it runs, and shares it once it is done.
+//! Seeds downloads: shares each once it is done. While it runs, the store offers what is verified.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -6,7 +6,7 @@ use crate::{
     duties::Outcome,
     node::{Mode, ShareError, core::NodeCore, shares::hash_unless_known},
     store::{self, NewFolder, NewShare, Origin, Scopes, Store},
-    transfer::{Download, DownloadState, DownloadStatus, Finished, SavedList},
+    transfer::{Download, Finished, SavedList},
 };
 
 impl NodeCore {
@@ -34,46 +34,24 @@ impl NodeCore {
 }
 
 async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
-    let mut status = download.status();
-    let hash = status.borrow().hash;
-    // Others can fetch the blocks that are verified so far. While data of an earlier run is checked
-    // again, the number counts what was read.
-    let verified = |status: &DownloadStatus| match status.state {
-        DownloadState::Checking => 0,
-        _ => status.verified_bytes.unwrap_or(0),
-    };
-    let has_some = |status: &DownloadStatus| verified(status) > 0 || status.state.is_ended();
-    if status
-        .wait_for(has_some)
-        .await
-        .is_ok_and(|status| verified(&status) > 0)
-        && core.transfers.seeds()
-    {
-        core.provide_while_downloading(hash).await?;
-    }
     let finished = download.finished().await;
     // The setting may have changed meanwhile.
     let is_to_be = |finished: &Finished| finished.is_shared || core.transfers.seeds();
     let Some(finished) = finished.ok().filter(is_to_be) else {
-        core.withdraw_if_gone(hash).await;
         return Ok(());
     };
     // Content that was complete before the download is not shared yet.
     if !finished.is_shared {
-        let store = core.store.clone();
+        let (store, hash) = (core.store.clone(), finished.hash);
         let scopes = download.scopes().clone();
         let share = move || share_complete(&store, finished, scopes);
-        let shared = tokio::task::spawn_blocking(share).await?;
-        if let Err(error) = shared {
-            if !error.may_pass() {
+        match tokio::task::spawn_blocking(share).await? {
+            Err(error) if !error.may_pass() => {
                 tracing::warn!(%hash, %error, "downloaded, but not seeded");
-                core.withdraw_if_gone(hash).await;
-                return Ok(());
             }
-            return Err(error.into());
+            shared => shared?,
         }
     }
-    core.provide_if_shared(hash).await;
     Ok(())
 }
 

@@ -6,21 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::Hash;
-
 use super::{BATCH, Scan};
 use crate::store::{DatabaseError, Share, is_gone};
 
 impl Scan<'_> {
     /// Removes in one commit the shares that are gone.
-    pub(super) fn write_gone(&mut self) -> Result<ControlFlow<()>, DatabaseError> {
+    pub(super) fn write_gone(&mut self) -> Result<(), DatabaseError> {
         let gone = std::mem::take(&mut self.gone);
-        if gone.is_empty() {
-            return Ok(ControlFlow::Continue(()));
+        if !gone.is_empty() {
+            self.scanned.gone += self.store.remove_shares(&gone)?;
         }
-        self.scanned.gone += self.store.remove_shares(&gone)?;
-        let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
-        Ok(self.report_gone(hashes))
+        Ok(())
     }
 
     /// Finds shares of the folder at `path` or below that are gone or excluded.
@@ -29,18 +25,20 @@ impl Scan<'_> {
         let mut page: Vec<_> = at.into_iter().collect();
         let mut after: Option<PathBuf> = None;
         loop {
-            self.observer.pause();
+            if self.observer.pause().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             page.retain(|share| self.is_gone_or_excluded(share));
             let gone = page.drain(..).map(|share| (share.hash, share.path));
             let mut gone: Vec<_> = gone.collect();
             // Files may be missing because their disk is not mounted.
-            if !gone.is_empty() && self.note_missing(path)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+            if !gone.is_empty() {
+                self.note_missing(path);
             }
             gone.retain(|(_, path)| !self.store.is_below_missing(path));
             self.gone.extend(gone);
-            if self.gone.len() >= BATCH && self.write_gone()?.is_break() {
-                return Ok(ControlFlow::Break(()));
+            if self.gone.len() >= BATCH {
+                self.write_gone()?;
             }
             page = self.store.shares_under(path, after.as_deref(), BATCH)?;
             match page.last() {
@@ -69,7 +67,7 @@ impl Scan<'_> {
 
     /// Checks whether the folder and the mounts around `path` are there. Shares on missing ones
     /// stay recorded, and are not offered.
-    pub(super) fn note_missing(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
+    pub(super) fn note_missing(&mut self, path: &Path) {
         let missing = self.store.missing_folders(self.folder, path);
         let (gone, back) = self.store.set_missing(self.folder, path, &missing);
         for folder in gone {
@@ -77,56 +75,11 @@ impl Scan<'_> {
                 folder = %folder.display(), "the folder is missing: its shares are offered again \
                  when it is back"
             );
-            if self.each_below(&folder, Self::report_gone)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
         }
         for folder in back {
             tracing::info!(
                 folder = %folder.display(), "the folder is back: its shares are offered again"
             );
-            if self
-                .each_below(&folder, |scan, found| scan.observer.shared(found))?
-                .is_break()
-            {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Passes on the hashes of the shares below `folder`, page by page.
-    fn each_below(
-        &self,
-        folder: &Path,
-        pass: impl Fn(&Self, Vec<Hash>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, DatabaseError> {
-        let mut after: Option<PathBuf> = None;
-        loop {
-            let page = self.store.shares_under(folder, after.as_deref(), BATCH)?;
-            let Some(last) = page.last() else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            after = Some(last.path.clone());
-            let ours = page.iter().filter(|share| self.is_ours(share));
-            let hashes = ours.map(|share| share.hash).collect();
-            if pass(self, hashes).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-    }
-
-    pub(super) fn report_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
-        let is_offered = |share: &Share| self.store.state_of(share).is_available();
-        let is_gone = |hash: &Hash| {
-            let shares = self.store.shares_of(hash);
-            shares.is_ok_and(|shares| !shares.iter().any(is_offered))
-        };
-        hashes.retain(is_gone);
-        if hashes.is_empty() {
-            ControlFlow::Continue(())
-        } else {
-            self.observer.gone(hashes)
         }
     }
 }

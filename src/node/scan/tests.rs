@@ -10,15 +10,11 @@ use super::*;
 struct Silent;
 
 impl ScanObserver for Silent {
-    fn shared(&self, _: Vec<Hash>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn gone(&self, _: Vec<Hash>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
     fn waiting(&self, _: &Settling) {}
+
+    fn pause(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// A watched folder, and the state of its files.

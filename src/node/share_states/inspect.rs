@@ -1,11 +1,8 @@
 //! Inspects shares: compares them with what is on the disk. Needs a store only, and blocks.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use pelago_content::{Hash, Kind};
+use pelago_content::Kind;
 
 use crate::{
     node::shares::each_page,
@@ -34,58 +31,41 @@ pub struct UnavailableShares {
     pub places: Vec<Unavailable>,
 }
 
-/// Inspects all shares. Returns the hashes of those that became available or unavailable.
-pub(super) fn inspect_shares(
-    store: &Store,
-    rehash: &RehashQueue,
-) -> Result<Vec<Hash>, DatabaseError> {
-    let mut changed = inspect_folders(store)?;
+/// Inspects all shares.
+pub(super) fn inspect_shares(store: &Store, rehash: &RehashQueue) -> Result<(), DatabaseError> {
+    inspect_folders(store);
     each_page(store, |page| {
-        for share in page {
-            let is_changed = inspect_share(store, rehash, &share)?;
-            changed.extend(is_changed.then_some(share.hash));
-        }
-        Ok(())
-    })?;
-    Ok(changed)
+        page.iter()
+            .try_for_each(|share| inspect_share(store, rehash, share))
+    })
 }
 
-/// Returns the hashes of shares in watched folders, or on mounts below them, that have gone missing
-/// or come back.
-fn inspect_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
-    let mut changed = Vec::new();
+/// Finds watched folders, and mounts below them, that have gone missing or come back.
+fn inspect_folders(store: &Store) {
     for folder in store.folders_served() {
         let missing = store.missing_folders(&folder, &folder);
         let (gone, back) = store.set_missing(&folder, &folder, &missing);
-        for path in gone.iter().chain(&back) {
-            let folder = path.display();
-            match back.contains(path) {
-                true => tracing::info!(%folder, "the folder is back: its shares are offered again"),
-                false => tracing::warn!(
-                    %folder, "the folder is missing: its shares are offered again when it is back"
-                ),
-            }
-            let mut after: Option<PathBuf> = None;
-            loop {
-                let page = store.shares_under(path, after.as_deref(), PAGE)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.path.clone());
-                changed.extend(page.iter().map(|share| share.hash));
-            }
+        for path in gone {
+            tracing::warn!(
+                folder = %path.display(), "the folder is missing: its shares are offered again \
+                 when it is back"
+            );
+        }
+        for path in back {
+            tracing::info!(
+                folder = %path.display(), "the folder is back: its shares are offered again"
+            );
         }
     }
-    Ok(changed)
 }
 
 pub(super) fn inspect_path(
     store: &Store,
     rehash: &RehashQueue,
     path: &Path,
-) -> Result<Vec<Hash>, DatabaseError> {
-    let mut changed = Vec::new();
+) -> Result<(), DatabaseError> {
     if let Some(share) = store.share_at(path)? {
-        let is_changed = inspect_share(store, rehash, &share)?;
-        changed.extend(is_changed.then_some(share.hash));
+        inspect_share(store, rehash, &share)?;
     }
     for (folder, member) in store.members_at(path)? {
         let MemberState::File(listed) = member.state else {
@@ -103,19 +83,14 @@ pub(super) fn inspect_path(
             );
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
-/// Inspects a share. Returns whether it became available or unavailable.
-fn inspect_share(
-    store: &Store,
-    rehash: &RehashQueue,
-    share: &Share,
-) -> Result<bool, DatabaseError> {
+fn inspect_share(store: &Store, rehash: &RehashQueue, share: &Share) -> Result<(), DatabaseError> {
     let is_watched = matches!(share.origin, Origin::Folder(_));
     // The watch of the folder knows more of it.
     if is_watched && store.is_below_missing(&share.path) {
-        return Ok(false);
+        return Ok(());
     }
     let before = store.state_of(share);
     let mut sight = store.inspect_share(share);
@@ -126,10 +101,9 @@ fn inspect_share(
     if !is_watched || sight.rehash == Some(Comparison::InDoubt) {
         note(rehash, &share.path, &sight);
     }
-    store.set_state(&share.path, sight.state);
+    store.set_state(share, sight.state);
     let after = store.state_of(share);
-    let is_changed = before.is_available() != after.is_available();
-    if is_changed {
+    if before.is_available() != after.is_available() {
         let (path, state) = (share.path.display(), after.as_str());
         let hash = share.hash;
         match after {
@@ -141,7 +115,7 @@ fn inspect_share(
             }
         }
     }
-    Ok(is_changed)
+    Ok(())
 }
 
 /// Inspects all files of the folder shared at `folder`. Returns the state of the folder: it is
@@ -237,5 +211,5 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
 /// # Errors
 /// The database cannot be read.
 pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
-    inspect_shares(store, &RehashQueue::default()).map(drop)
+    inspect_shares(store, &RehashQueue::default())
 }

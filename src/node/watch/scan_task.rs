@@ -1,11 +1,10 @@
-//! Scans paths of a folder on a thread that may block, and announces what it finds.
+//! Scans paths of a folder on a thread that may block.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use parking_lot::Mutex;
-use pelago_content::Hash;
 use tokio::{
-    sync::mpsc,
+    sync::oneshot,
     task::{JoinError, spawn_blocking},
 };
 
@@ -14,7 +13,6 @@ use super::{
     pace::Pace,
 };
 use crate::node::{
-    announce::HASHES_QUEUED,
     being_written::WriteTracker,
     core::NodeCore,
     scan::{DuePath, ScanError, ScanObserver, Scanned, scan},
@@ -53,10 +51,11 @@ pub(super) async fn run_scan(
     task: ScanTask,
     mut scan_state: ScanState,
 ) -> Result<ScanResult, JoinError> {
-    let (found, mut news) = mpsc::channel(HASHES_QUEUED);
     let store = core.store.clone();
-    let sender = Reporter {
-        found,
+    // Dropped with this call, when the node shuts down: then the scan stops.
+    let (caller, _waiting) = oneshot::channel();
+    let observer = Observer {
+        caller,
         being_written: core.being_written.clone(),
         noted_at: task.noted_at,
         pace: task.is_slow.then(|| Mutex::new(Pace::new(Instant::now()))),
@@ -70,12 +69,9 @@ pub(super) async fn run_scan(
             }
         }
         let settling = &mut scan_state.settling;
-        let scanned = scan(&store, &task.folder, &due, settling, &sender);
+        let scanned = scan(&store, &task.folder, &due, settling, &observer);
         (scanned, scan_state)
     });
-    while let Some(found) = news.recv().await {
-        core.announce_change(found).await;
-    }
     work.await
 }
 
@@ -103,64 +99,27 @@ fn outermost(mut due: Vec<DuePath>) -> Vec<DuePath> {
     due
 }
 
-/// A change of shares that a scan made.
-enum ShareChange {
-    Shared(Vec<Hash>),
-    Gone(Vec<Hash>),
-}
-
-struct Reporter {
-    found: mpsc::Sender<ShareChange>,
+struct Observer {
+    caller: oneshot::Sender<()>,
     being_written: WriteTracker,
     noted_at: PathBuf,
     pace: Option<Mutex<Pace>>,
 }
 
-impl Reporter {
-    fn send(&self, found: ShareChange) -> ControlFlow<()> {
-        match self.found.blocking_send(found) {
-            Ok(()) => ControlFlow::Continue(()),
-            // The node is shutting down.
-            Err(_) => ControlFlow::Break(()),
-        }
-    }
-}
-
-impl ScanObserver for Reporter {
-    fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.send(ShareChange::Shared(hashes))
-    }
-
-    fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.send(ShareChange::Gone(hashes))
-    }
-
+impl ScanObserver for Observer {
     fn waiting(&self, files: &Settling) {
         self.being_written.set(&self.noted_at, files.waiting());
     }
 
-    fn pause(&self) {
+    fn pause(&self) -> ControlFlow<()> {
         let pace = self.pace.as_ref();
         let mut pace = pace.map(|pace| pace.lock());
         if let Some(pause) = pace.as_mut().and_then(|pace| pace.step(Instant::now())) {
             thread::sleep(pause);
         }
-    }
-}
-
-impl NodeCore {
-    async fn announce_change(&self, found: ShareChange) {
-        match found {
-            ShareChange::Shared(hashes) => {
-                for hash in hashes {
-                    self.publisher.provide(hash).await;
-                }
-            }
-            ShareChange::Gone(hashes) => {
-                for hash in hashes {
-                    self.publisher.withdraw(hash).await;
-                }
-            }
+        match self.caller.is_closed() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     }
 }

@@ -73,6 +73,7 @@ impl Partial {
     /// Lets everyone learn of it from now on, in this run.
     pub fn list(&self) {
         self.listed.get_or_init(|| Scope::Everyone.into());
+        self.files.reservation.feed();
     }
 
     /// The blocks that are verified and written.
@@ -141,6 +142,7 @@ impl Partial {
         });
         record.write(nodes)?;
         self.verified.lock().insert(chunk.blocks(geometry));
+        self.files.reservation.note_verified();
         Ok(())
     }
 

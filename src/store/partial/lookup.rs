@@ -12,7 +12,7 @@ use pelago_content::Hash;
 use super::{
     Partial, PartialFolder, PartialSpec, earlier_run::EarlierRun, page::Recorded, spec::Key,
 };
-use crate::store::{Share, Store};
+use crate::store::{Scopes, Share, Store};
 
 impl Store {
     /// The running download of the file with this hash. Files that are downloaded as parts of
@@ -24,6 +24,16 @@ impl Store {
     /// The running download of the folder with this hash.
     pub fn partial_folder(&self, hash: &Hash) -> Option<Arc<PartialFolder>> {
         self.inner.partials.folder(hash)
+    }
+
+    /// The scopes of the running download with this hash, of a file or a folder, if it has verified
+    /// blocks.
+    pub fn running_download(&self, hash: &Hash) -> Option<Scopes> {
+        if let Some(file) = self.partial(hash) {
+            return (!file.verified().is_empty()).then(|| file.scopes().clone());
+        }
+        let folder = self.partial_folder(hash)?;
+        (!folder.verified().is_empty()).then(|| folder.scopes().clone())
     }
 
     /// The folders being downloaded that have this hash, or contain something that has it.

@@ -19,7 +19,7 @@ use super::{
     records::{self, Records},
     workspace::Workspace,
 };
-use crate::store::{DiskSpace, trees::Trees};
+use crate::store::{DiskSpace, ShareFeed, trees::Trees};
 
 /// All downloads of one store.
 pub(in crate::store) struct Partials {
@@ -44,6 +44,11 @@ impl Partials {
     /// Downloads whose records end with this value.
     pub(in crate::store) fn in_memory(trees: Arc<Trees>, space: DiskSpace) -> Self {
         Self::new(Records::in_memory(), trees, space)
+    }
+
+    /// The feed to which downloads report.
+    pub(in crate::store) fn share_feed(&self) -> &Arc<ShareFeed> {
+        self.workspace.reservations.share_feed()
     }
 
     fn new(records: Records, trees: Arc<Trees>, space: DiskSpace) -> Self {

@@ -1,13 +1,22 @@
 //! The downloads that are reserved: each runs at most once in a process.
 //!
-//! Owns the keys of reserved downloads, and which of their proofs are interrupted.
+//! Owns the keys of reserved downloads, and which of their proofs are interrupted. Reports to the feed
+//! when a download has its first verified blocks, and when it ends.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 use pelago_content::Hash;
 
 use super::{PartialError, PartialSpec, spec::Key};
+use crate::store::ShareFeed;
 
 /// All reservations of one store.
 #[derive(Default)]
@@ -17,9 +26,14 @@ pub(super) struct Reservations {
     released: Condvar,
     /// Downloads that were stopped while they proved what an earlier run recorded.
     interrupted: Mutex<HashSet<Key>>,
+    share_feed: Arc<ShareFeed>,
 }
 
 impl Reservations {
+    pub(super) const fn share_feed(&self) -> &Arc<ShareFeed> {
+        &self.share_feed
+    }
+
     /// Reserves the download of `spec`.
     ///
     /// # Errors
@@ -32,7 +46,11 @@ impl Reservations {
         let key = spec.key();
         if self.reserved.lock().insert(key) {
             let reservations = Arc::clone(self);
-            Ok(Reservation { reservations, key })
+            Ok(Reservation {
+                reservations,
+                key,
+                has_verified: AtomicBool::new(false),
+            })
         } else {
             let target = spec.target.clone();
             Err(PartialError::InUse { target })
@@ -68,12 +86,27 @@ impl Reservations {
 pub(super) struct Reservation {
     reservations: Arc<Reservations>,
     pub(super) key: Key,
+    has_verified: AtomicBool,
 }
 
 impl Reservation {
     /// Whether the download was stopped, so that its proofs are of no use in this run.
     pub(super) fn is_interrupted(&self) -> bool {
         self.reservations.interrupted.lock().contains(&self.key)
+    }
+
+    /// Notes that some blocks are verified, so that others can fetch them.
+    pub(super) fn note_verified(&self) {
+        if !self.has_verified.swap(true, Ordering::Relaxed) {
+            self.feed();
+        }
+    }
+
+    /// Reports that the download may be offered now, or not any more.
+    pub(super) fn feed(&self) {
+        if self.key.is_standalone() {
+            self.reservations.share_feed.note([self.key.hash]);
+        }
     }
 }
 
@@ -82,5 +115,6 @@ impl Drop for Reservation {
         self.reservations.reserved.lock().remove(&self.key);
         self.reservations.interrupted.lock().remove(&self.key);
         self.reservations.released.notify_all();
+        self.feed();
     }
 }

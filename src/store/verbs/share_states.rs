@@ -34,16 +34,21 @@ impl Store {
         self.inner.share_states.read().state_of(share)
     }
 
-    /// Records the state of the share at `path`. Returns whether it changed.
-    pub fn set_state(&self, path: &Path, state: ShareState) -> bool {
+    /// Records the state of a share. Returns whether it changed.
+    pub fn set_state(&self, share: &Share, state: ShareState) -> bool {
+        let path = &share.path;
         let mut known = self.inner.share_states.write();
         let before = if state.is_available() {
             known.shares.remove(path)
         } else {
-            known.shares.insert(path.to_owned(), state)
+            known.shares.insert(path.clone(), state)
         };
         drop(known);
-        self.note_states(before.unwrap_or_default() != state)
+        let is_news = before.unwrap_or_default() != state;
+        if is_news {
+            self.inner.share_feed.note([share.hash]);
+        }
+        self.note_states(is_news)
     }
 
     /// Records the `states` of the unavailable files of the shared `folder`. Returns whether they
@@ -62,11 +67,19 @@ impl Store {
         } else {
             known.members.insert(folder.to_owned(), states)
         };
-        let is_news = before.as_ref() != known.members.get(folder);
+        let now = known.members.get(folder);
+        let is_news = before.as_ref() != now;
+        let is_full =
+            |members: Option<&BTreeMap<_, _>>| members.map_or(0, BTreeMap::len) >= MAX_MEMBERS;
+        // The state of the folder itself follows from that; its hash is not at hand.
+        let is_turn = is_full(before.as_ref()) != is_full(now);
         if is_news {
             known.missing_blocks.retain(|(other, _), _| other != folder);
         }
         drop(known);
+        if is_turn {
+            self.inner.share_feed.note_everything();
+        }
         self.note_states(is_news)
     }
 
@@ -149,7 +162,11 @@ impl Store {
         let gone: Vec<_> = gone.cloned().collect();
         known.missing.extend_from_slice(&gone);
         drop(known);
-        self.note_states(!gone.is_empty() || !back.is_empty());
+        let is_news = !gone.is_empty() || !back.is_empty();
+        if is_news {
+            self.inner.share_feed.note_everything();
+        }
+        self.note_states(is_news);
         (gone, back)
     }
 

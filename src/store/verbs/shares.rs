@@ -20,7 +20,7 @@ use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
 use crate::store::{
-    DatabaseError, Member, NewShare, Share, Store,
+    DatabaseError, Member, NewShare, Share, ShareFeed, Store,
     database::{PATHS, SHARES},
     share_log::is_logged,
     share_tables::{Tables, row, shares_of},
@@ -71,7 +71,7 @@ impl Store {
         self.sync_side_files(&hashes)?;
         let now = now();
         let mut log = self.inner.share_log.lock();
-        let (added, replaced) = self.inner.database.write(|transaction| {
+        let (added, replaced, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut added, mut replaced) = (Vec::new(), Vec::new());
             for share in shares {
@@ -80,18 +80,19 @@ impl Store {
                 added.push(share);
                 replaced.extend(hashes);
             }
-            Ok((added, tables.without_rows(replaced)?))
+            let gone = tables.without_rows(replaced.clone())?;
+            Ok((added, replaced, gone))
         })?;
         let names = added.iter().map(|share| (share.hash, &*share.name));
         self.inner.names.add(names);
-        self.inner.names.withdrawn(replaced.len());
-        self.inner.provider_keys.change(&hashes, &replaced);
+        self.inner.names.withdrawn(gone.len());
+        self.inner.provider_keys.change(&hashes, &gone);
         log.add(&added);
         drop(log);
         self.inner
             .share_states
             .forget(shares.iter().map(|share| &*share.path));
-        self.shares_changed(&replaced);
+        self.shares_changed(hashes.iter().copied().chain(replaced), &gone);
         self.unpin(&hashes);
         Ok(())
     }
@@ -114,19 +115,21 @@ impl Store {
         self.sync_side_files(&hashes)?;
         let now = now();
         let mut log = self.inner.share_log.lock();
-        let (added, replaced) = self.inner.database.write(|transaction| {
+        let (added, replaced, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (added, replaced) = tables.add_folder(folder, totals, members, now)?;
-            Ok((added, tables.without_rows(replaced)?))
+            let gone = tables.without_rows(replaced.clone())?;
+            Ok((added, replaced, gone))
         })?;
         self.inner
             .names
             .add([(added.hash, &*added.name)].into_iter());
         log.add([&added]);
-        self.inner.provider_keys.change(&hashes, &replaced);
+        self.inner.provider_keys.change(&hashes, &gone);
         drop(log);
         self.inner.share_states.forget([&*folder.path]);
-        self.shares_changed(&replaced);
+        let changed = replaced.into_iter().chain([folder.descriptor.hash()]);
+        self.shares_changed(changed, &gone);
         self.unpin(&hashes);
         Ok(())
     }
@@ -165,12 +168,12 @@ impl Store {
         self.inner
             .share_states
             .forget(shares.iter().map(|(_, path)| &**path));
-        self.shares_changed(&gone);
+        self.shares_changed(shares.iter().map(|(hash, _)| *hash), &gone);
         Ok(count)
     }
 
-    /// Sets the watched folders of this run. Shares that were found below other folders are not
-    /// live.
+    /// Sets the watched folders of this run, before its node follows the feed. Shares that were
+    /// found below other folders are not live.
     pub fn set_live_folders(&self, folders: Vec<PathBuf>) {
         *self.inner.live_folders.write() = folders;
         self.inner.open_files.forget_all();
@@ -361,12 +364,19 @@ impl Store {
         self.inner.live_folders.read()
     }
 
-    /// Clears the caches of the earlier shares. `gone` are not shared anywhere any more.
-    fn shares_changed(&self, gone: &[Hash]) {
+    /// The feed of what changes in the shares of this store.
+    pub fn share_feed(&self) -> &ShareFeed {
+        &self.inner.share_feed
+    }
+
+    /// Clears the caches of the earlier shares, and feeds the `changed` hashes. `gone` are not
+    /// shared anywhere any more.
+    fn shares_changed(&self, changed: impl IntoIterator<Item = Hash>, gone: &[Hash]) {
         *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.open_files.forget(gone);
         self.inner.share_states.note_withdrawn(gone);
+        self.inner.share_feed.note(changed);
     }
 
     /// Makes the stored trees and manifests durable, before rows refer to them.

@@ -121,6 +121,7 @@ impl PartialFolder {
     /// Lets everyone learn of it from now on, in this run.
     pub fn list(&self) {
         self.listed.get_or_init(|| Scope::Everyone.into());
+        self.reservation.feed();
     }
 
     /// Whether this is the hash of the folder, or of something in it.

@@ -195,6 +195,7 @@ impl PartialFolder {
         let first = self.sequence.blocks_of_file(file).start;
         let blocks = first + blocks.start..first + blocks.end;
         self.progress.lock().verified.insert(blocks);
+        self.reservation.note_verified();
     }
 
     /// Completes a large file if it is whole.
@@ -305,6 +306,11 @@ impl PartialFolder {
 
     /// Notes that a file is whole. Others with its content need not be fetched.
     pub(super) fn set_complete(&self, file: usize, done: CompleteFile) {
+        self.add_complete(file, done);
+        self.reservation.note_verified();
+    }
+
+    fn add_complete(&self, file: usize, done: CompleteFile) {
         let mut progress = self.progress.lock();
         progress.files[file] = FileState::Complete(done);
         let blocks = self.sequence.blocks_of_file(file);
