@@ -126,7 +126,13 @@ fn download_command(args: &OpenArgs) -> String {
 fn describe(content: &ContentInfo) -> String {
     let kind = match (content.kind, content.files) {
         (Kind::File, _) => "file".to_owned(),
-        (Kind::Folder, Some(files)) => format!("folder of {}", count(files, "file")),
+        (Kind::Folder, Some(files)) => match content.subfolders {
+            None | Some(0) => format!("folder of {}", count(files, "file")),
+            Some(folders) => {
+                let folders = count(folders, "sub-folder");
+                format!("folder of {} and {folders}", count(files, "file"))
+            }
+        },
         (Kind::Folder, None) => "folder of many files".to_owned(),
     };
     let unknown = "unknown until it is downloaded".to_owned();
@@ -184,6 +190,7 @@ mod tests {
             kind: Kind::Folder,
             size: Some(3000),
             files: Some(2),
+            subfolders: Some(1),
             shared: true,
             holders: vec![holder(Some("an\u{7}na"), 3000), holder(None, 2999)],
         }
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!(
             describe(&content()),
             "name   a\\u{1b}[2J\\u{202e}b\n\
-             kind   folder of 2 files\n\
+             kind   folder of 2 files and 1 sub-folder\n\
              size   2.9 KiB\n\
              hash   ab\n\
              here   shared by this node\n\
@@ -209,6 +216,7 @@ mod tests {
             name: None,
             size: None,
             files: None,
+            subfolders: None,
             shared: false,
             holders: Vec::new(),
             ..content()

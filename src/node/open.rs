@@ -45,6 +45,8 @@ pub struct ContentInfo {
     pub size: Option<u64>,
     /// How many files it has; `None` if it is not known cheaply.
     pub files: Option<u64>,
+    /// How many sub-folders are directly in a folder; `None` if it is not known cheaply.
+    pub subfolders: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
     /// The other peers that have it.
@@ -177,6 +179,7 @@ impl ContentInfo {
             kind: opened.descriptor.kind(),
             size: opened.totals.map(|totals| totals.bytes),
             files: opened.totals.map(|totals| totals.files),
+            subfolders: opened.totals.and_then(|totals| totals.subfolders),
             shared: false,
             holders: opened.holders.into_iter().map(holder).collect(),
         }
@@ -189,6 +192,7 @@ impl ContentInfo {
             totals: Some(Totals {
                 bytes: share.totals.bytes,
                 files: share.totals.files,
+                subfolders: None,
             }),
             holders: opened.map(|opened| opened.holders).unwrap_or_default(),
         };

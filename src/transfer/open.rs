@@ -61,6 +61,8 @@ pub struct Totals {
     pub bytes: u64,
     /// The number of files.
     pub files: u64,
+    /// The number of sub-folders directly in it; `None` if its manifest was not read.
+    pub subfolders: Option<u64>,
 }
 
 /// No peer that was asked has the content.
@@ -103,6 +105,7 @@ pub async fn open(
         Kind::File => Some(Totals {
             bytes: descriptor.size(),
             files: 1,
+            subfolders: None,
         }),
         Kind::Folder => {
             let peers = found.keys().copied().take(ASKED_FOR_MANIFEST);
@@ -255,17 +258,22 @@ async fn fetch(
 
 impl Totals {
     fn of(manifest: &Manifest) -> Self {
-        let entries = manifest.entries().iter();
-        entries.fold(Self::default(), |sum, entry| {
+        let (mut totals, mut subfolders) = (Self::default(), 0);
+        for entry in manifest.entries() {
             let (bytes, files) = match &entry.kind {
                 EntryKind::File { descriptor, .. } => (descriptor.size(), 1),
-                EntryKind::Folder { bytes, files, .. } => (*bytes, *files),
+                EntryKind::Folder { bytes, files, .. } => {
+                    subfolders += 1;
+                    (*bytes, *files)
+                }
                 EntryKind::Symlink { .. } => (0, 0),
             };
-            Self {
-                bytes: sum.bytes.saturating_add(bytes),
-                files: sum.files.saturating_add(files),
-            }
-        })
+            totals.bytes = totals.bytes.saturating_add(bytes);
+            totals.files = totals.files.saturating_add(files);
+        }
+        Self {
+            subfolders: Some(subfolders),
+            ..totals
+        }
     }
 }

@@ -102,7 +102,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     let holders = json!([{"peer_id": node.peer_id(), "name": "anna", "bytes": 300_000}]);
     let expected = json!({
         "hash": file[0]["hash"], "name": "film.mkv", "kind": "file", "size": 300_000,
-        "files": 1, "shared": false, "holders": holders,
+        "files": 1, "subfolders": null, "shared": false, "holders": holders,
     });
     assert_eq!(looked, expected);
 

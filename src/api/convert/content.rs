@@ -59,6 +59,7 @@ impl From<node::ContentInfo> for types::ContentInfo {
             kind: from.kind.into(),
             size: from.size,
             files: from.files,
+            subfolders: from.subfolders,
             shared: from.shared,
             holders: from.holders.into_iter().map(holder).collect(),
         }

@@ -46,7 +46,9 @@ export async function open(target) {
 
 function facts(content) {
   const what = content.kind === "folder" ? "Folder" : "File";
-  const files = content.kind === "folder" && content.files !== null ? `, ${count(content.files, "file")}` : "";
+  const counts = [[content.files, "file"], [content.subfolders || null, "sub-folder"]];
+  const known = counts.filter(([number]) => content.kind === "folder" && number !== null);
+  const files = known.map(([number, what]) => `, ${count(number, what)}`).join("");
   const holders = content.holders.map((holder) =>
     h("li", {}, name(holder.name ?? shortPeer(holder.peer_id)), h("span", {}, ` ${bytes(holder.bytes)}`)),
   );

@@ -37,6 +37,8 @@ pub struct ContentInfo {
     pub size: Option<u64>,
     /// The number of its files; null if that is costly to find out.
     pub files: Option<u64>,
+    /// The number of sub-folders directly in a folder; null if that is costly to find out.
+    pub subfolders: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
     /// Other peers that have it, or parts of it.
