@@ -65,7 +65,7 @@ fn framed(data: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), data].concat()
 }
 
-/// As one frame, and as whatever a peer sends.
+/// As one frame, and as the bytes that a peer sends.
 fn streams(data: &[u8]) -> [Vec<u8>; 2] {
     [framed(data), data.to_vec()]
 }

@@ -10,30 +10,42 @@ use std::{
 
 use regex::Regex;
 
-/// Phrases that make a reader look twice, and what to write in their place. Written as regular expressions
-/// that ignore case, in brackets so that this file does not hold them itself.
+/// Phrases that make a reader look twice, as regular expressions, and what to write in their place. Each
+/// has a bracket, so that this file does not hold it itself.
 const REJECTED: [(&str, &str); 8] = [
-    (r"\bwho[e]ver\b", "name the actor: \"peers that ...\""),
-    (r"\bwhat[e]ver\b", "\"any\", \"all\", or the thing itself"),
+    (r"\b[Ww]ho[e]ver\b", "name the actor: \"peers that ...\""),
     (
-        r"\b(no|some)[b]ody\b",
+        r"\b[Ww]hat[e]ver\b",
+        "\"any\", \"all\", or the thing itself",
+    ),
+    (
+        r"\b([Nn]o|[Ss]ome)[b]ody\b",
         "name the actor, or \"no peer\", \"another user\"",
     ),
     (
-        r"\b(go|goes|going|went) [o]n\b",
+        r"\b([Gg]o|[Gg]oes|[Gg]oing|[Ww]ent) [o]n\b",
         "\"continues\", \"resumes\", \"persists\"",
     ),
     (
-        r"\blie[s]?\b",
+        r"\b[Ll]ie[s]?\b",
         "\"is stored\", \"is\"; of peers: \"sends wrong data\"",
     ),
-    (r"\b(is|are|was|were) [n]o\b", "\"is not a\", \"has no\""),
     (
-        r"\b(is|are|was|were|be|been) [t]old\b",
+        r"\b([Ii]s|[Aa]re|was|were) [n]o\b",
+        "\"is not a\", \"has no\"",
+    ),
+    (
+        r"\b([Ii]s|[Aa]re|was|were|be|been) [t]old\b",
         "\"receives\", \"X tells Y\"",
     ),
-    (r"\b(is|are|was|were|be|been) [s]aid\b", "\"X reports\""),
+    (
+        r"\b([Ii]s|[Aa]re|was|were|be|been) [s]aid\b",
+        "\"X reports\"",
+    ),
 ];
+
+/// Ordinary English that one of these would match.
+const ACCEPTED: &str = r"\b[Tt]here (is|are|was|were) no\b|\bno longer\b";
 
 /// Where texts are written.
 const FOLDERS: [&str; 12] = [
@@ -87,12 +99,14 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn rejected(name: &str, text: &str) -> Vec<String> {
     let phrases: Vec<_> = REJECTED
         .iter()
-        .map(|(phrase, instead)| (Regex::new(&format!("(?i){phrase}")).unwrap(), instead))
+        .map(|(phrase, instead)| (Regex::new(phrase).unwrap(), instead))
         .collect();
+    let accepted = Regex::new(ACCEPTED).unwrap();
     let mut found = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
+        let judged = accepted.replace_all(line, "");
         for (phrase, instead) in &phrases {
-            if phrase.is_match(line) {
+            if phrase.is_match(&judged) {
                 found.push(format!("{name}:{number}: {}\n    {instead}", line.trim()));
             }
         }

@@ -15,7 +15,7 @@ pub(crate) type ModulePath = Vec<String>;
 /// A name that a module imports.
 pub(crate) struct Import {
     pub(crate) path: Vec<String>,
-    /// Whether others see the name in this module: `pub use`, whatever the visibility.
+    /// Whether others see the name in this module: `pub use` of any visibility.
     pub(crate) exported: bool,
 }
 
