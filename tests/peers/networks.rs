@@ -109,7 +109,7 @@ async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
     let at = move |ip: &str| {
         let address: Multiaddr = format!("/ip4/{ip}").parse().unwrap();
         let address = address.with(port.clone());
-        address.with(libp2p::multiaddr::Protocol::P2p(id))
+        address.with(multiaddr::Protocol::P2p(id))
     };
     (server, at)
 }

@@ -126,7 +126,7 @@ async fn five_mebibytes_of_records_do_not_shut_out_an_honest_one() {
         let mut swarm = joined(&home, "liar").await;
         for n in 0..200 {
             let address: Multiaddr = format!("/ip4/127.1.{liar}.{n}/tcp/4001").parse().unwrap();
-            let id = libp2p::multiaddr::Protocol::P2p(PeerId::random());
+            let id = multiaddr::Protocol::P2p(PeerId::random());
             swarm.add_external_address(address.with(id));
         }
         let hash = |n: u8| {

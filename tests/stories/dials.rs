@@ -109,7 +109,7 @@ fn named(n: usize) -> Multiaddr {
 }
 
 fn named_with_id(n: usize) -> Multiaddr {
-    named(n).with(libp2p::multiaddr::Protocol::P2p(PeerId::random()))
+    named(n).with(multiaddr::Protocol::P2p(PeerId::random()))
 }
 
 fn descriptor() -> Descriptor {
