@@ -44,6 +44,45 @@ pub(crate) fn arrows(modules: &Modules) -> Arrows {
     without_methods_of_parents(modules, arrows)
 }
 
+/// The modules at the top that each file names, with the paths. Here a re-export counts for the module
+/// that has it: a module may pass on what it has from those below it.
+pub(crate) fn modules_named(modules: &Modules) -> BTreeMap<PathBuf, BTreeMap<String, String>> {
+    let mut named = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (at, module) in &modules.0 {
+        let imports = module.imports.values().chain(&module.globs);
+        let mut paths: Vec<_> = imports.map(|import| import.path.clone()).collect();
+        for item in &module.items {
+            collect_paths(item.to_token_stream(), &mut paths);
+        }
+        for path in paths {
+            if let Some(absolute) = absolute(at, &path)
+                && let Some(first) = absolute.first()
+            {
+                let from = named.entry(module.file.clone()).or_default();
+                from.insert(first.clone(), absolute.join("::"));
+            }
+        }
+    }
+    named
+}
+
+/// The path from the root of the crate; `None` for one that begins with another name.
+fn absolute(at: &ModulePath, path: &[String]) -> Option<Vec<String>> {
+    let (first, mut rest) = path.split_first()?;
+    let mut absolute = match first.as_str() {
+        "crate" => Vec::new(),
+        "self" => at.clone(),
+        "super" => at.split_last()?.1.to_vec(),
+        _ => return None,
+    };
+    while let Some(("super", further)) = rest.split_first().map(|(name, rest)| (&**name, rest)) {
+        absolute.pop();
+        rest = further;
+    }
+    absolute.extend_from_slice(rest);
+    Some(absolute)
+}
+
 fn without_methods_of_parents(modules: &Modules, mut arrows: Arrows) -> Arrows {
     for (at, module) in &modules.0 {
         let Some((_, parent)) = at.split_last() else {
@@ -64,6 +103,7 @@ fn without_methods_of_parents(modules: &Modules, mut arrows: Arrows) -> Arrows {
             targets.remove(parent);
         }
     }
+    arrows.retain(|_, targets| !targets.is_empty());
     arrows
 }
 

@@ -345,7 +345,7 @@ async fn totals_that_prove_wrong_are_refused() {
         let sub = folder("sub", &inner.descriptor, bytes, files);
         let tree = Tree::new([manifest(vec![sub]), inner.clone()], 1);
         let claimed = format!("\"sub\" claims to have {files} files of {bytes} bytes");
-        is_refused(&tree, &[&claimed, "and has 1 of 10"]).await;
+        is_refused(&tree, &[&claimed, "but has 1 of 10"]).await;
     }
 }
 

@@ -111,7 +111,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     let looked = b.run(&["open", hash, "--peer", &node.address()]).done();
     looked
         .prints("name   album\n")
-        .prints("kind   folder of 2 files\n")
+        .prints("kind   folder of 2 files and 1 sub-folder\n")
         .prints("size   1.5 KiB\n")
         .prints("anna  all of it\n")
         .prints(&format!(

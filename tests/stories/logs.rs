@@ -63,7 +63,7 @@ fn every_line_on_stderr_is_an_object() {
         "folder shared",
         "left out",
         "not offered until it is available again",
-        "ending",
+        "stopping",
     ] {
         assert!(
             told.iter().any(|line| line.contains(what)),

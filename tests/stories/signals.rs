@@ -17,7 +17,7 @@ fn a_node_ends_in_time_after_a_signal() {
         let a = world.home(signal);
         let node = a.start(&[]);
         node.run.signal(signal);
-        node.run.end_within(SOON).done().says("ending");
+        node.run.end_within(SOON).done().says("stopping");
         assert!(!a.data().join("api.json").exists());
         a.run(&["status"]).failed().says("no node is running");
     }
@@ -31,7 +31,7 @@ fn a_second_signal_ends_it_at_once() {
     let world = World::new();
     let node = world.home("a").start(&[]);
     node.run.signal("INT");
-    node.run.err.line("ending");
+    node.run.err.line("stopping");
     node.run.signal("INT");
     // It may have been quicker than the second signal.
     let code = node.run.end_within(SOON).status.code();
