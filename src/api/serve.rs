@@ -61,7 +61,7 @@ pub async fn serve(
             serve_with(access, listener, router, shutdown).await;
         }
         Err(error) => {
-            tracing::warn!(%error, "could not read the address of the API: it is not served")
+            tracing::warn!(%error, "could not read the address of the API: it is not served");
         }
     }
 }

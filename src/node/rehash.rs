@@ -87,7 +87,7 @@ fn try_again(queue: &RehashQueue, file: QueuedFile, error: &ShareError) {
             );
         }
         RehashReason::Changed | RehashReason::NoTree => {
-            tracing::warn!(%path, %error, "the file is no longer served")
+            tracing::warn!(%path, %error, "the file is no longer served");
         }
     }
 }

@@ -63,7 +63,7 @@ impl Node {
         path: Option<PathBuf>,
     ) -> Result<Vec<Shared>, UnshareError> {
         let (store, what) = (self.core.store.clone(), what.to_owned());
-        Ok(blocking(move || shares::unshare(&store, &what, path.as_deref())).await??)
+        blocking(move || shares::unshare(&store, &what, path.as_deref())).await?
     }
 
     /// The shares of this node, by name.

@@ -35,7 +35,7 @@ const MAX_SHOWN_BANNED: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Run the candidate as a source with this id.
-    Start(SourceId, Candidate),
+    Start(SourceId, Box<Candidate>),
     /// End the source.
     Stop(SourceId),
 }
@@ -88,7 +88,7 @@ impl Roster {
         let mut effects: Vec<_> = self.stopped.drain(..).map(Effect::Stop).collect();
         while let Some(candidate) = self.next_candidate() {
             self.next_id += 1;
-            effects.push(Effect::Start(self.next_id, candidate.clone()));
+            effects.push(Effect::Start(self.next_id, Box::new(candidate.clone())));
             let member = Member {
                 peer: candidate.peer,
                 candidate,

@@ -168,7 +168,7 @@ impl Sources {
     fn apply(&mut self, now: Instant) {
         for effect in self.roster.poll(now) {
             match effect {
-                Effect::Start(id, candidate) => self.start(id, candidate),
+                Effect::Start(id, candidate) => self.start(id, *candidate),
                 Effect::Stop(id) => {
                     if let Some(running) = self.running.remove(&id) {
                         running.task.abort();

@@ -28,7 +28,7 @@ fn peers<const N: usize>() -> [PeerId; N] {
 }
 
 fn start(id: SourceId, peer: PeerId) -> Effect {
-    Effect::Start(id, candidate(peer))
+    Effect::Start(id, Box::new(candidate(peer)))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_banned_peer_is_stopped_and_never_asked_again() {
     assert_eq!(roster.states()[&liar], SourceState::Refused);
     // It is found out at an address of which nothing was known.
     roster.offer(address(1));
-    assert_eq!(roster.poll(now), [Effect::Start(2, address(1))]);
+    assert_eq!(roster.poll(now), [Effect::Start(2, Box::new(address(1)))]);
     assert!(!roster.has_content(2, liar));
     assert_eq!(roster.poll(now), [Effect::Stop(2)]);
 }

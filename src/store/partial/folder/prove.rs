@@ -246,7 +246,7 @@ impl PartialFolder {
                         from = %from.display(),
                         %error,
                         "cannot copy the file from a share"
-                    )
+                    );
                 }
             }
         }
