@@ -42,15 +42,15 @@ impl Modules {
             .into_iter()
             .find(|name| src.join(name).exists())
             .expect("a crate has a root");
-        modules.add_file(src, PathBuf::from(root), Vec::new());
+        modules.add_file(src, Path::new(root), Vec::new());
         modules
     }
 
-    fn add_file(&mut self, src: &Path, file: PathBuf, path: ModulePath) {
-        let text = fs::read_to_string(src.join(&file))
+    fn add_file(&mut self, src: &Path, file: &Path, path: ModulePath) {
+        let text = fs::read_to_string(src.join(file))
             .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        self.add(src, &file, path, parsed.items);
+        self.add(src, file, path, parsed.items);
     }
 
     fn add(&mut self, src: &Path, file: &Path, path: ModulePath, items: Vec<Item>) {
@@ -91,7 +91,7 @@ impl Modules {
         let own = folder.join(format!("{name}.rs"));
         let index = folder.join(name).join("mod.rs");
         let found = if src.join(&own).exists() { own } else { index };
-        self.add_file(src, found, path);
+        self.add_file(src, &found, path);
     }
 }
 
