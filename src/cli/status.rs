@@ -38,7 +38,7 @@ fn describe(StatusReport { status, health }: &StatusReport) -> String {
         format!("version    {}", escape(&status.version)),
         format!("running    {}", time(uptime)),
         format!("shares     {}", status.shares),
-        format!("downloads  {} running", status.downloads),
+        format!("downloads  {} unfinished", status.downloads),
         format!("peers      {}", status.peers),
         format!("api        {}", status.api.as_deref().unwrap_or("off")),
         format!("gateway    {}", status.gateway.as_deref().unwrap_or("off")),

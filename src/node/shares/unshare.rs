@@ -3,7 +3,9 @@
 //! A place in a watched folder is also excluded, so that it stays unshared. An error is an
 //! [`UnshareError`]; then nothing has been unshared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use pelago_content::Kind;
 
 use super::{Shared, UnshareError, each_page, select::select};
 use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
@@ -26,7 +28,7 @@ pub fn unshare(
     } else {
         match (select(store, what)?, path) {
             (shares, Some(path)) if shares.is_empty() => at(store, path)?,
-            (shares, _) => excluding(shares),
+            (shares, _) => excluding(store, shares)?,
         }
     };
     if shares.is_empty() && excluded.is_empty() {
@@ -39,26 +41,47 @@ pub fn unshare(
     Ok(shares.into_iter().map(Shared::from).collect())
 }
 
-/// The shares, and the exclusions that prevent watched folders from sharing them again.
-fn excluding(shares: Vec<Share>) -> (Vec<Share>, Vec<Exclusion>) {
-    let exclusion = |share: &Share| match &share.origin {
-        Origin::Folder(folder) => Some(Exclusion {
-            path: share.path.clone(),
-            folder: folder.clone(),
-        }),
-        Origin::Explicit | Origin::Downloaded => None,
-    };
-    let excluded = shares.iter().filter_map(exclusion).collect();
-    (shares, excluded)
+/// The shares, with what watched folders share below those that are folders; and the exclusions
+/// that prevent watched folders from sharing them again. How a share came about does not matter: a
+/// watch would also share what a person shared or downloaded there.
+fn excluding(
+    store: &Store,
+    shares: Vec<Share>,
+) -> Result<(Vec<Share>, Vec<Exclusion>), DatabaseError> {
+    let watched = store.folders_served();
+    let (mut all, mut excluded) = (Vec::new(), Vec::new());
+    for share in shares {
+        let path = &share.path;
+        let is_inside = |folder: &&PathBuf| path.starts_with(folder) && path != *folder;
+        let folder = match &share.origin {
+            Origin::Folder(folder) => Some(folder),
+            Origin::Explicit | Origin::Downloaded => watched.iter().find(is_inside),
+        };
+        if let Some(folder) = folder.cloned() {
+            if share.descriptor.kind() == Kind::Folder {
+                all.extend(watched_below(store, path)?);
+            }
+            let path = path.clone();
+            excluded.push(Exclusion { path, folder });
+        }
+        all.push(share);
+    }
+    Ok((all, excluded))
+}
+
+/// The shares of watched folders below `path`.
+fn watched_below(store: &Store, path: &Path) -> Result<Vec<Share>, DatabaseError> {
+    let mut below = store.shares_under(path, None, usize::MAX)?;
+    below.retain(|share| matches!(share.origin, Origin::Folder(_)));
+    Ok(below)
 }
 
 /// The share at `path`; else the shares of watched folders below it.
 fn at(store: &Store, path: &Path) -> Result<(Vec<Share>, Vec<Exclusion>), DatabaseError> {
     if let Some(share) = store.share_at(path)? {
-        return Ok(excluding(vec![share]));
+        return excluding(store, vec![share]);
     }
-    let mut below = store.shares_under(path, None, usize::MAX)?;
-    below.retain(|share| matches!(share.origin, Origin::Folder(_)));
+    let below = watched_below(store, path)?;
     let folder = below.iter().find_map(|share| match &share.origin {
         Origin::Folder(folder) => Some(folder.clone()),
         Origin::Explicit | Origin::Downloaded => None,
@@ -94,7 +117,7 @@ fn not_shared(store: &Store, what: &str, path: &Path) -> Result<UnshareError, Da
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, ops::ControlFlow, path::PathBuf};
+    use std::{fs, ops::ControlFlow};
 
     use super::*;
     use crate::{
@@ -222,6 +245,44 @@ mod tests {
         let shared = home.store.share_at(&request.path).unwrap().unwrap();
         assert_eq!(shared.origin, Origin::Folder(home.path("watched")));
         assert_eq!(shared.name, "file");
+    }
+
+    #[test]
+    fn how_a_share_in_a_watched_folder_came_about_does_not_bring_it_back() {
+        let home = Home::new();
+        let request = |name: &str, unlisted| ShareRequest {
+            path: home.path(name),
+            name: None,
+            unlisted,
+            rehash: false,
+            skip_unsupported: false,
+        };
+        let share_as = |request| share(&home.store, &request, &|_| ControlFlow::Continue(()));
+        home.share("watched/sub/file", "sub/file", "1");
+        home.share("watched/other", "other", "2");
+        fs::write(home.path("watched/secret"), "3").unwrap();
+        share_as(request("watched/secret", true)).unwrap();
+        share_as(request("watched/sub", false)).unwrap();
+        let secret = home.path("watched/secret");
+        assert_eq!(
+            home.unshare(secret.to_str().unwrap()).unwrap(),
+            [secret.clone()]
+        );
+        // The folder, and what the watch shares below it.
+        assert_eq!(home.unshare("watched/sub").unwrap().len(), 2);
+        assert_eq!(home.left(), 1);
+        let excluded = home.store.exclusions().into_iter();
+        let excluded: Vec<_> = excluded.map(|exclusion| exclusion.path).collect();
+        assert_eq!(excluded, [secret, home.path("watched/sub")]);
+        // The watched folder as a whole is another matter: it stays watched.
+        share_as(request("watched", false)).unwrap();
+        home.unshare("watched").unwrap();
+        assert_eq!(
+            home.store.exclusions().len(),
+            0,
+            "sharing it again included all below"
+        );
+        assert_eq!(home.left(), 1);
     }
 
     #[test]

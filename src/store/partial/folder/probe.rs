@@ -42,7 +42,8 @@ struct Needs {
     devices: bool,
     longest: usize,
     links: bool,
-    executables: bool,
+    /// A file system may lose executable bits, or show them on every file.
+    files: bool,
 }
 
 impl Needs {
@@ -60,7 +61,7 @@ impl Needs {
             needs.longest = needs.longest.max(name.len());
             match entry.kind {
                 EntryKind::Symlink { .. } => needs.links = true,
-                EntryKind::File { executable, .. } => needs.executables |= executable,
+                EntryKind::File { .. } => needs.files = true,
                 EntryKind::Folder { .. } => {}
             }
         }
@@ -110,7 +111,7 @@ impl Probe {
     fn ask(&self, needs: &Needs) -> io::Result<FileSystem> {
         let plain = self.make(PLAIN)?;
         let found = self.dir.find(&PLAIN.to_uppercase());
-        let keeps_executable = !needs.executables || keeps_executable(&plain)?;
+        let keeps_executable = !needs.files || keeps_executable(&plain)?;
         drop(plain);
         self.dir.remove_file(PLAIN)?;
         let mut file_system = self.first()?;
@@ -357,6 +358,6 @@ mod tests {
     fn plain_names_ask_for_little() {
         let needs = Needs::of(listing(&["a", "b-1.txt", "c (2)"]).manifests());
         assert!(needs.characters.is_empty() && !needs.endings && !needs.devices);
-        assert!(needs.links && !needs.executables && needs.longest == 7);
+        assert!(needs.links && !needs.files && needs.longest == 7);
     }
 }
