@@ -38,7 +38,12 @@ pub(super) fn time(time: Duration) -> String {
 
 /// `1 source`, `2 sources`.
 pub(super) fn count(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    let ending = match (number, thing.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {thing}{ending}")
 }
 
 /// Text of other people, escaped: it stays on one line and cannot control the terminal.

@@ -77,12 +77,21 @@ impl Outcomes {
         if failed.len() > MAX_SHOWN {
             let _ = write!(text, "; and {} more", failed.len() - MAX_SHOWN);
         }
-        for (count, what) in [
-            (unanswered, "have not answered"),
-            (exhausted, "have no more of it"),
+        for (count, one, several) in [
+            (
+                unanswered,
+                "peer has not answered",
+                "peers have not answered",
+            ),
+            (
+                exhausted,
+                "source has no more of it",
+                "sources have no more of it",
+            ),
         ] {
             if count > 0 {
                 let separator = if text.is_empty() { "" } else { "; " };
+                let what = if count == 1 { one } else { several };
                 let _ = write!(text, "{separator}{count} {what}");
             }
         }
@@ -107,8 +116,8 @@ mod tests {
         assert_eq!(
             outcomes.summary(2, 1),
             "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \
-             (refused); b is not asked any more, as it sent wrong data (wrong bytes); 2 have \
-             not answered; 1 have no more of it"
+             (refused); b is not asked any more, as it sent wrong data (wrong bytes); 2 \
+             peers have not answered; 1 source has no more of it"
         );
     }
 
@@ -118,7 +127,7 @@ mod tests {
         outcomes.lost_files("a".into(), 1, "other bytes");
         assert_eq!(
             outcomes.summary(0, 1),
-            "a is not asked for 1 file any more (other bytes); 1 have no more of it"
+            "a is not asked for 1 file any more (other bytes); 1 source has no more of it"
         );
         outcomes.lost_files("a".into(), 2, "other bytes");
         assert_eq!(

@@ -292,7 +292,7 @@ async fn a_folder_with_a_file_that_no_source_has_reports_it_and_resumes_later() 
     // It is asked again meanwhile, and has to say that it has nothing of it any more.
     let told = error.to_string();
     let is_right = [
-        "1 have no more of it",
+        "1 source has no more of it",
         "1 peer was asked and does not have it",
     ]
     .iter()

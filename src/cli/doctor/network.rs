@@ -70,7 +70,7 @@ fn reached(node: &NodeReport) -> Finding {
         (peers, inbound) => Finding::ok(
             "reachable",
             format!(
-                "{inbound} of {} have connected to the node",
+                "{inbound} of {} connected to the node",
                 count(peers, "peer")
             ),
         ),

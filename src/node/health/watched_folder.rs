@@ -32,10 +32,11 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
     }
     if let Some((path, why)) = watched.unread.first() {
         let what = format!(
-            "{} of the watched folder {folder} not shared, such as {}",
+            "{}: {}",
             match watched.unread_count {
-                1 => "1 file is".to_owned(),
-                count => format!("{count} files are"),
+                1 => format!("1 file of the watched folder {folder} is not shared"),
+                count =>
+                    format!("{count} files of the watched folder {folder} are not shared, such as"),
             },
             crate::store::shown(path)
         );
