@@ -266,7 +266,7 @@ mod tests {
         let secret = home.path("watched/secret");
         assert_eq!(
             home.unshare(secret.to_str().unwrap()).unwrap(),
-            [secret.clone()]
+            [secret.as_path()]
         );
         // The folder, and what the watch shares below it.
         assert_eq!(home.unshare("watched/sub").unwrap().len(), 2);
