@@ -11,7 +11,6 @@ pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
-mod durable;
 pub mod duties;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 #[doc(hidden)]
@@ -22,10 +21,11 @@ pub mod network;
 pub mod node;
 pub mod publish;
 pub mod serve;
-pub mod store;
 pub mod transfer;
 
 pub use pelago_content as content;
+pub use pelago_store as store;
+pub(crate) use pelago_store::durable;
 
 /// The parts of the library that `benches/` measures.
 #[cfg(feature = "benchmarks")]

@@ -48,7 +48,7 @@ const REJECTED: [(&str, &str); 8] = [
 const ACCEPTED: &str = r"\b[Tt]here (is|are|was|were) no\b|\bno longer\b";
 
 /// Where texts are written.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "behaviour",
     "benches",
     "config",
@@ -59,6 +59,7 @@ const FOLDERS: [&str; 12] = [
     "fuzz/src",
     "scripts",
     "src",
+    "store",
     "tests",
     ".ci",
 ];

@@ -1,0 +1,71 @@
+//! The tables of the database, and the version of their layout.
+
+use redb::{ReadableDatabase, TableDefinition, WriteTransaction};
+
+/// (hash, path) -> row; see `share`.
+pub(crate) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
+    TableDefinition::new("shares");
+/// path -> hash: the row of a path is found without knowing its content.
+pub(crate) const PATHS: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("paths");
+/// (folder, path below it) -> row: the members of shared folders; see `members`.
+pub(crate) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
+    TableDefinition::new("members");
+/// (hash, folder, path below it): where content is stored in shared folders.
+pub(crate) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
+    TableDefinition::new("member_hashes");
+/// peer id -> row; see `peers`.
+pub(crate) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
+/// hash -> when it is next announced; see `publications`.
+pub(crate) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
+    TableDefinition::new("publications");
+/// Facts about the database itself.
+pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+
+/// The fact that names the version of the tables and rows.
+pub(super) const LAYOUT: &str = "layout";
+
+/// The layout that this version writes. Any other number needs a migration.
+pub(super) const LAYOUT_VERSION: u64 = 2;
+
+/// The layout without members of folders. All its rows are still valid.
+pub(super) const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
+
+/// The version of the layout; `None` if there are no tables.
+pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
+    let transaction = database.begin_read()?;
+    if transaction.list_tables()?.next().is_none() {
+        return Ok(None);
+    }
+    let found = match transaction.open_table(FACTS) {
+        Ok(facts) => facts.get(LAYOUT)?.map(|version| version.value()),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    // These tables are not ours. Version 0 never existed, so it is refused.
+    Ok(Some(found.unwrap_or(0)))
+}
+
+pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(SHARES)?;
+    transaction.open_table(PATHS)?;
+    transaction.open_table(MEMBERS)?;
+    transaction.open_table(MEMBER_HASHES)?;
+    transaction.open_table(PEERS)?;
+    transaction.open_table(PUBLICATIONS)?;
+    transaction
+        .open_table(FACTS)?
+        .insert(LAYOUT, LAYOUT_VERSION)?;
+    Ok(())
+}
+
+/// Runs `operation` in a transaction of its own, and commits it.
+pub(super) fn write<T>(
+    database: &redb::Database,
+    operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    let value = operation(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}

@@ -1,0 +1,76 @@
+//! The mounts of watched folders: whether a folder is present, or its disk is not mounted.
+//!
+//! Owns the file `mounts` in the data folder: the device of each watched folder when it was last
+//! read, and the file systems that were mounted below it. An unmounted disk leaves an empty
+//! directory on another device; this must not be mistaken for a folder whose files were removed.
+//! Device numbers change when the machine starts, so only an empty directory is judged by them.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the file in the data folder.
+pub(super) const MOUNTS_FILE: &str = "mounts";
+
+/// What is at the path of a shared folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The folder. Files that are not in it were removed.
+    There,
+    /// Nothing, or something other than a directory, or a directory that cannot be read.
+    Gone,
+    /// An empty directory on another device than before: the disk is not mounted.
+    OtherDevice,
+}
+
+/// The folders whose devices are known.
+pub(super) type Mounts = BTreeMap<PathBuf, Mount>;
+
+/// The device of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mount {
+    #[serde(rename = "d")]
+    pub(super) device: u64,
+    /// Whether the parent folder was on another device.
+    #[serde(rename = "m")]
+    pub(super) is_mount: bool,
+}
+
+impl Mount {
+    /// The current device of `path`; `None` if it is not a directory.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_dir() {
+            return Ok(None);
+        }
+        let device = device(&metadata);
+        // The parent of a link may differ from the parent of its target.
+        let resolved = fs::canonicalize(path)?;
+        let above = resolved.parent().map(fs::metadata).transpose()?;
+        let is_mount = above.is_some_and(|above| self::device(&above) != device);
+        Ok(Some(Self { device, is_mount }))
+    }
+}
+
+/// The device number; a constant where the platform has none.
+pub fn device(metadata: &fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::dev(metadata);
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        0
+    }
+}
+
+impl Presence {
+    /// Whether the folder is present.
+    #[must_use]
+    pub const fn is_there(self) -> bool {
+        matches!(self, Self::There)
+    }
+}

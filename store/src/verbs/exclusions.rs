@@ -1,0 +1,125 @@
+//! Files that a person withdrew from watched folders, so that the node does not share them again by
+//! itself.
+//!
+//! Owns the file `exclusions` in the data folder. An exclusion covers its path and everything below
+//! it, until a person shares that path again. Errors are those of the operating system.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{Store, saved_values::Exclusions};
+
+/// The highest number of exclusions: each change writes all of them.
+const MAX_EXCLUSIONS: usize = 100_000;
+
+/// A path in a watched folder that is not shared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exclusion {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The watched folder.
+    pub folder: PathBuf,
+}
+
+impl Store {
+    /// Excludes these paths from their watched folders. Existing shares are not withdrawn.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system, or there are too many. Nothing is excluded then.
+    pub fn exclude(&self, added: Vec<Exclusion>) -> io::Result<()> {
+        let excluded = self.inner.exclusions.get().len();
+        if excluded + added.len() > MAX_EXCLUSIONS {
+            let most = format!(
+                "{excluded} paths are excluded already, and the limit is {MAX_EXCLUSIONS}: use \
+                 patterns in .pelagoignore instead"
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, most));
+        }
+        self.inner.exclusions.change(|exclusions| {
+            for Exclusion { path, folder } in added {
+                exclusions.insert(path, folder);
+            }
+        })?;
+        self.states_changed();
+        Ok(())
+    }
+
+    /// Removes the exclusions of `path` and everything below it, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system. The exclusions are then unchanged.
+    pub fn include(&self, path: &Path) -> io::Result<Vec<Exclusion>> {
+        let mut found = self.exclusions();
+        found.retain(|exclusion| exclusion.path.starts_with(path));
+        if !found.is_empty() {
+            let remove = |exclusions: &mut Exclusions| {
+                exclusions.retain(|excluded, _| !excluded.starts_with(path));
+            };
+            self.inner.exclusions.change(remove)?;
+            self.states_changed();
+        }
+        Ok(found)
+    }
+
+    /// All exclusions, ordered by path.
+    #[must_use]
+    pub fn exclusions(&self) -> Vec<Exclusion> {
+        let exclusions = self.inner.exclusions.get();
+        let place = |(path, folder): (&PathBuf, &PathBuf)| Exclusion {
+            path: path.clone(),
+            folder: folder.clone(),
+        };
+        exclusions.iter().map(place).collect()
+    }
+
+    /// Whether `path`, or a folder above it, is excluded.
+    #[must_use]
+    pub fn is_excluded(&self, path: &Path) -> bool {
+        let exclusions = self.inner.exclusions.get();
+        !exclusions.is_empty() && path.ancestors().any(|above| exclusions.contains_key(above))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Home, open};
+
+    #[test]
+    fn exclusions_cover_what_is_below_and_last_until_they_are_undone() {
+        let home = Home::on_disk();
+        let place = |name: &str| Exclusion {
+            path: home.path("watched").join(name),
+            folder: home.path("watched"),
+        };
+        let (file, folder) = (place("file"), place("folder"));
+        home.store
+            .exclude(vec![folder.clone(), file.clone()])
+            .unwrap();
+        let path = home.folder.path().to_owned();
+        let Home {
+            store,
+            folder: kept,
+        } = home;
+        drop(store);
+        let store = open(&path);
+        assert_eq!(store.exclusions(), [file.clone(), folder.clone()]);
+        assert!(store.is_excluded(&folder.path.join("deep/down")));
+        assert!(!store.is_excluded(&folder.folder) && !store.is_excluded(&path.join("watched/f")));
+        assert_eq!(
+            store.include(&folder.path).unwrap(),
+            std::slice::from_ref(&folder)
+        );
+        assert!(!store.is_excluded(&folder.path.join("deep/down")));
+        assert_eq!(store.include(&folder.path).unwrap(), []);
+        assert_eq!(
+            store.include(&folder.folder).unwrap(),
+            std::slice::from_ref(&file)
+        );
+        drop(kept);
+    }
+}

@@ -1,0 +1,164 @@
+//! Which parts of shared content are offered at present.
+//!
+//! Decides which blocks of a folder are offered while some of its files are unavailable. Inspects
+//! metadata only. Errors are those of the database.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
+
+use super::members;
+use crate::{DatabaseError, MemberState, Share, Store, open_files::Location};
+
+/// How many locations of the same content are inspected to offer it.
+const MAX_INSPECTED: usize = 32;
+
+impl Store {
+    /// The available blocks of shared content, individual or in a folder; `None` if it is not
+    /// available. The blocks of a folder are those of its sequence.
+    pub(crate) fn offered(
+        &self,
+        hash: &Hash,
+    ) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
+        let shares = self.shares_of(hash)?;
+        let folders = self.folders_over(hash)?;
+        let first = shares.first().map(|share| (share.descriptor, share.totals));
+        let member = folders.first();
+        let first = first.or(member.map(|over| (over.descriptor, over.totals)));
+        let Some((descriptor, totals)) = first else {
+            return Ok(None);
+        };
+        let all = BlockRanges::from(0..totals.blocks);
+        if descriptor.kind() == Kind::File {
+            let is_here = self.is_file_here(hash)?;
+            return Ok(is_here.then_some((descriptor, all)));
+        }
+        let own = shares
+            .iter()
+            .map(|share| EnclosingFolder::new(share, totals));
+        let mut offered = None;
+        for over in own.chain(folders).take(MAX_INSPECTED) {
+            if self.is_folder_here(&over.folder) {
+                let missing_blocks = self.missing_blocks(&over.folder.path, &over.below)?;
+                let here = all.difference(&missing_blocks);
+                let known = offered.get_or_insert_with(BlockRanges::new);
+                *known = known.union(&here);
+            }
+        }
+        Ok(offered.map(|blocks| (descriptor, blocks)))
+    }
+
+    /// Whether this content was shared, by itself or in a folder, and is unavailable now or was
+    /// withdrawn during this run.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn is_gone(&self, hash: &Hash) -> Result<bool, DatabaseError> {
+        if self.shared_nowhere(&[*hash])?.is_empty() {
+            return Ok(self.holding(hash)?.is_none());
+        }
+        Ok(self.inner.share_states.was_withdrawn(hash))
+    }
+
+    /// Whether a file with this content is at one of its locations, according to its metadata.
+    fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
+        let is_here = |location: &Location| {
+            let sight = self.inspect_file(&location.path, &location.fingerprint);
+            sight.state.is_available()
+        };
+        let places = self.locations_of(hash)?;
+        Ok(places.iter().take(MAX_INSPECTED).any(is_here))
+    }
+
+    /// The blocks of unavailable files of the folder at `below`, in the one shared at `folder`.
+    fn missing_blocks(
+        &self,
+        folder: &Path,
+        below: &str,
+    ) -> Result<Arc<BlockRanges>, DatabaseError> {
+        if let Some(known) = self.inner.share_states.missing_blocks(folder, below) {
+            return Ok(known);
+        }
+        let revision = self.shares_revision();
+        let unavailable: BTreeSet<_> = self.unavailable_paths(folder).into_iter().collect();
+        let mut blocks = BlockRanges::new();
+        if !unavailable.is_empty() {
+            let mut at = 0;
+            for (path, descriptor) in self.sequence_of(folder, below)? {
+                let next = at + descriptor.geometry().blocks();
+                if unavailable.contains(&path) && !self.is_file_here(&descriptor.hash())? {
+                    blocks.insert(at..next);
+                }
+                at = next;
+            }
+        }
+        let blocks = Arc::new(blocks);
+        // A state that changed in the meantime may be missing.
+        if revision == self.shares_revision() {
+            let kept = Arc::clone(&blocks);
+            self.inner
+                .share_states
+                .keep_missing_blocks(folder, below, kept);
+        }
+        Ok(blocks)
+    }
+
+    /// The files of a folder in the order of its sequence, by their paths below the shared folder.
+    fn sequence_of(
+        &self,
+        folder: &Path,
+        below: &str,
+    ) -> Result<Vec<(String, Descriptor)>, DatabaseError> {
+        let is_below = |path: &str| {
+            let rest = path.strip_prefix(below);
+            below.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let members = self.members(folder)?.into_iter();
+        let files = members.filter(|member| matches!(member.state, MemberState::File(_)));
+        let files = files.filter(|member| is_below(&member.path));
+        let mut files: Vec<_> = files.map(|file| (file.path, file.descriptor)).collect();
+        // Sorted by the names of each folder, not by the bytes of the whole path.
+        files.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+        Ok(files)
+    }
+
+    /// The live folders that contain this hash.
+    fn folders_over(&self, hash: &Hash) -> Result<Vec<EnclosingFolder>, DatabaseError> {
+        let live = self.live_folders();
+        let found = self.inner.database.read(|transaction| {
+            members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
+        })?;
+        let over = found.into_iter().map(|(folder, member)| EnclosingFolder {
+            descriptor: member.descriptor,
+            totals: member.totals(),
+            below: member.path,
+            folder,
+        });
+        Ok(over.collect())
+    }
+
+    fn is_folder_here(&self, folder: &Share) -> bool {
+        self.state_of(folder).is_available() && self.inspect_share(folder).state.is_available()
+    }
+}
+
+/// A folder, and the shared folder that it is in or is.
+struct EnclosingFolder {
+    descriptor: Descriptor,
+    totals: Totals,
+    /// Its path in the shared folder; empty if it is the shared folder itself.
+    below: String,
+    folder: Share,
+}
+
+impl EnclosingFolder {
+    fn new(share: &Share, totals: Totals) -> Self {
+        Self {
+            descriptor: share.descriptor,
+            totals,
+            below: String::new(),
+            folder: share.clone(),
+        }
+    }
+}
