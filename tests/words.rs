@@ -50,11 +50,11 @@ const ACCEPTED: &str = r"\b[Tt]here (is|are|was|were) no\b|\bno longer\b";
 /// Where texts are written.
 const FOLDERS: [&str; 13] = [
     "behaviour",
-    "benches",
     "config",
     "content",
     "contrib",
     "docs",
+    "engine",
     "examples",
     "fuzz/src",
     "scripts",

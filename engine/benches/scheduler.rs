@@ -1,7 +1,7 @@
 //! Measures the scheduler: all chunks of 1 GiB from 1, 16 and 300 sources.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pelago::benchmarks::schedule;
+use pelago_engine::transfer::schedule;
 
 fn scheduler(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scheduler");

@@ -37,8 +37,8 @@ mod download;
 mod error;
 mod faults;
 mod followers;
-#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod holding;
 mod list_file;

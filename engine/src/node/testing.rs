@@ -8,12 +8,12 @@ use super::{Node, Settings};
 use crate::{network::TransportKind, store::Store};
 
 /// A node in memory, without a network.
-pub(crate) async fn alone() -> Node {
+pub async fn alone() -> Node {
     with(Vec::new()).await
 }
 
 /// A node in memory, without a network, that shares the files in a folder.
-pub(crate) async fn sharing(folder: &Path) -> Node {
+pub async fn sharing(folder: &Path) -> Node {
     with(vec![folder.to_owned()]).await
 }
 

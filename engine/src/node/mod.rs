@@ -16,8 +16,8 @@ mod check;
 mod core;
 mod downloads;
 mod error;
-#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gauges;
 mod handle;
 mod health;
@@ -42,8 +42,8 @@ pub mod share_states;
 pub mod shares;
 mod sharing;
 mod start;
-#[cfg(all(test, feature = "api"))]
-pub(crate) mod testing;
+#[doc(hidden)]
+pub mod testing;
 mod uploads;
 mod watch;
 

@@ -3,7 +3,7 @@
 use super::saved_downloads as list;
 
 /// Decodes a saved list, and checks that it survives a round trip.
-pub(crate) fn saved_downloads(data: &[u8]) {
+pub fn saved_downloads(data: &[u8]) {
     if let Ok(downloads) = list::from_bytes(data) {
         for download in &downloads {
             let _ = (download.request(), download.status());
