@@ -1,4 +1,4 @@
-//! A headless Chromium, driven like a person's: by what is visible, clicks and keys.
+//! A headless Chromium that a story uses as a person does: by what is visible, clicks and keys.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::world::eventually;
 
-/// A browser with one tab at first. It ends when dropped.
+/// A browser, which starts with one tab. Dropping this ends it.
 pub(crate) struct Browser {
     client: Client,
     runtime: Runtime,
@@ -21,7 +21,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// A window of that many CSS pixels; `None` where there is no Chromium, which it says.
+    /// Opens a window of this size in CSS pixels. Prints why and returns `None` without Chromium.
     pub(crate) fn open(width: u32, height: u32) -> Option<Self> {
         let (driver, port) = match driver() {
             Ok(started) => started,
@@ -39,7 +39,7 @@ impl Browser {
                     "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
                     format!("--window-size={width},{height}"),
                 ],
-                // A phone is narrower than a window can be.
+                // A window cannot be as narrow as a phone.
                 "mobileEmulation": { "deviceMetrics": {
                     "width": width, "height": height, "pixelRatio": 1.0, "touch": false,
                 } },
@@ -61,12 +61,12 @@ impl Browser {
         })
     }
 
-    /// Opens a URL in the present tab.
+    /// Opens a URL in the current tab.
     pub(crate) fn go(&self, url: &str) {
         self.runtime.block_on(self.client.goto(url)).unwrap();
     }
 
-    /// Opens another tab, and looks at that.
+    /// Opens another tab, which becomes the current one.
     pub(crate) fn new_tab(&self) {
         let tab = async {
             let tab = self.client.new_window(true).await?;
@@ -75,7 +75,7 @@ impl Browser {
         self.runtime.block_on(tab).unwrap();
     }
 
-    /// Looks at the tab that was opened as number `at`.
+    /// Makes the tab that was opened as number `at` the current one.
     pub(crate) fn look_at_tab(&self, at: usize) {
         let tab = async {
             let tabs = self.client.windows().await?;
@@ -88,7 +88,7 @@ impl Browser {
         self.runtime.block_on(self.client.refresh()).unwrap();
     }
 
-    /// The result of a script.
+    /// Runs a script, and returns its result.
     pub(crate) fn script(&self, script: &str) -> Value {
         let run = self.client.execute(script, Vec::new());
         self.runtime
@@ -96,27 +96,27 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until a JavaScript expression is true.
     pub(crate) fn until(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
         eventually(expression, || (self.script(&script) == true).then_some(()));
     }
 
-    /// Waits until something that matches `css` shows `text`.
+    /// Waits until an element that matches `css` shows `text`.
     pub(crate) fn sees(&self, css: &str, text: &str) {
         self.until(&format!(
             "[...document.querySelectorAll({css:?})].some(e => e.checkVisibility() && e.innerText.includes({text:?}))"
         ));
     }
 
-    /// Waits until nothing that matches `css` shows `text`.
+    /// Waits until no element that matches `css` shows `text`.
     pub(crate) fn sees_no(&self, css: &str, text: &str) {
         self.until(&format!(
             "![...document.querySelectorAll({css:?})].some(e => e.checkVisibility() && e.innerText.includes({text:?}))"
         ));
     }
 
-    /// Clicks what matches `css`, once it can be.
+    /// Clicks the element that matches `css`, once that is possible.
     pub(crate) fn click(&self, css: &str) {
         eventually(&format!("a click on {css}"), || {
             let click = async {
@@ -127,7 +127,7 @@ impl Browser {
         });
     }
 
-    /// Types into what matches `css`, in place of what was there.
+    /// Replaces the text in the field that matches `css`.
     pub(crate) fn fill(&self, css: &str, text: &str) {
         eventually(&format!("typing into {css}"), || {
             let fill = async {
@@ -139,7 +139,7 @@ impl Browser {
         });
     }
 
-    /// Presses a key wherever the keyboard is.
+    /// Presses a key in the element that has the focus.
     pub(crate) fn press(&self, key: Key) {
         let press = async {
             let element = self.client.active_element().await?;
@@ -167,8 +167,8 @@ impl Drop for Browser {
     }
 }
 
-/// A driver that is ready, and its port. One that ends immediately, as its port was taken, is started
-/// again.
+/// Starts a driver, and returns it with its port once it is ready. Starts another one if it ends
+/// immediately, because its port was taken.
 fn driver() -> io::Result<(Child, u16)> {
     let mut last = io::Error::other("it ends before it is ready");
     for _ in 0..5 {
@@ -186,14 +186,14 @@ fn driver() -> io::Result<(Child, u16)> {
     Err(last)
 }
 
-/// The port that the driver chose: it says so in a line of its own.
+/// The port that the driver chose and printed.
 fn port(driver: &mut Child) -> Option<u16> {
     let mut lines = BufReader::new(driver.stdout.take()?).lines();
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let (_, port) = line.split_once("successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
-    // The end of the reader ends the driver.
+    // Dropping the reader would end the driver.
     std::thread::spawn(move || lines.for_each(drop));
     port
 }

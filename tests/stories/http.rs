@@ -1,4 +1,4 @@
-//! A client of HTTP that hides nothing: it sends requests as they are, and shows answers as they came.
+//! An HTTP client that sends requests unchanged, and returns responses unchanged.
 
 use std::{
     fmt,
@@ -8,12 +8,12 @@ use std::{
 
 use super::world::PATIENCE;
 
-/// A URL, taken apart.
+/// The parts of a URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Url {
     /// `HOST:PORT`.
     pub(crate) host: String,
-    /// From the first slash on.
+    /// The path and query, which start with a slash.
     pub(crate) path: String,
 }
 
@@ -33,7 +33,7 @@ impl Url {
         }
     }
 
-    /// The same with something behind it.
+    /// This URL with `rest` appended.
     pub(crate) fn below(&self, rest: &str) -> Self {
         Self {
             host: self.host.clone(),
@@ -49,19 +49,19 @@ impl Url {
         self.begin("HEAD", headers).whole()
     }
 
-    /// Sends a request, and reads the head of the answer.
+    /// Sends a request, and reads the head of the response.
     pub(crate) fn begin(&self, method: &str, headers: &[&str]) -> Answering {
         let mut all = vec![format!("Host: {}", self.host)];
         all.extend(headers.iter().map(|header| (*header).to_owned()));
         self.send(method, &all)
     }
 
-    /// The same with exactly these headers.
+    /// Sends a request with exactly these headers.
     pub(crate) fn send(&self, method: &str, headers: &[String]) -> Answering {
         self.send_with(method, headers, "")
     }
 
-    /// The same with a body.
+    /// Sends a request with exactly these headers and a body.
     pub(crate) fn send_with(&self, method: &str, headers: &[String], body: &str) -> Answering {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -76,19 +76,19 @@ impl Url {
     }
 }
 
-/// An answer whose body is still to come.
+/// A response whose body has not been read yet.
 pub(crate) struct Answering {
     pub(crate) answer: Answer,
     stream: BufReader<TcpStream>,
     is_head: bool,
 }
 
-/// An answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    /// The part of it that has arrived.
+    /// The part of the body that was read.
     pub(crate) body: Vec<u8>,
 }
 
@@ -120,7 +120,7 @@ impl Answering {
         }
     }
 
-    /// Reads this many further bytes of the body.
+    /// Reads `count` further bytes of the body.
     pub(crate) fn more(&mut self, count: usize) -> &[u8] {
         let before = self.answer.body.len();
         self.answer.body.resize(before + count, 0);
@@ -129,7 +129,7 @@ impl Answering {
         more
     }
 
-    /// Reads on to the end, whether it comes as it should or not.
+    /// Reads the rest of the response, which may be cut off.
     pub(crate) fn whole(mut self) -> Answer {
         let length = self
             .answer
@@ -139,7 +139,7 @@ impl Answering {
             Some(length) => length.unwrap() - self.answer.body.len() as u64,
             None => u64::MAX,
         };
-        // A connection that is cut may end with an error.
+        // A connection that the node cuts may end with an error.
         let left = if self.is_head { 0 } else { left };
         let _ = self.stream.take(left).read_to_end(&mut self.answer.body);
         if self.answer.header("transfer-encoding").is_some() {
@@ -162,7 +162,7 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    /// Asserts that all of it came, and that it is this.
+    /// Asserts that the body is complete, and equal to `content`.
     #[track_caller]
     pub(crate) fn is(&self, content: &[u8]) -> &Self {
         assert_eq!(

@@ -2,16 +2,16 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `world` | folders, nodes and commands of one story, ended with it |
+//! | `world` | folders, nodes and commands of one story, which end with it |
 //! | `trees` | folders to share, and their comparison |
-//! | `valve` | a path between two nodes that can be closed |
-//! | `browser` | a headless Chromium: what is visible, clicks and keys |
-//! | `http` | a client of HTTP that hides nothing |
-//! | `terminal` | a command at a terminal: its output and input |
-//! | `system` | what takes root: mounts, network namespaces, cgroups |
+//! | `valve` | a proxy between two nodes, which can hold back bytes |
+//! | `browser` | a headless Chromium: clicks, keys, and what is visible |
+//! | `http` | an HTTP client that changes neither requests nor responses |
+//! | `terminal` | a command at a terminal: its input and output |
+//! | `system` | what requires root: mounts, network namespaces, cgroups |
 //! | the others | the stories, each with its topology drawn above it |
 //!
-//! Stories do not sleep to keep an order: they wait for a line or a state, with a deadline.
+//! Stories never sleep to get steps into order: they wait for a line or a state, with a deadline.
 
 #![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
 

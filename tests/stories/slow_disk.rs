@@ -11,17 +11,17 @@ use super::{
     world::{Home, World, assert_content, eventually, noise, text},
 };
 
-/// Bytes of the content: more than what is written without a record.
+/// Bytes of the content: more than a download writes without a record.
 const SIZE: usize = 300_000;
 
-/// A disk that syncs one file or folder only once it is let.
+/// A disk on which the sync of one path waits until the story opens a gate.
 struct SlowDisk {
     gate: PathBuf,
 }
 
 impl SlowDisk {
-    /// `home`, whose nodes wait with every sync of `path`; `None` where that cannot be had, which it
-    /// says.
+    /// `home`, whose commands wait in every sync of `path`. Prints why and returns `None` if that is
+    /// impossible.
     fn new(world: &World, home: Home, path: &Path) -> Option<(Self, Home)> {
         let (source, library) = (world.path("slow_disk.c"), world.path("slow_disk.so"));
         fs::write(&source, include_str!("slow_disk.c")).unwrap();
@@ -43,21 +43,21 @@ impl SlowDisk {
         Some((Self { gate }, home))
     }
 
-    /// Waits until a sync waits.
+    /// Waits until a sync has reached the gate.
     #[track_caller]
     fn reached(&self) {
         let reached = self.gate.with_extension("reached");
         eventually("a sync to wait", || reached.exists().then_some(()));
     }
 
-    /// Lets all syncs through.
+    /// Opens the gate for all syncs.
     fn open(&self) {
         fs::remove_file(&self.gate).unwrap();
     }
 }
 
-/// The target of `home`, and the slow sync: of the file before it has its name, or of the folder in
-/// which it has it.
+/// The target of the download, and the path whose sync is slow: the part file, or, if
+/// `is_too_late`, the folder in which the file already has its name.
 fn got_and_slow(home: &Home, is_too_late: bool) -> (PathBuf, PathBuf) {
     let folder = home.path("in");
     fs::create_dir(&folder).unwrap();
@@ -75,7 +75,7 @@ fn shares_nothing(home: &Home) -> bool {
 }
 
 /// ```text
-///   B ── A      B's disk takes long to sync the file, which is not in its place yet
+///   B ── A      B's disk takes long to sync the file, which does not have its name yet
 /// ```
 #[test]
 fn what_is_stopped_before_its_content_is_in_place_stays_stopped() {
@@ -142,7 +142,7 @@ fn a_command_that_comes_too_late_learns_that_the_download_is_done() {
 }
 
 /// ```text
-///   B ── A      B wants it again while the sync of the run that was paused still waits
+///   B ── A      B resumes the download while the sync before the pause still waits
 /// ```
 #[test]
 fn what_is_resumed_while_it_is_being_stopped_is_done_once() {
@@ -168,7 +168,7 @@ fn what_is_resumed_while_it_is_being_stopped_is_done_once() {
 }
 
 /// ```text
-///   command ── B ── A      the command that follows the download is killed, and B's disk is slow
+///   command ── B ── A      the command that follows the download is killed while B's disk is slow
 /// ```
 #[test]
 fn a_download_without_followers_is_paused_or_done_and_nothing_between() {
@@ -201,7 +201,7 @@ fn a_download_without_followers_is_paused_or_done_and_nothing_between() {
 }
 
 /// ```text
-///   B ── A      B's node is ended while its disk takes long to sync the folder
+///   B ── A      B stops its node while its disk takes long to sync the folder
 /// ```
 #[test]
 fn a_node_that_ends_waits_for_what_is_being_put_in_place() {

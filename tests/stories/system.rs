@@ -1,4 +1,4 @@
-//! Mounts and network namespaces, which take root; dropping them removes them.
+//! Mounts, disks, network namespaces and cgroups, which require root. Dropping them removes them.
 
 use std::{
     fmt::Display,
@@ -11,7 +11,7 @@ use std::{
 
 use super::world::eventually;
 
-/// Whether this process has the rights of root; prints what is skipped otherwise.
+/// Whether this process runs as root. If not, prints that `what` is skipped.
 pub(crate) fn is_root(what: &str) -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
     if !is_root {
@@ -20,13 +20,13 @@ pub(crate) fn is_root(what: &str) -> bool {
     is_root
 }
 
-/// Unmounts a disk, once nothing keeps it.
+/// Unmounts a disk, once no process uses it.
 #[track_caller]
 fn unmount(at: &impl Display) {
     eventually("the disk to be free", || run(&format!("umount {at}")).ok());
 }
 
-/// Runs a command, its words apart by blanks.
+/// Runs a command, whose words are separated by spaces.
 pub(crate) fn run(line: &str) -> Result<(), String> {
     let mut words = line.split(' ').filter(|word| !word.is_empty());
     let output = Command::new(words.next().unwrap()).args(words).output();
@@ -40,11 +40,11 @@ pub(crate) fn run(line: &str) -> Result<(), String> {
     ))
 }
 
-/// A disk of its own.
+/// A mounted tmpfs.
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// A disk of this size at `path`; prints why and returns `None` where that is impossible.
+    /// Mounts it at `path`. Prints why and returns `None` if that fails.
     pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
         if !is_root("a mount") {
             return None;
@@ -66,7 +66,7 @@ impl Mount {
         &self.0
     }
 
-    /// Unmounts it, once nothing keeps it.
+    /// Unmounts it, once no process uses it.
     #[track_caller]
     pub(crate) fn unmount(&self) {
         unmount(&self.0.display());
@@ -85,7 +85,7 @@ impl Drop for Mount {
     }
 }
 
-/// Two network namespaces, joined by one cable.
+/// Two network namespaces, connected by one cable.
 pub(crate) struct Cable {
     pub(crate) left: String,
     pub(crate) right: String,
@@ -96,13 +96,13 @@ const IPV4_ENDS: [&str; 2] = ["10.77.0.1/24", "10.77.0.2/24"];
 const IPV6_ENDS: [&str; 2] = ["fd77::1/64", "fd77::2/64"];
 
 impl Cable {
-    /// A cable that carries IPv4, and IPv6 without addresses that lead anywhere; `None` where there can be
-    /// none, which it says.
+    /// A cable with IPv4 addresses; of IPv6 it has link-local addresses only. Prints why and returns
+    /// `None` if that fails.
     pub(crate) fn new() -> Option<Self> {
         Self::between(IPV4_ENDS)
     }
 
-    /// The same for IPv6 only.
+    /// A cable with IPv6 addresses only.
     pub(crate) fn of_ipv6() -> Option<Self> {
         Self::between(IPV6_ENDS)
     }
@@ -130,7 +130,7 @@ impl Cable {
         }
     }
 
-    /// Changes the end of the cable in a namespace, as `ip` does: "address add 10.77.0.3/24 dev lan".
+    /// Runs `ip` in a namespace; `what` is, for example, "address add 10.77.0.3/24 dev lan".
     pub(crate) fn change(&self, namespace: &str, what: &str) {
         run(&format!("ip -n {namespace} {what}")).unwrap();
     }
@@ -157,7 +157,7 @@ impl Cable {
             "ip link add lan netns {left} type veth peer name lan netns {right}"
         ))?;
         for (namespace, address) in [left, right].into_iter().zip(ends) {
-            // The system checks a new IPv6 address for duplicates before it can be used, unless that is off.
+            // With `nodad` a new IPv6 address can be used at once: the system looks for no duplicate.
             let options = if address.contains("::") { " nodad" } else { "" };
             run(&format!(
                 "ip -n {namespace} address add {address} dev lan{options}"
@@ -171,14 +171,14 @@ impl Cable {
 impl Drop for Cable {
     fn drop(&mut self) {
         for namespace in [&self.left, &self.right] {
-            // It may not have been made.
+            // It may not exist: creating it may have failed.
             let _ = run(&format!("ip netns delete {namespace}"));
         }
     }
 }
 
-/// A disk of its own with exFAT on it, as cameras and sticks have: no links, no permissions, no two names that
-/// differ in letter case.
+/// A disk with exFAT, as cameras and USB sticks have it: without links and permissions, and names
+/// that differ only in letter case are the same.
 pub(crate) struct Exfat {
     device: String,
     image: PathBuf,
@@ -186,7 +186,7 @@ pub(crate) struct Exfat {
 }
 
 impl Exfat {
-    /// A disk at `path`; `None` where that cannot be had, which it says.
+    /// Mounts a new disk at `path`. Prints why and returns `None` if that fails.
     pub(crate) fn new(path: &Path) -> Option<Self> {
         if !is_root("a disk") {
             return None;
@@ -220,7 +220,7 @@ impl Exfat {
         ))
     }
 
-    /// Mounts it again: all files have other numbers then.
+    /// Unmounts it and mounts it again, which gives all files other inode numbers.
     pub(crate) fn mount_again(&self) {
         let at = self.at.display();
         unmount(&at);
@@ -230,7 +230,7 @@ impl Exfat {
 
 impl Drop for Exfat {
     fn drop(&mut self) {
-        // It may not have been mounted.
+        // It may not be mounted: mounting it may have failed.
         let _ = run(&format!("umount -l {}", self.at.display()));
         if let Err(why) = run(&format!("losetup -d {}", self.device)) {
             eprintln!("{why}");
@@ -239,21 +239,21 @@ impl Drop for Exfat {
     }
 }
 
-/// A disk of its own that is an ext4 file system in a file, and whose power can be cut.
+/// An ext4 file system in a file, whose power can be cut.
 pub(crate) struct Disk {
     image: PathBuf,
     at: PathBuf,
 }
 
-/// Bytes of a disk.
+/// Bytes of a disk image.
 const DISK_LEN: u64 = 96 << 20;
 
-/// `FS_IOC_SHUTDOWN`, and the flag with which nothing more is written, the journal included.
+/// Calls `FS_IOC_SHUTDOWN` with the flag after which nothing is written any more, not even the journal.
 const SHUTDOWN: &str = r#"open(F, "<", $ARGV[0]) or die $!; my $flag = pack("L", 2); ioctl(F, 0x8004587d, $flag) or die $!"#;
 
 impl Disk {
-    /// A disk at `path`, made with more options for `mkfs.ext4`; `None` where that cannot be had, which it
-    /// says.
+    /// Mounts a new disk at `path`; `options` are further ones for `mkfs.ext4`. Prints why and returns
+    /// `None` if that fails.
     pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
         if !is_root("a disk") {
             return None;
@@ -282,8 +282,8 @@ impl Disk {
         run(&format!("mount -o loop {image} {at}"))
     }
 
-    /// Cuts the power: nothing more reaches the disk. Programs with files there are to be killed, then the
-    /// power comes back with [`Disk::mount`].
+    /// Cuts the power: nothing more reaches the disk. The story then kills the programs that have
+    /// files there, and turns the power on with [`Disk::mount`].
     pub(crate) fn cut(&self) {
         let done = Command::new("perl")
             .arg("-e")
@@ -293,7 +293,7 @@ impl Disk {
         assert!(done.unwrap().success());
     }
 
-    /// Sets the times of files on it, given by their paths on the disk, to these seconds since 1970.
+    /// Sets the times of files, given by their paths on the disk, to `seconds` since 1970.
     pub(crate) fn set_times(&self, files: &[String], seconds: u64) {
         let fields = ["mtime", "ctime"];
         let commands = files.iter().flat_map(|file| {
@@ -308,7 +308,7 @@ impl Disk {
         self.try_mount().unwrap();
     }
 
-    /// The power is back.
+    /// Turns the power on again.
     pub(crate) fn mount(&self) {
         let at = self.at.display();
         unmount(&at);
@@ -324,15 +324,14 @@ impl Drop for Disk {
     }
 }
 
-/// A cgroup that limits memory.
+/// A cgroup with a memory limit.
 pub(crate) struct MemoryGroup {
     folder: PathBuf,
     is_v2: bool,
 }
 
 impl MemoryGroup {
-    /// A group whose processes may use this many bytes together; `None` where that is impossible, which it
-    /// says.
+    /// A group whose processes may use `bytes` together. Prints why and returns `None` if that fails.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root("a cgroup") {
@@ -364,7 +363,7 @@ impl MemoryGroup {
 
     fn limit(&self, bytes: u64) -> std::io::Result<()> {
         if self.is_v2 {
-            // It may be so already.
+            // It may be enabled already.
             let _ = fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
         }
         fs::create_dir(&self.folder)?;
@@ -375,27 +374,29 @@ impl MemoryGroup {
         fs::write(self.folder.join(file), bytes.to_string())
     }
 
-    /// A command line that enters the group and becomes `program`.
+    /// A shell command that enters the group and becomes `program`.
     pub(crate) fn line(&self, program: &str) -> String {
         let processes = self.folder.join("cgroup.procs");
         format!("echo $$ > {} && exec {program}", processes.display())
     }
 
-    /// The number of processes of the group that were killed for lack of memory.
+    /// How many processes of the group the system has killed for lack of memory.
     pub(crate) fn killed(&self) -> u64 {
         let file = match self.is_v2 {
             true => "memory.events",
             false => "memory.oom_control",
         };
-        let told = fs::read_to_string(self.folder.join(file)).unwrap();
-        let killed = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        let events = fs::read_to_string(self.folder.join(file)).unwrap();
+        let killed = events
+            .lines()
+            .find_map(|line| line.strip_prefix("oom_kill "));
         killed.map_or(0, |killed| killed.parse().unwrap())
     }
 }
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        // Its processes are dead, and gone in a moment.
+        // Its processes were killed, and leave the group a moment later.
         let removed = (0..100).any(|_| {
             let removed = fs::remove_dir(&self.folder).is_ok();
             if !removed {

@@ -1,4 +1,4 @@
-//! A command at a terminal: `script` provides the pseudo-terminal, and passes on what is typed.
+//! A command at a terminal: `script` provides the pseudo-terminal, and forwards what the story types.
 
 use std::{
     io::{Read, Write},
@@ -12,19 +12,19 @@ use parking_lot::{Condvar, Mutex};
 
 use super::world::{Home, PATIENCE, eventually};
 
-/// The bytes of keys.
+/// Keys, as the bytes that a terminal sends for them.
 pub(crate) const CTRL_C: &str = "\u{3}";
 pub(crate) const CTRL_D: &str = "\u{4}";
 pub(crate) const ENTER: &str = "\r";
 pub(crate) const TAB: &str = "\t";
 pub(crate) const UP: &str = "\u{1b}[A";
 
-/// A command at a terminal; it ends with this.
+/// A command at a terminal. Dropping this ends it.
 pub(crate) struct Terminal {
     script: Child,
     keys: ChildStdin,
     screen: Arc<(Mutex<Screen>, Condvar)>,
-    /// The part of the output that was checked.
+    /// How much of the output was checked.
     seen: usize,
 }
 
@@ -68,7 +68,7 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until `what` is on the screen, behind what was seen before.
+    /// Waits until the screen shows `what`, after the text of the call before.
     #[track_caller]
     pub(crate) fn sees(&mut self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -85,12 +85,12 @@ impl Terminal {
         }
     }
 
-    /// All that was on the screen so far.
+    /// All of the output so far.
     pub(crate) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.screen.0.lock().text).into_owned()
     }
 
-    /// Waits for the end: the exit code.
+    /// Waits for the end, and returns the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         let status = eventually("the command to end", || self.script.try_wait().unwrap());
         status.code()

@@ -1,4 +1,4 @@
-//! Folders for stories, and their comparison.
+//! Folders to share in stories, and their comparison.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::world::{Home, Node, World, noise, text};
 
-/// Files with their sizes; those of the same size are the same. Up to 256 KiB is small.
+/// Files with their sizes. Files of the same size have the same content. Up to 256 KiB are small.
 pub(crate) const FILES: [(&str, usize); 9] = [
     ("empty", 0),
     ("large", 3_000_000),
@@ -27,10 +27,10 @@ pub(crate) const FILES: [(&str, usize); 9] = [
 /// Bytes of all files.
 pub(crate) const SIZE: usize = 3_661_299;
 
-/// Bytes of all contents, each once.
+/// Bytes of all files, with each content counted once.
 pub(crate) const TO_FETCH: usize = SIZE - 5;
 
-/// Writes the folder with all that folders may have.
+/// Writes a folder with all kinds of entries.
 pub(crate) fn plant(folder: &Path) {
     for (path, size) in FILES {
         write(folder, path, &noise(size as u64, size));
@@ -54,7 +54,7 @@ pub(crate) enum Thing {
     File { content: Vec<u8>, may_run: bool },
 }
 
-/// Everything below a folder, by path.
+/// All entries below a folder, by path.
 pub(crate) fn things(folder: &Path) -> BTreeMap<PathBuf, Thing> {
     let mut things = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -77,7 +77,7 @@ pub(crate) fn things(folder: &Path) -> BTreeMap<PathBuf, Thing> {
     things
 }
 
-/// Compares names, bytes, links and who may run what.
+/// Compares names, contents, links, and which files are executable.
 #[track_caller]
 pub(crate) fn assert_same(folder: &Path, original: &Path) {
     let (found, expected) = (things(folder), things(original));
@@ -92,7 +92,7 @@ pub(crate) fn number(finished: &Value, field: &str) -> usize {
     finished[field].as_u64().unwrap() as usize
 }
 
-/// A, who shares the folder `box`, and B, who is to have it.
+/// A shares the folder `box`, and B is to download it.
 pub(crate) struct Pair {
     pub(crate) world: World,
     pub(crate) a: Home,
@@ -125,12 +125,12 @@ impl Pair {
         self.world.path("box")
     }
 
-    /// The command by which B gets it from A.
+    /// The command that downloads the folder from A.
     pub(crate) fn download<'s>(&'s self, more: &[&'s str]) -> Vec<String> {
         self.download_by(&self.node.address(), more)
     }
 
-    /// The same by another way.
+    /// The command that downloads the folder from `address`.
     pub(crate) fn download_by(&self, address: &str, more: &[&str]) -> Vec<String> {
         let command = ["download", &self.hash, "--peer", address];
         let all = [&command, more].concat();
@@ -138,7 +138,7 @@ impl Pair {
     }
 }
 
-/// Many small files and a few large ones.
+/// Writes many small files and a few large ones.
 pub(crate) fn plant_many(folder: &Path) {
     for number in 0..MANY {
         let size = 1000 + 4001 * number;
@@ -157,11 +157,11 @@ pub(crate) fn plant_many(folder: &Path) {
     }
 }
 
-/// Small files, up to 240 KB.
+/// How many small files there are, of up to 240 KB.
 pub(crate) const MANY: usize = 60;
 
 /// Bytes of a large file.
 pub(crate) const LARGE: usize = 6 << 20;
 
-/// Bytes in all.
+/// Bytes of all files.
 pub(crate) const MANY_SIZE: usize = MANY * 1000 + 4001 * MANY * (MANY - 1) / 2 + 3 * LARGE;

@@ -16,20 +16,20 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take, with a margin for slow and busy machines.
+/// How long any step may take, with a margin for slow and busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The user and group with the fewest rights.
+/// The id of the user and group `nobody`.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// Between two looks at something that does not tell when it changes.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// The time between two checks of a state that reports no changes.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A fresh folder, with a network of its own in it.
+/// A new folder, and a network name that no other story uses.
 pub(crate) struct World {
     folder: PathBuf,
     network: String,
-    /// Removes the folder in the end, where that is ours to do.
+    /// Removes the folder at the end; `None` if the caller does.
     _temporary: Option<TempDir>,
 }
 
@@ -38,8 +38,8 @@ impl World {
         Self::within(&std::env::temp_dir())
     }
 
-    /// The same where other users of the machine can reach it: the folder for temporary files may be
-    /// closed to them.
+    /// A world that other users of the machine can reach: the folder for temporary files may be closed
+    /// to them.
     pub(crate) fn for_others() -> Self {
         let world = Self::within(Path::new("/var/tmp"));
         fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -58,10 +58,10 @@ impl World {
         }
     }
 
-    /// The same in a folder that the caller makes and removes.
+    /// A world in a folder that the caller creates and removes.
     pub(crate) fn at(folder: &Path) -> Self {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        // Nodes of other stories on this machine are strangers, even if they meet.
+        // Nodes of other stories on this machine may connect, but belong to other networks.
         let network = name
             .to_ascii_lowercase()
             .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -84,7 +84,7 @@ impl World {
         text(&path)
     }
 
-    /// A place for a node: a data folder, and a folder that its commands are called in.
+    /// A new home in this world.
     pub(crate) fn home(&self, name: &str) -> Home {
         let folder = self.path(name);
         fs::create_dir_all(&folder).unwrap();
@@ -99,29 +99,29 @@ impl World {
     }
 }
 
-/// A place for a node.
+/// A data folder for a node, and the working directory of its commands.
 #[derive(Clone)]
 pub(crate) struct Home {
     folder: PathBuf,
     binary: String,
     network: String,
-    /// The command that runs its commands, if there is one.
+    /// The program that runs its commands, with arguments; empty if they run directly.
     within: Vec<String>,
     is_in_namespace: bool,
     variables: Vec<(String, String)>,
 }
 
 impl Home {
-    /// The same place, in a network namespace, where nodes find each other.
+    /// This home in a network namespace, where mDNS is on.
     pub(crate) fn within(mut self, namespace: &str) -> Self {
         self.within = ["ip", "netns", "exec", namespace].map(str::to_owned).into();
         self.is_in_namespace = true;
         self.with("PELAGO_NETWORK_MDNS", "true")
     }
 
-    /// The same place for the user with the fewest rights. Takes root, and a world that other users can reach.
+    /// This home with the user `nobody` as its owner. Requires root, and [`World::for_others`].
     pub(crate) fn of_nobody(mut self) -> Self {
-        // Not every machine lets others run what root built.
+        // Other users may have no access to what root built.
         let copy = self.path("pelago");
         fs::copy(&self.binary, &copy).unwrap();
         std::os::unix::fs::chown(&self.folder, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -132,13 +132,13 @@ impl Home {
         self
     }
 
-    /// The same place, with a variable set for its commands.
+    /// This home with an environment variable for its commands.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same place, for another build of Pelago.
+    /// This home with another build of Pelago.
     pub(crate) fn of_build(self, binary: String) -> Self {
         Self { binary, ..self }
     }
@@ -156,7 +156,7 @@ impl Home {
         self.program(&self.binary, arguments)
     }
 
-    /// The same for any program.
+    /// A command of any program.
     pub(crate) fn program<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Command {
         let mut command = match self.within.split_first() {
             Some((first, others)) => {
@@ -167,12 +167,12 @@ impl Home {
             None => Command::new(program),
         };
         command.args(arguments);
-        self.place(&mut command);
+        self.prepare(&mut command);
         command
     }
 
-    /// Makes a command run here, with nothing of the caller's environment but `PATH`.
-    fn place(&self, command: &mut Command) {
+    /// Makes a command run here. Of the caller's environment it gets `PATH` only.
+    fn prepare(&self, command: &mut Command) {
         command
             .current_dir(&self.folder)
             .env_clear()
@@ -185,17 +185,17 @@ impl Home {
             .stdin(Stdio::null());
     }
 
-    /// Begins a command.
+    /// Starts a command.
     pub(crate) fn spawn<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
         Run::new(self.command(arguments))
     }
 
-    /// Runs a command to its end.
+    /// Runs a command, and waits for its end.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
         self.spawn(arguments).end()
     }
 
-    /// Runs a command that reads `input`.
+    /// Runs a command with `input` as its stdin.
     pub(crate) fn fed(&self, arguments: &[&str], input: &str) -> Ended {
         let path = self.path("stdin");
         fs::write(&path, input).unwrap();
@@ -204,23 +204,23 @@ impl Home {
         Run::new(command).end()
     }
 
-    /// Runs a line that a command printed, as a person would.
+    /// Runs a line in a shell, as a person who copied it from the output of a command.
     pub(crate) fn run_line(&self, line: &str) -> Ended {
         let mut command = Command::new("sh");
         command.args(["-c", line]);
-        self.place(&mut command);
+        self.prepare(&mut command);
         Run::new(command).end()
     }
 
-    /// Runs a command that has to be done, and returns its JSON document.
+    /// Runs a command that has to succeed, and returns its JSON document.
     pub(crate) fn json<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Value {
         let mut all: Vec<&OsStr> = vec![OsStr::new("--json")];
         all.extend(arguments.iter().map(AsRef::as_ref));
         self.run(&all).done().document()
     }
 
-    /// Starts a node on loopback that shares no folder unless `arguments` say so, and waits until it is
-    /// ready.
+    /// Starts a node on loopback, and waits until it is ready. It shares only the folders in
+    /// `arguments`.
     pub(crate) fn start(&self, arguments: &[&str]) -> Node {
         let mut all = vec!["start"];
         if !self.is_in_namespace {
@@ -238,7 +238,7 @@ impl Home {
         self
     }
 
-    /// The same with nothing added.
+    /// Starts a node with exactly these arguments, and waits until it is ready.
     pub(crate) fn started(&self, arguments: &[&str]) -> Node {
         let run = self.spawn(arguments);
         run.out.wait(|line| line == "ready", "ready");
@@ -285,7 +285,7 @@ impl Node {
         self.listen[0].rsplit('/').next().unwrap().to_owned()
     }
 
-    /// Ends it in good order.
+    /// Ends it with a signal, and waits until it has shut down.
     pub(crate) fn stop(self) -> Ended {
         self.run.signal("TERM");
         self.run.end().done()
@@ -298,7 +298,7 @@ impl Node {
     }
 }
 
-/// A command that runs; it is killed when this is dropped.
+/// A running command. Dropping this kills it.
 pub(crate) struct Run {
     child: Child,
     line: String,
@@ -325,7 +325,7 @@ impl Run {
 
     pub(crate) fn signal(&self, signal: &str) {
         let line = format!("kill -{signal} {}", self.child.id());
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = Command::new("sh")
             .args(["-c", &line])
             .stderr(Stdio::null())
@@ -333,17 +333,20 @@ impl Run {
             .unwrap();
     }
 
-    /// Bytes that it has read so far, from anything; `None` where the system does not tell.
+    /// Bytes that it has read so far, from files and sockets; `None` if the system does not report it.
     pub(crate) fn read_bytes(&self) -> Option<u64> {
-        let told = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
-        told.lines()
+        let counts = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
+        counts
+            .lines()
             .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
     }
 
-    /// Bytes of memory that it holds; `None` where the system does not tell.
+    /// Its resident memory in bytes; `None` if the system does not report it.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        let told = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kibibytes * 1024)
     }
@@ -357,7 +360,7 @@ impl Run {
         let status = wait_for_some("the end of a command", patience, || {
             self.child.try_wait().unwrap()
         });
-        let status = status.unwrap_or_else(|why| panic!("{why}\n{}", self.told()));
+        let status = status.unwrap_or_else(|why| panic!("{why}\n{}", self.transcript()));
         let (stdout, stderr) = (self.out.rest(), self.err.rest());
         Ended {
             line: self.line.clone(),
@@ -367,7 +370,7 @@ impl Run {
         }
     }
 
-    fn told(&self) -> String {
+    fn transcript(&self) -> String {
         let (out, err) = (self.out.lines().join("\n"), self.err.lines().join("\n"));
         format!("{}\nstdout:\n{out}\nstderr:\n{err}", self.line)
     }
@@ -378,7 +381,7 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- {}", self.told());
+            eprintln!("--- {}", self.transcript());
         }
     }
 }
@@ -386,19 +389,19 @@ impl Drop for Run {
 /// The output of a command, line by line.
 #[derive(Clone)]
 pub(crate) struct Lines {
-    read: Arc<(Mutex<Heard>, Condvar)>,
+    read: Arc<(Mutex<Output>, Condvar)>,
     line: String,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Output {
     lines: Vec<String>,
     ended: bool,
 }
 
 impl Lines {
     fn read(from: impl Read + Send + 'static, line: &str) -> Self {
-        let read = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let read = Arc::new((Mutex::new(Output::default()), Condvar::new()));
         let writer = Arc::clone(&read);
         thread::spawn(move || {
             let mut from = BufReader::new(from);
@@ -429,12 +432,12 @@ impl Lines {
         self.read.0.lock().lines.clone()
     }
 
-    /// Waits for a line that contains `what`.
+    /// Waits for a line that contains `what`, and returns it.
     pub(crate) fn line(&self, what: &str) -> String {
         self.wait(|line| line.contains(what), what)
     }
 
-    /// Waits for a line.
+    /// Waits for a line for which `is_it` holds, and returns it.
     pub(crate) fn wait(&self, is_it: impl Fn(&str) -> bool, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut read = self.read.0.lock();
@@ -458,7 +461,7 @@ impl Lines {
         }
     }
 
-    /// All there is, once the command has ended.
+    /// All of the output, once the command has ended.
     fn rest(&self) -> String {
         let mut read = self.read.0.lock();
         let ended = &self.read.1;
@@ -495,7 +498,7 @@ impl Ended {
         self.code(1)
     }
 
-    /// Asserts what it said on stderr.
+    /// Asserts that stderr contains `what`.
     #[track_caller]
     pub(crate) fn says(self, what: &str) -> Self {
         assert!(self.stderr.contains(what), "{what:?} is not in {self:#?}");
@@ -508,7 +511,7 @@ impl Ended {
         self
     }
 
-    /// The one JSON document that it printed, and nothing else.
+    /// Its stdout, which has to be exactly one JSON document.
     #[track_caller]
     pub(crate) fn document(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
@@ -526,7 +529,7 @@ pub(crate) fn fields(object: &Value) -> Vec<&str> {
     fields
 }
 
-/// Asks until there is an answer.
+/// Calls `ask` until it returns a value. `what` names the event in the panic after [`PATIENCE`].
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     wait_for_some(what, PATIENCE, ask).unwrap_or_else(|why| panic!("{why}"))
@@ -545,11 +548,11 @@ fn wait_for_some<T>(
         if Instant::now() >= deadline {
             return Err(format!("waited {} s for {what}", patience.as_secs()));
         }
-        thread::sleep(LOOK_INTERVAL);
+        thread::sleep(CHECK_INTERVAL);
     }
 }
 
-/// Bytes that do not repeat, the same for the same seed.
+/// Bytes without repetitions, which depend on the seed only.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(len + 8);
@@ -567,7 +570,7 @@ pub(crate) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Compares without printing megabytes where they differ.
+/// Compares a file with `content`. A failure does not print the bytes.
 #[track_caller]
 pub(crate) fn assert_content(path: &Path, content: &[u8]) {
     let found = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
