@@ -20,7 +20,7 @@ use super::{
     world::{World, noise, text},
 };
 
-/// Writes a file that its owner may run.
+/// Writes an executable file.
 fn program(folder: &Path, path: &str) {
     write(folder, path, b"#!/bin/sh\n");
     fs::set_permissions(folder.join(path), fs::Permissions::from_mode(0o755)).unwrap();
@@ -41,7 +41,7 @@ fn virtual_environment(folder: &Path) {
     write(folder, "pyvenv.cfg", b"home = /usr/bin\n");
 }
 
-/// Odd names from the sources of Linux.
+/// A part of the sources of Linux, with names that differ in letter case.
 fn kernel(folder: &Path) {
     write(
         folder,
@@ -106,7 +106,7 @@ fn repository(folder: &Path) {
     }
 }
 
-/// Names and links that are fine here and not on every system.
+/// Names and links that Linux allows and other systems do not.
 fn odd(folder: &Path) {
     let long = "n".repeat(255);
     let names = [
@@ -160,7 +160,7 @@ const KINDS: [(&str, Plant); 5] = [
     ("odd", odd),
 ];
 
-/// Finds no difference, and who may run what is alike.
+/// Asserts that names, contents, links and executable files are the same.
 #[track_caller]
 fn assert_no_difference(folder: &Path, original: &Path) {
     let mut diff = Command::new("diff");
@@ -175,7 +175,7 @@ fn assert_no_difference(folder: &Path, original: &Path) {
 }
 
 /// ```text
-///   B ── A      has folders of all kinds, which B gets with all links
+///   B ── A      A shares folders of all kinds, and B downloads them with all links
 /// ```
 #[test]
 fn a_folder_of_any_kind_arrives_as_it_is() {
@@ -201,7 +201,7 @@ fn a_folder_of_any_kind_arrives_as_it_is() {
 }
 
 /// ```text
-///   B ── A      runs as root, and shares folders of its system
+///   B ── A      A runs as root, and shares folders of the system
 /// ```
 #[test]
 fn folders_of_the_system_arrive_as_they_are() {
@@ -221,7 +221,7 @@ fn folders_of_the_system_arrive_as_they_are() {
             eprintln!("skipped: there is no {folder}");
             continue;
         }
-        // The target of an absolute path is not compared.
+        // The comparison does not follow absolute links.
         let hash = a.share(folder);
         let peer = node.address();
         let name = folder[1..].replace('/', "-");
@@ -234,7 +234,7 @@ fn folders_of_the_system_arrive_as_they_are() {
 }
 
 /// ```text
-///   A      shares a folder with what has no content, and what cannot be carried
+///   A      shares a folder with entries that have no content, and entries that cannot be shared
 /// ```
 #[test]
 fn what_cannot_be_carried_is_named_and_asked_about() {
@@ -245,7 +245,7 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
     let path = text(&folder);
     let before = a.hash(&path);
     let _socket = UnixListener::bind(folder.join("socket")).unwrap();
-    // One line says that, and the download continues.
+    // One line reports the entry, and the command succeeds.
     a.run(&["hash", &path])
         .done()
         .says("left out, as it has no content: 1 socket");
@@ -265,15 +265,15 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
         fs::write(folder.join(OsStr::from_bytes(&name)), "x").unwrap();
     }
     for verb in [&["share", "--no-serve"][..], &["hash"]] {
-        let told = a.run(&[verb, &[&path]].concat()).failed();
-        let told = told
+        let refused = a.run(&[verb, &[&path]].concat()).failed();
+        let refused = refused
             .says("22 entries cannot be carried")
             .says(r"sub/\xff\n0: its name is not");
-        told.says("and 2 more").says("--skip-unsupported");
-        let told = a
+        refused.says("and 2 more").says("--skip-unsupported");
+        let skipped = a
             .run(&[verb, &[&path, "--skip-unsupported"]].concat())
             .done();
-        assert!(told.stdout.contains(&before), "{told:?}");
+        assert!(skipped.stdout.contains(&before), "{skipped:?}");
     }
     a.run(&["unshare", "box"]).done();
     assert_eq!(a.json(&["list"]).as_array().unwrap().len(), 0);
@@ -299,7 +299,7 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
 }
 
 /// ```text
-///   A      runs as an unprivileged user, and may not read all of a folder
+///   A      runs as an unprivileged user who cannot read all of a folder
 /// ```
 #[test]
 fn what_cannot_be_read_is_named_before_anything_is_hashed() {
@@ -316,20 +316,20 @@ fn what_cannot_be_read_is_named_before_anything_is_hashed() {
         fs::set_permissions(folder.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
     let path = text(&folder);
-    let told = a.run(&["hash", &path]).failed().stderr;
+    let error = a.run(&["hash", &path]).failed().stderr;
     for what in [
         "2 entries cannot be carried",
         "box/secret: it cannot be read",
         "box/closed: it cannot be read",
     ] {
-        assert!(told.contains(what), "{what}: {told}");
+        assert!(error.contains(what), "{what}: {error}");
     }
     let hashed = a.json(&["hash", &path, "--skip-unsupported"]);
     assert_eq!(number(&hashed[0], "size"), 4);
 }
 
 /// ```text
-///   A      shares what a link leads to, and leaves out what .pelagoignore says
+///   A      shares the target of a link, without the files that .pelagoignore excludes
 /// ```
 #[test]
 fn a_path_that_is_a_link_is_followed_and_rules_count() {
@@ -344,11 +344,11 @@ fn a_path_that_is_a_link_is_followed_and_rules_count() {
     symlink("real", world.path("link")).unwrap();
     symlink("real/file", world.path("to a file")).unwrap();
     let link = text(&world.path("link"));
-    let told = a
+    let hashed = a
         .run(&["hash", &link])
         .done()
         .says("link is a link: its target ");
-    assert!(told.stdout.contains(&before), "{told:?}");
+    assert!(hashed.stdout.contains(&before), "{hashed:?}");
     let shared = &a.json(&["share", &link, "--no-serve"])[0];
     assert_eq!(
         (&shared["hash"], &shared["name"]),
@@ -370,7 +370,7 @@ fn a_path_that_is_a_link_is_followed_and_rules_count() {
 }
 
 /// ```text
-///   B ── A      B creates the links that were chosen, shares the folder again, and sends it to C
+///   C ── B ── A      B downloads the folder without some links, and sends all of it to C
 /// ```
 #[test]
 fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
@@ -379,8 +379,8 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
         virtual_environment(folder);
     });
     let (b, hash) = (&pair.b, &pair.hash);
-    let told = b.run(&pair.download(&["-o", "inside"])).done();
-    told.prints("the link bin/python3 -> /usr/bin/python3 is left out: it leads out of the folder");
+    let done = b.run(&pair.download(&["-o", "inside"])).done();
+    done.prints("the link bin/python3 -> /usr/bin/python3 is left out: it leads out of the folder");
     assert!(b.path("inside/bin/python3").symlink_metadata().is_err());
     assert_eq!(
         fs::read_link(b.path("inside/lib64")).unwrap(),
@@ -393,7 +393,7 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
         .code(2)
         .says("[possible values: inside, all, none]");
 
-    // Shared by hand, it is the folder that it came as; also after its links were asked for.
+    // Shared with a command, the copy has the hash of the original, though links are missing.
     for name in ["inside", "none"] {
         let path = text(&b.path(name));
         assert_eq!(&b.hash(&path), hash);
@@ -421,7 +421,7 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
     ])
     .failed();
 
-    // A file of the user's at that path takes precedence.
+    // A link that the user creates at that path takes precedence.
     symlink("elsewhere", b.path("inside/bin/python3")).unwrap();
     assert_ne!(&b.hash(&text(&b.path("inside"))), hash);
     fs::remove_file(b.path("inside/bin/python3")).unwrap();
@@ -429,7 +429,7 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
 }
 
 /// ```text
-///   B ── A      B has a disk with exFAT, and sends its files to C
+///   C ── B ── A      B downloads the folder to a disk with exFAT, and sends it to C
 /// ```
 #[test]
 fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
@@ -445,14 +445,14 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
         return;
     };
     let strict = pair.download(&["-o", "stick", "--strict-names"]);
-    let told = b
+    let refused = b
         .run(&strict)
         .failed()
         .says("cannot hold the folder as it is");
-    told.says("xt_dscp.c is called xt_dscp (2).c here");
+    refused.says("xt_dscp.c is called xt_dscp (2).c here");
     assert_eq!(fs::read_dir(b.path("stick")).unwrap().count(), 0);
 
-    // Some of it, and then the rest in the same place.
+    // A part of the folder first, then the rest to the same path.
     b.run(&pair.download(&["-o", "stick", "--only", "net"]))
         .done();
     let finished = b.json(&pair.download(&["-o", "stick"]));
@@ -472,7 +472,7 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
     }
     assert_eq!(names["linux/net/netfilter/xt_dscp.c"], "xt_dscp (2).c");
     assert_eq!(names["odd/names/back\\slash"], "back_slash");
-    // Every file's content is there, under a name that is listed.
+    // The content of every file is there, under the name that the command listed.
     let copy = things(&b.path("stick/box"));
     for (path, thing) in things(&pair.original()) {
         let Thing::File { content, .. } = thing else {
@@ -489,7 +489,7 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
         assert!(found.is_some_and(is_same), "{path:?} is not at {here:?}");
     }
 
-    // The disk is mounted again, and the folder is what it was.
+    // After the disk is mounted again, the folder has the same hash.
     disk.mount_again();
     let path = text(&b.path("stick/box"));
     assert_eq!(&b.hash(&path), hash);
@@ -513,7 +513,7 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
 }
 
 /// ```text
-///   B ── A      B is interrupted, has a disk with exFAT, and resumes or gives up
+///   B ── A      B downloads to a disk with exFAT, is interrupted, and cancels or resumes
 /// ```
 #[test]
 fn a_download_with_other_names_resumes_and_is_given_up() {
@@ -561,7 +561,7 @@ fn a_download_with_other_names_resumes_and_is_given_up() {
 }
 
 /// ```text
-///   B ── A      B names files as they are called
+///   B ── A      B chooses a file whose name is also a pattern
 /// ```
 #[test]
 fn a_name_comes_before_a_pattern() {

@@ -1,11 +1,11 @@
-//! The node that a command talks to.
+//! Commands find the running node of their data folder.
 
 use std::fs;
 
 use super::world::{World, assert_content, eventually, noise};
 
 /// ```text
-///   A      commands of one data folder, with and without a node
+///   A      runs commands without a node
 /// ```
 #[test]
 fn without_a_node_status_peers_and_downloads_say_so() {
@@ -29,7 +29,7 @@ fn without_a_node_status_peers_and_downloads_say_so() {
 }
 
 /// ```text
-///   B ── A      A's commands use A's node
+///   B ── A      A runs commands beside its node
 /// ```
 #[test]
 fn a_second_command_uses_the_running_node() {
@@ -56,7 +56,7 @@ fn a_second_command_uses_the_running_node() {
         (&downloads[0]["hash"], &downloads[0]["verified_bytes"]),
         (&hash.as_str().into(), &200_000.into())
     );
-    // It continues to share what it downloaded.
+    // The node shares what the command downloaded.
     eventually("it to be shared on", || {
         b.run(&["list"]).done().stdout.contains(&hash).then_some(())
     });
@@ -73,7 +73,7 @@ fn a_second_command_uses_the_running_node() {
 }
 
 /// ```text
-///   A      a process that shares one file serves the next command, too
+///   A      runs `share` in the foreground, and another command beside it
 /// ```
 #[test]
 fn a_share_in_the_foreground_serves_other_commands() {
@@ -91,12 +91,12 @@ fn a_share_in_the_foreground_serves_other_commands() {
     first.signal("INT");
     first.end().done();
     a.run(&["status"]).failed().says("no node is running");
-    // They are kept for the next node.
+    // The next node has both shares.
     a.run(&["list"]).done().prints("one.txt").prints("two.txt");
 }
 
 /// ```text
-///   A      was killed: its API file is still there, and means nothing
+///   A      was killed, and has left its API file
 /// ```
 #[test]
 fn what_a_killed_node_left_does_no_harm() {
@@ -114,7 +114,7 @@ fn what_a_killed_node_left_does_no_harm() {
 }
 
 /// ```text
-///   A      has no API
+///   A      runs a node without an API
 /// ```
 #[test]
 fn a_node_without_an_api_says_that_it_cannot_be_reached() {
@@ -130,7 +130,7 @@ fn a_node_without_an_api_says_that_it_cannot_be_reached() {
 }
 
 /// ```text
-///   A      an API where its owner wants it, for its owner only
+///   A      chooses the address of its API
 /// ```
 #[test]
 fn the_api_file_is_for_its_owner_only() {

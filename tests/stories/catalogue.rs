@@ -1,4 +1,4 @@
-//! Names, and the people who may know them.
+//! Names in catalogues, and scopes of shares.
 
 use super::world::{World, assert_content, noise};
 
@@ -38,7 +38,7 @@ fn an_ambiguous_name_lists_the_choices_and_from_chooses() {
         .failed()
         .says("\"stranger\"");
 
-    // Who does not have it is not asked to give way to who has it.
+    // With `--from`, only that peer is asked, though the other one has the content.
     let refused = c.run(&[
         "download",
         &of_anna,
@@ -57,7 +57,7 @@ fn an_ambiguous_name_lists_the_choices_and_from_chooses() {
 }
 
 /// ```text
-///   B ── A      A shares one file with everyone, and one with those who have its hash
+///   B ── A      A shares one file with everyone, and one for peers that have its hash
 /// ```
 #[test]
 fn what_is_unlisted_is_in_no_list_and_yet_fetched_by_hash() {
@@ -87,15 +87,15 @@ fn what_is_unlisted_is_in_no_list_and_yet_fetched_by_hash() {
     b.run(&["download", hash, "--peer", &node.address(), "-o", "got"])
         .done();
     assert_content(&b.path("got"), &content);
-    // Its owner sees it.
+    // A's own list has it.
     a.run(&["list"]).done().prints("secret.txt");
 }
 
 /// ```text
-///   A (unlisted) ── B (by the link, a node that stays) ── C looks at what B lists
+///   A (unlisted) ── B ── C      B downloads by the link and shares again, and C lists what B shares
 /// ```
 #[test]
-fn what_comes_by_an_unlisted_link_is_listed_on_only_if_a_person_says_so() {
+fn content_of_an_unlisted_link_is_listed_again_only_with_a_flag() {
     let world = World::new();
     let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
     let node = a.start(&[]);
@@ -121,7 +121,7 @@ fn what_comes_by_an_unlisted_link_is_listed_on_only_if_a_person_says_so() {
 }
 
 /// ```text
-///   B ── A      A changes its mind
+///   B ── A      A shares files, and withdraws them
 /// ```
 #[test]
 fn unshared_content_is_not_served() {
@@ -148,7 +148,7 @@ fn unshared_content_is_not_served() {
         .failed()
         .says("1 peer was asked and does not have it");
     a.run(&["unshare", &hash]).failed().says("pelago list");
-    // Now the name is of one thing only; and a node is not needed to forget it.
+    // Now the name is unambiguous. Without a node the command works as well.
     node.stop();
     a.run(&["unshare", "x.txt"]).done().prints(&other);
     a.run(&["list"]).done().says("nothing is shared");

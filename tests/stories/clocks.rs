@@ -1,4 +1,4 @@
-//! Clocks that are, or were, wrong.
+//! Clocks that are wrong, or were wrong before.
 
 use std::{
     fs,
@@ -10,11 +10,11 @@ use super::{
     world::{World, text},
 };
 
-/// Files of one folder: at 20 ms each, two threads took 6 s for them.
+/// Files of one folder. A wait of 20 ms for each would take two threads 6 s.
 const FILES: usize = 600;
 
 /// ```text
-///   A      hashes a folder that was written by a clock that was years ahead
+///   A      hashes a folder whose files have times that are years ahead
 /// ```
 #[test]
 fn times_in_the_future_cost_nothing() {
@@ -53,7 +53,7 @@ fn times_in_the_future_cost_nothing() {
 }
 
 /// ```text
-///   A      has written what is dated tomorrow
+///   A      starts with a data folder that has times of tomorrow
 /// ```
 #[test]
 fn a_clock_that_went_back_shows_in_status_and_doctor() {
@@ -71,9 +71,9 @@ fn a_clock_that_went_back_shows_in_status_and_doctor() {
     written.set_modified(tomorrow).unwrap();
     assert_eq!(clock_notice().unwrap()["problem"], true);
     let doctor = a.run(&["doctor"]).code(1).stdout;
-    let told: Vec<_> = doctor
+    let clocks: Vec<_> = doctor
         .lines()
         .filter(|line| line.contains("behind"))
         .collect();
-    assert_eq!(told.len(), 1, "{doctor}");
+    assert_eq!(clocks.len(), 1, "{doctor}");
 }

@@ -1,9 +1,9 @@
-//! Settings, and their precedence.
+//! Settings: what is refused, and which value takes precedence.
 
 use super::world::World;
 
 /// ```text
-///   A      a configuration that is wrong somewhere
+///   A      starts with an invalid file, variable or flag
 /// ```
 #[test]
 fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
@@ -58,7 +58,7 @@ fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
 }
 
 /// ```text
-///   A      settings of an earlier version
+///   A      starts with settings of an earlier version
 /// ```
 #[test]
 fn settings_of_earlier_versions_draw_a_warning() {
@@ -79,7 +79,7 @@ fn settings_of_earlier_versions_draw_a_warning() {
 }
 
 /// ```text
-///   A      one name from each layer
+///   A      gets its name from one layer after another
 /// ```
 #[test]
 fn the_environment_overrides_the_file_and_flags_override_both() {
@@ -104,7 +104,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
 }
 
 /// ```text
-///   A      a setting changed without a node, then with one, then over a restart
+///   A      changes a setting without a node, then with one, and restarts
 /// ```
 #[test]
 fn what_is_changed_while_a_node_runs_is_kept() {
@@ -130,12 +130,15 @@ fn what_is_changed_while_a_node_runs_is_kept() {
     let node = a.start(&[]);
     assert_eq!(one(&[]), (4.into(), "kept".into()));
     assert_eq!(one(&["--reset"]), (8.into(), "default".into()));
-    let told = a.json(&["settings", "transfer.max_downloads"])[0]["description"].clone();
-    let told = told.as_str().unwrap();
-    assert!(told.starts_with("Downloads that fetch at a time"), "{told}");
+    let description = a.json(&["settings", "transfer.max_downloads"])[0]["description"].clone();
+    let description = description.as_str().unwrap();
+    assert!(
+        description.starts_with("Downloads that fetch at a time"),
+        "{description}"
+    );
     a.run(&["settings", "transfer.max_downloads"])
         .done()
-        .prints(told);
+        .prints(description);
     a.run(&["settings"]).done().prints("transfer.max_downloads");
     node.stop();
 }

@@ -1,5 +1,5 @@
-//! The programs of `Dockerfile` and `compose.yaml` without containers: with the same arguments, and this
-//! machine's folders and ports instead of those of a container.
+//! The commands of `Dockerfile` and `compose.yaml` without containers: with the same arguments, but with
+//! folders and ports of this machine.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -9,12 +9,12 @@ fn source(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// A list of words, as both files write them.
+/// The words of a list, which both files write in the same way.
 fn words(list: &str) -> Vec<String> {
     serde_json::from_str(list).unwrap_or_else(|error| panic!("{list}: {error}"))
 }
 
-/// Each service's name and command, in their order.
+/// The name and command of each service, in order.
 fn services() -> Vec<(String, Vec<String>)> {
     let text = source("compose.yaml");
     let (_, services) = text.split_once("\nservices:\n").unwrap();
@@ -33,7 +33,7 @@ fn services() -> Vec<(String, Vec<String>)> {
     found
 }
 
-/// Starts a node as a container would.
+/// Starts a node with the command of a container.
 fn contained(home: &Home, command: &[String], addresses: &BTreeMap<String, String>) -> Node {
     fs::create_dir_all(home.path("shared")).unwrap();
     let here = |word: &String| match word.as_str() {
@@ -48,7 +48,7 @@ fn contained(home: &Home, command: &[String], addresses: &BTreeMap<String, Strin
 }
 
 /// ```text
-///   bo -- ada -- cy      cy gets from bo what it has only the hash of
+///   bo ── ada ── cy      cy downloads by hash what bo shares
 /// ```
 #[test]
 fn the_nodes_of_the_composition_find_each_other() {
@@ -79,7 +79,7 @@ fn the_nodes_of_the_composition_find_each_other() {
 }
 
 /// ```text
-///   A      started and asked for its health as the image does
+///   A      starts with the command of the image, which also checks its health
 /// ```
 #[test]
 fn the_image_starts_a_node_and_knows_that_it_is_well() {
@@ -101,7 +101,7 @@ fn the_image_starts_a_node_and_knows_that_it_is_well() {
 }
 
 /// ```text
-///   docker-compose      reads the composition
+///   docker compose      reads compose.yaml
 /// ```
 #[test]
 fn the_composition_is_understood() {

@@ -5,7 +5,7 @@ use std::{fs, io::Write as _, path::Path};
 use crate::system::Mount;
 use crate::world::{Ended, Home, World, eventually, noise, text};
 
-/// Paths, and contents of files, of all that is in a folder.
+/// The paths of all entries of a folder, and the contents of its files.
 fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut listing = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -33,7 +33,7 @@ fn a_data_folder_of_a_newer_version_is_refused_and_not_touched() {
         ours.starts_with("pelago data folder, format 2, written by "),
         "{ours}"
     );
-    // It has settings that this version does not know, too.
+    // The newer version also left settings that this version does not know.
     fs::write(home.data().join("settings.toml"), "[transfer]\nwarp = 9\n").unwrap();
     let shared = world.file("y", b"other");
     for (line, says) in [
@@ -54,8 +54,8 @@ fn a_data_folder_of_a_newer_version_is_refused_and_not_touched() {
             &["doctor"],
         ] {
             let ended = home.run(arguments).failed();
-            let told = format!("{}{}", ended.stdout, ended.stderr).to_lowercase();
-            assert!(told.contains(says), "{ended:#?}");
+            let output = format!("{}{}", ended.stdout, ended.stderr).to_lowercase();
+            assert!(output.contains(says), "{ended:#?}");
         }
         assert!(listing(&home.data()) == before);
     }
@@ -72,7 +72,7 @@ fn a_data_folder_without_a_format_is_taken_and_marked() {
     home.run(&["share", &file, "--no-serve"]).done();
     let format = home.data().join("format");
     let ours = fs::read(&format).unwrap();
-    // As the first version left it, and as a power cut leaves a file that was not synced.
+    // The first version wrote no such file, and a power cut leaves an empty one that was not synced.
     fs::remove_file(&format).unwrap();
     assert_eq!(home.json(&["list"]).as_array().unwrap().len(), 1);
     assert_eq!(fs::read(&format).unwrap(), ours);
@@ -81,7 +81,7 @@ fn a_data_folder_without_a_format_is_taken_and_marked() {
     assert_eq!(fs::read(&format).unwrap(), ours);
 }
 
-/// Hashes and names of what is shared here.
+/// The hashes and names of the shares.
 fn listed(home: &Home) -> Vec<(String, String)> {
     let listed = home.json(&["list"]);
     let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -95,10 +95,10 @@ fn listed(home: &Home) -> Vec<(String, String)> {
 
 #[track_caller]
 fn without_panic(ended: &Ended) {
-    let told = format!("{}{}", ended.stdout, ended.stderr);
+    let output = format!("{}{}", ended.stdout, ended.stderr);
     assert!(
-        !told.contains("panicked") && !told.contains("RUST_BACKTRACE"),
-        "{told}"
+        !output.contains("panicked") && !output.contains("RUST_BACKTRACE"),
+        "{output}"
     );
 }
 
@@ -133,7 +133,7 @@ fn a_damaged_database_costs_no_share_and_is_reported() {
         database[from..from + 80_000].copy_from_slice(&noise(7, 80_000));
         database
     };
-    // The header, rows, the begin of the file only, and no database at all.
+    // A damaged header, damaged rows, a truncated file, and no database at all.
     let damaged = [
         overwritten(0),
         overwritten(8192),
@@ -150,7 +150,7 @@ fn a_damaged_database_costs_no_share_and_is_reported() {
             "doctor changes nothing"
         );
 
-        // Half of the time, a command without a node is the first to see it.
+        // In half of the rounds, a command without a node is the first to open the database.
         if number.is_multiple_of(2) {
             let list = home.run(&["list"]).done().says("the database was damaged");
             without_panic(&list);
@@ -175,7 +175,7 @@ fn what_is_not_found_again_after_damage_is_listed_until_it_is() {
     world.file("folder/x", b"in the folder");
     let [folder, file] = [text(&world.path("folder")), world.file("y", b"alone")];
     home.run(&["share", "--no-serve", &folder, &file]).done();
-    // Neither is where it was: a disk is not mounted.
+    // Both paths are missing, as on a disk that is not mounted.
     for name in ["folder", "y"] {
         fs::rename(world.path(name), world.path(&format!("{name}-away"))).unwrap();
     }
@@ -200,7 +200,7 @@ fn what_is_not_found_again_after_damage_is_listed_until_it_is() {
     doctor.prints(&file);
     node.stop();
 
-    // Disks that are at fault are not damage: nothing is changed.
+    // An error of the disk is not taken for damage: the command changes nothing.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let before = listing(&home.data());
@@ -247,7 +247,7 @@ fn a_node_starts_on_a_full_disk_and_room_is_made_while_it_runs() {
     let node = b.start(&[]);
     node.run.err.line("is full");
     assert_eq!(listed(&b).len(), 1);
-    // Nothing can be downloaded, which is fine here.
+    // Downloads may fail on a full disk.
     download("two", &two).failed();
     b.run(&["unshare", "one"]).done();
     assert_eq!(listed(&b).len(), 0);
@@ -255,7 +255,7 @@ fn a_node_starts_on_a_full_disk_and_room_is_made_while_it_runs() {
     b.run(&["cancel", "big"]).done();
     assert!(!mount.path().join("big.part").exists());
 
-    // There is room again, and all works in the same run.
+    // There is space again, and the same node uses it.
     download("two", &two).done();
     assert_eq!(listed(&b).len(), 1);
     fill("more");

@@ -1,4 +1,4 @@
-//! Dials of a node to addresses that a stranger with a global address names, counted at the targets.
+//! How often a node dials addresses that a peer with a global address names, counted at the targets.
 
 use std::{
     collections::HashMap,
@@ -24,22 +24,22 @@ use super::{
     world::{Home, Run, World, eventually},
 };
 
-/// Says to a process of this test which part it plays, and holds what it needs for that.
+/// Variables for a process of this test: the part that it plays, and what it needs for that.
 const PART: &str = "PELAGO_STORY_PART";
 const NEEDS: &str = "PELAGO_STORY_NEEDS";
 
-/// Addresses that one peer can make a node dial at a time, and in the minutes of a story.
+/// How many dials one peer can cause at a time, and within the minutes of a story.
 const AT_A_TIME: usize = 8;
 const IN_ALL: usize = 32;
 
-/// The port that nodes have, and ports of other services.
+/// The default port of nodes, and ports of other services.
 const PORT: u16 = 4001;
 const PORTS: [u16; 4] = [22, 80, 443, PORT];
 
-/// The stranger's address, in a foreign network at the same cable.
+/// The address of the stranger, in another network on the same cable.
 const STRANGER: &str = "11.0.0.2";
 
-/// Plays a part of another story in a process of its own, in another network. Does nothing by itself.
+/// Plays one part of a story, as a process in another network namespace. Does nothing by itself.
 #[test]
 #[ignore = "a part of other stories, which start it"]
 fn another_part() {
@@ -54,7 +54,7 @@ fn another_part() {
     }
 }
 
-/// Begins a part at `home`, in the network of which it is.
+/// Starts a part in the network namespace of `home`.
 fn begin(home: &Home, part: &str, needs: &str) -> Run {
     let program = env::current_exe().unwrap();
     let arguments = ["--exact", "dials::another_part", "--ignored", "--nocapture"];
@@ -62,22 +62,22 @@ fn begin(home: &Home, part: &str, needs: &str) -> Run {
     Run::new(home.program(program.to_str().unwrap(), &arguments))
 }
 
-/// Says each connection that is made to one of the ports, and its end.
+/// Listens on all ports, and prints the begin and end of each connection.
 fn listen(ports: &str) {
     let ports = ports.split(' ').map(|port| port.parse::<u16>().unwrap());
     let listeners: Vec<_> = ports
         .map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap())
         .collect();
-    say("listening");
+    print("listening");
     let each = listeners.into_iter().map(|listener| {
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 let at = stream.local_addr().unwrap();
-                say(&format!("begin {at}"));
+                print(&format!("begin {at}"));
                 thread::spawn(move || {
                     thread::sleep(Duration::from_millis(200)); // its silence is the point
                     drop(stream);
-                    say(&format!("end {at}"));
+                    print(&format!("end {at}"));
                 });
             }
         })
@@ -86,13 +86,13 @@ fn listen(ports: &str) {
     each.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-fn say(line: &str) {
+fn print(line: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
 }
 
-/// The claimed address of the `n`th peer: each kind in turn.
+/// The address that is named for peer `n`: each kind in turn.
 fn named(n: usize) -> Multiaddr {
     let (high, low) = (n / 250 % 250, n % 250 + 1);
     let address = match n % 8 {
@@ -116,8 +116,8 @@ fn descriptor() -> Descriptor {
     Descriptor::new(Kind::File, 100 << 14, [7; 32]).unwrap()
 }
 
-/// A node that names others wherever it can: as what it listens at itself, in the answers of Kademlia, and as
-/// who else listens to content.
+/// A node that names false addresses wherever it can: as its own, in answers of Kademlia, and as
+/// those of other subscribers of content.
 async fn name_false_addresses(network: &str) {
     let mut swarm = misnamer(network, 1024, |n| (4 * n..4 * n + 4).map(named).collect());
     for n in 0..64 {
@@ -127,7 +127,7 @@ async fn name_false_addresses(network: &str) {
     swarm.listen_on(at).unwrap();
     loop {
         match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { .. } => say(&format!("hash {}", descriptor().hash())),
+            SwarmEvent::NewListenAddr { .. } => print(&format!("hash {}", descriptor().hash())),
             SwarmEvent::Behaviour(MisnamerEvent::Streams(stream))
                 if stream.inbound.held.protocol == Protocol::Availability =>
             {
@@ -155,11 +155,11 @@ async fn name_others(mut stream: Inbound, proof: Proof) {
             return;
         }
     }
-    // Until the other side has enough.
+    // Keeps the stream until the subscriber ends it.
     let _ = availability::read_request(&mut stream).await;
 }
 
-/// The targets of connections, and the number of concurrent connections.
+/// How many connections each address got, and how many were open at a time.
 fn counted(target: &Run) -> (HashMap<SocketAddr, usize>, usize) {
     let (mut made, mut now, mut most) = (HashMap::new(), 0_usize, 0);
     for line in target.out.lines() {

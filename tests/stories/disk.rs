@@ -25,7 +25,7 @@ fn fill(path: &Path, left: u64) {
     }
 }
 
-/// Begins a command that may write files of at most 4 MiB.
+/// Starts a command that may write files of at most 4 MiB.
 fn limited(home: &Home, arguments: &[&str]) -> Run {
     let script = [
         "-c",
@@ -36,7 +36,7 @@ fn limited(home: &Home, arguments: &[&str]) -> Run {
 }
 
 /// ```text
-///   B ── A      B's disk holds 4 MiB of 8
+///   B ── A      B's disk has space for 4 MiB of 8
 /// ```
 #[test]
 fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_space() {
@@ -52,7 +52,7 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_sp
     let address = node.address();
     let download = ["download", &hash, "--peer", &address, "-o", &text(&target)].map(str::to_owned);
 
-    // Of 8 MiB at least half is missing.
+    // At least half of the 8 MiB are missing.
     let missing = || -> u64 {
         let refused = b
             .run(&download)
@@ -69,8 +69,8 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_sp
     };
     let first = missing();
     assert!((4 << 20..8 << 20).contains(&first), "{first}");
-    // Still full: the same again, and nothing is lost. A little more may fit: what was cut off in the first run has
-    // its room already.
+    // The disk is still full, and nothing is lost. A little more may fit, because the file already has
+    // space for the block that the first run could not complete.
     let second = missing();
     assert!(
         (4 << 20..=first).contains(&second),
@@ -89,7 +89,7 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_sp
 }
 
 /// ```text
-///   B's command ── B's node ── A      the disk is full, then it is not; the node runs all the time
+///   B's command ── B's node ── A      B's disk is full, then it has space; the node keeps running
 /// ```
 #[test]
 fn a_node_survives_a_full_disk_and_resumes_on_request() {
@@ -110,7 +110,7 @@ fn a_node_survives_a_full_disk_and_resumes_on_request() {
 
     b.run(&download).failed().says("the disk is full");
     assert_eq!(b.json(&["downloads"])[0]["state"], "failed");
-    // There are other places to write to.
+    // Other disks have space.
     b.run(&["download", &other, "--peer", &address, "-o", "other"])
         .done();
     assert_content(&b.path("other"), &other_content);
@@ -122,7 +122,7 @@ fn a_node_survives_a_full_disk_and_resumes_on_request() {
 }
 
 /// ```text
-///   B ── A      what is full is the disk with B's data folder
+///   B ── A      the disk with B's data folder is full
 /// ```
 #[test]
 fn a_full_data_folder_is_named_and_the_download_resumes_once_there_is_space() {
@@ -135,7 +135,7 @@ fn a_full_data_folder_is_named_and_the_download_resumes_once_there_is_space() {
     let node = a.start(&[]);
     let address = node.address();
     let hash = a.share(&world.file("x.bin", &content));
-    // Once everything else that belongs there is in its place.
+    // A first download creates all other files of the data folder.
     let small = a.share(&world.file("small.bin", b"small"));
     b.run(&["download", &small, "--peer", &address]).done();
     let fill = b.data().join("fill");
@@ -153,14 +153,14 @@ fn a_full_data_folder_is_named_and_the_download_resumes_once_there_is_space() {
 }
 
 /// ```text
-///   B ── A      B may not write there
+///   B ── A      B has no write permission for its target or its data folder
 /// ```
 #[test]
 fn a_folder_that_may_not_be_written_is_named() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let folder = world.path("sealed");
-    // Permissions do not hold root back; a disk that is mounted so does.
+    // Root ignores permissions, but cannot write to a disk that is mounted read-only.
     let _mount = if is_root("a read-only mount (a folder without permission does as well)") {
         let Some(mount) = Mount::new(folder.clone(), "ro,size=1m") else {
             return;
@@ -178,7 +178,7 @@ fn a_folder_that_may_not_be_written_is_named() {
         .failed()
         .says(&target);
 
-    // The data folder, too.
+    // The same with a data folder.
     let data = text(&folder.join("data"));
     for arguments in [
         &["start", "-p", "0"][..],
@@ -192,7 +192,7 @@ fn a_folder_that_may_not_be_written_is_named() {
 }
 
 /// ```text
-///   browser ── B ── A      the disk with B's data folder holds 32 MiB, of which 1.6 stay free
+///   browser ── B ── A      the disk with B's data folder has 32 MiB, of which 1.6 have to stay free
 /// ```
 #[test]
 fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
@@ -215,7 +215,7 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
     let b_node = b.start(&[]);
     let url = |link: &str| Url::new(&b.run(&["link", link, "--http"]).done().stdout);
 
-    // More than the disk holds, and then as much as stays in the cache.
+    // One file is larger than the disk, the other one fits into the cache.
     for (link, content) in [(&long_link, &long), (&short_link, &short)] {
         url(link).get(&[]).code(200).is(content);
         assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
@@ -227,8 +227,8 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
         .done();
     assert_content(&target, &kept);
 
-    // Enough space for the node, and none for the gateway's cache. A restart removes what was read before:
-    // it would give way.
+    // Now there is enough space for the node, but not for the gateway's cache. The restart empties the
+    // cache, which would otherwise give way.
     b_node.stop();
     let _b_node = b.start(&[]);
     let fill_path = mount.path().join("fill");
@@ -243,7 +243,7 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
 }
 
 /// ```text
-///   B ── A      B's disk holds 4 MiB, of which 0.2 stay free
+///   B ── A      B's disk has 4 MiB, of which 0.2 have to stay free
 /// ```
 #[test]
 fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
@@ -255,7 +255,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
     let node = a.start(&[]);
     let address = node.address();
     let file = a.share(&world.file("x.bin", &noise(1, 8 * MIB)));
-    // Small files only, and one that is large.
+    // A folder with small files and a large one.
     for name in ["a", "b", "c"] {
         world.file(&format!("box/{name}"), &noise(2, 250_000));
     }
@@ -272,7 +272,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
         .says("the disk is full");
     assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
 
-    // A running node warns the command that asked, and lists the warning with the download.
+    // A running node sends the warning to the command, and lists it with the download.
     let _node = b
         .clone()
         .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "3000000")
@@ -291,7 +291,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
 }
 
 /// ```text
-///   B ── A      the content has 64 MiB, and all but 32 KiB are zeros; B's disk holds 8 MiB
+///   B ── A      the content has 64 MiB, all but 32 KiB of them zeros; B's disk has 8 MiB
 /// ```
 #[test]
 fn an_image_that_is_mostly_zeros_fits_on_a_disk_smaller_than_it() {
@@ -323,7 +323,7 @@ fn an_image_that_is_mostly_zeros_fits_on_a_disk_smaller_than_it() {
 }
 
 /// ```text
-///   B ── A      B may write files of 4 MiB, and the content has 8
+///   B ── A      B may write files of at most 4 MiB, and the content has 8
 /// ```
 #[test]
 fn a_limit_on_the_size_of_files_fails_a_download_and_ends_no_process() {
@@ -353,7 +353,7 @@ fn a_limit_on_the_size_of_files_fails_a_download_and_ends_no_process() {
 }
 
 /// ```text
-///   B ── A      no file system takes the name that B chose
+///   B ── A      B chooses a name that no file system accepts
 /// ```
 #[test]
 fn a_name_that_is_too_long_is_reported() {

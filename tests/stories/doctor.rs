@@ -1,4 +1,4 @@
-//! The doctor: what is wrong, and how to repair it.
+//! `doctor`: what is wrong, and how to repair it.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::{Home, World, eventually, fields};
 
-/// The doctor's finding about one subject, and whether everything is well.
+/// The finding of one check of `doctor`, and the exit code.
 fn finding(home: &Home, check: &str) -> (Value, Option<i32>) {
     let ended = home.run(&["doctor", "--json"]);
     let findings = ended.document();
@@ -17,14 +17,14 @@ fn finding(home: &Home, check: &str) -> (Value, Option<i32>) {
 }
 
 /// ```text
-///   A      no node yet
+///   A      has never run a node
 /// ```
 #[test]
 fn a_new_machine_is_well_but_for_what_it_lacks() {
     let world = World::new();
     let a = world.home("a");
-    let told = a.run(&["doctor"]).done().prints("no node is running on");
-    told.prints("ok       settings ").prints("pelago start");
+    let checks = a.run(&["doctor"]).done().prints("no node is running on");
+    checks.prints("ok       settings ").prints("pelago start");
     let (found, _) = finding(&a, "mdns");
     assert_eq!(fields(&found), ["check", "hint", "message", "state"]);
     assert_eq!(found["state"], "warning", "it is off in stories: {found}");
@@ -50,7 +50,7 @@ fn a_new_machine_is_well_but_for_what_it_lacks() {
 }
 
 /// ```text
-///   B ──▶ A      B joins through A; C through an address without a listener
+///   B ──▶ A      B connects to A, and C to an address without a listener
 /// ```
 #[test]
 fn a_node_says_who_reached_it_and_whom_it_knows() {

@@ -1,4 +1,4 @@
-//! The page: opened from the command line.
+//! `pelago ui` signs a page in.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 
 use super::world::{World, eventually};
 
-/// The status code and the head of the answer to a request.
-fn ask(address: &str, request: &str) -> (u16, String) {
+/// Sends a request, and returns the status code and all of the response.
+fn send(address: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -21,7 +21,7 @@ fn ask(address: &str, request: &str) -> (u16, String) {
 }
 
 /// ```text
-///   A      a page of it signs in, once
+///   page ── A      signs in with a code, twice
 /// ```
 #[test]
 fn a_page_is_opened_with_a_code_that_is_good_once() {
@@ -41,37 +41,37 @@ fn a_page_is_opened_with_a_code_that_is_good_once() {
     assert!(document["url"].as_str().unwrap().starts_with(page));
 
     let begin = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    assert_eq!(ask(address, &begin).0, 200);
+    assert_eq!(send(address, &begin).0, 200);
     let body = format!(r#"{{"code":"{code}"}}"#);
     let sign_in = format!(
         "POST /v1/session HTTP/1.1\r\nHost: {address}\r\nOrigin: {page}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
-    let (status, answer) = ask(address, &sign_in);
+    let (status, answer) = send(address, &sign_in);
     assert_eq!(status, 200);
     assert!(!answer.to_ascii_lowercase().contains("set-cookie"));
-    assert_eq!(ask(address, &sign_in).0, 401);
+    assert_eq!(send(address, &sign_in).0, 401);
     let bearer = answer.split(r#""bearer":""#).nth(1).unwrap();
     let bearer = bearer.split('"').next().unwrap();
     let status = format!(
         "GET /v1/status HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {bearer}\r\n\
          Connection: close\r\n\r\n"
     );
-    assert_eq!(ask(address, &status).0, 200);
+    assert_eq!(send(address, &status).0, 200);
     node.stop();
 }
 
 /// ```text
-///   A      opens a browser, whose arguments everyone on this machine can read
+///   A      opens a browser, whose arguments all users of this machine can read
 /// ```
 #[test]
 fn the_code_is_in_a_file_of_its_owner_and_in_no_argument() {
     let world = World::new();
     let programs = world.path("programs");
-    let told = world.path("told");
+    let log = world.path("arguments");
     fs::create_dir_all(&programs).unwrap();
-    let script = format!("#!/bin/sh\necho \"$0 $@\" >>{}\n", told.display());
+    let script = format!("#!/bin/sh\necho \"$0 $@\" >>{}\n", log.display());
     for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
         let program = programs.join(name);
         fs::write(&program, &script).unwrap();
@@ -87,8 +87,8 @@ fn the_code_is_in_a_file_of_its_owner_and_in_no_argument() {
     let url = a.run(&["ui"]).done().stdout;
     let (_, code) = url.trim_end().split_once("#code=").unwrap();
     let arguments = eventually("a browser to be opened", || {
-        let told = fs::read_to_string(&told).ok()?;
-        told.ends_with('\n').then_some(told)
+        let arguments = fs::read_to_string(&log).ok()?;
+        arguments.ends_with('\n').then_some(arguments)
     });
     assert!(!arguments.contains(code), "{arguments}");
     let file = arguments.lines().next().unwrap().split(' ').next_back();
@@ -97,7 +97,7 @@ fn the_code_is_in_a_file_of_its_owner_and_in_no_argument() {
     let mode = file.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(fs::read_to_string(file).unwrap().contains(url.trim_end()));
-    // A file that was never opened is removed when the node ends.
+    // The node removes a file that was never opened when it ends.
     node.stop();
     assert!(!file.exists());
     a.start(&[]).kill();

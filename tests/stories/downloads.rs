@@ -1,4 +1,4 @@
-//! The list of downloads: listed, paused, resumed, cancelled, removed, reordered, watched.
+//! The list of downloads, and the commands that change it.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use super::{
 /// Bytes of the content.
 const SIZE: usize = 8 << 20;
 
-/// The download of `hash` as it is listed; none if it is not.
+/// The entry for `hash` in the list of downloads.
 pub(crate) fn listed(home: &Home, hash: &str) -> Option<Value> {
     let downloads = home.json(&["downloads"]);
     let mut same = downloads
@@ -33,7 +33,7 @@ pub(crate) fn until(home: &Home, hash: &str, state: &str) -> Value {
     })
 }
 
-/// Waits until some of it is verified.
+/// Waits until some bytes of the download of `hash` are verified.
 #[track_caller]
 pub(crate) fn until_some(home: &Home, hash: &str) {
     eventually("some of it", || {
@@ -42,14 +42,15 @@ pub(crate) fn until_some(home: &Home, hash: &str) {
     });
 }
 
-/// The hashes in the order of their turns.
+/// The hashes in the order of the queue.
 fn order(home: &Home) -> Vec<String> {
     let downloads = home.json(&["downloads"]);
     let hash = |download: &Value| download["hash"].as_str().unwrap().to_owned();
     downloads.as_array().unwrap().iter().map(hash).collect()
 }
 
-/// The node's files of unfinished downloads; manifests are collected later.
+/// How many records of unfinished downloads the node has. Manifests are not counted: the node
+/// removes them later.
 fn records(home: &Home) -> usize {
     let entries = fs::read_dir(home.data().join("partial")).unwrap();
     let files = entries.filter(|entry| entry.as_ref().unwrap().path().is_file());
@@ -57,7 +58,7 @@ fn records(home: &Home) -> usize {
 }
 
 /// ```text
-///   B ──valve── A      B is paused, killed, started, stopped, started, resumed
+///   B ──valve── A      B pauses, is killed and started, is stopped and started, and resumes
 /// ```
 #[test]
 fn what_is_paused_stays_so_over_restarts_until_it_is_resumed() {
@@ -107,18 +108,18 @@ fn what_ended_is_listed_as_it_ended_also_after_a_restart() {
     let hash = a.share(&world.file("x.bin", &content));
     let node = b.start(&["-b", &a_node.address()]);
     b.run(&["download", &hash, "-o", "got"]).done();
-    let nobodys = "ab".repeat(32);
-    b.run(&["download", &nobodys, "--timeout", "1"]).failed();
-    let before = [&hash, &nobodys].map(|hash| listed(&b, hash).unwrap());
+    let absent = "ab".repeat(32);
+    b.run(&["download", &absent, "--timeout", "1"]).failed();
+    let before = [&hash, &absent].map(|hash| listed(&b, hash).unwrap());
     assert_eq!(before[0]["state"], "done");
     assert_eq!(before[1]["state"], "failed");
 
     node.kill();
     let _node = b.start(&["-b", &a_node.address()]);
-    let after = [&hash, &nobodys].map(|hash| listed(&b, hash).unwrap());
+    let after = [&hash, &absent].map(|hash| listed(&b, hash).unwrap());
     assert_eq!(after, before);
 
-    // Without its receipt it is not known what the file was then, so nothing is removed.
+    // Without its receipt the node does not know what the file was, so it removes nothing.
     fs::remove_file(b.data().join("receipts").join(&hash)).unwrap();
     b.run(&["remove", &hash, "--with-data"])
         .failed()
@@ -126,14 +127,14 @@ fn what_ended_is_listed_as_it_ended_also_after_a_restart() {
         .says(&text(&b.path("got")));
     assert_content(&b.path("got"), &content);
     b.run(&["remove", &hash]).done();
-    b.run(&["resume", &nobodys]).done();
-    until(&b, &nobodys, "finding-sources");
-    b.run(&["cancel", &nobodys]).done();
+    b.run(&["resume", &absent]).done();
+    until(&b, &absent, "finding-sources");
+    b.run(&["cancel", &absent]).done();
     assert_eq!(b.json(&["downloads"]), json!([]));
 }
 
 /// ```text
-///   B's command, no node ──valve── A      then B's node lists what the command left
+///   B's command, no node ──valve── A      then B's node lists the download of the command
 /// ```
 #[test]
 fn what_a_command_without_a_node_left_is_listed_as_paused() {
@@ -153,7 +154,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
     let _node = b.start(&["-b", &a_node.address()]);
     let paused = until(&b, &hash, "paused");
     assert_eq!(paused["path"], text(&b.path("got")));
-    // The existing files were not checked yet.
+    // The node has not verified the existing files yet.
     assert_eq!(paused["verified_bytes"], Value::Null);
     b.run(&["resume", "x.bin"]).done();
     until(&b, &hash, "done");
@@ -161,7 +162,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
 }
 
 /// ```text
-///   B ── A      slowly, a file and a folder; then one that is done
+///   B ── A      B cancels a file and a folder that arrive slowly, and a download that is done
 /// ```
 #[test]
 fn cancel_leaves_nothing_but_what_is_done() {
@@ -194,7 +195,7 @@ fn cancel_leaves_nothing_but_what_is_done() {
 }
 
 /// ```text
-///   B ── A      B has a file and a folder, and wants neither any more
+///   B ── A      B removes a file and a folder that it downloaded
 /// ```
 #[test]
 fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
@@ -217,7 +218,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
         b.run(&["list"]).done().says("nothing is shared");
         assert_eq!(order(&b).len(), 0);
     }
-    // The same after a restart, of the node and of nothing else.
+    // The same after a restart of the node.
     for (hash, restarts) in hashes.iter().zip([1, 2]) {
         b.run(&["download", hash, "-o", "got"]).done();
         for _ in 0..restarts {
@@ -230,7 +231,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
         assert!(!b.path("got").exists());
         assert_eq!(fs::read_dir(b.data().join("receipts")).unwrap().count(), 0);
     }
-    // Files that existed before stay.
+    // Files that existed before the download stay.
     fs::copy(&file, b.path("x.bin")).unwrap();
     b.run(&["download", &hashes[0]]).done();
     b.run(&["remove", &hashes[0], "--with-data"])
@@ -253,13 +254,13 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
 }
 
 /// ```text
-///   B ── A      one at a time, and slowly
+///   B ── A      B downloads slowly, one at a time
 /// ```
 #[test]
-fn those_that_wait_for_their_turn_are_put_in_order_also_for_the_next_run() {
+fn queued_downloads_are_reordered_also_for_the_next_run() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
-    // A limit from the environment could not be lifted later.
+    // The limit is in the file: one from the environment would be locked.
     let file = world.file("config.toml", b"[transfer]\ndownload_limit = 100000\n");
     let b = b
         .with("PELAGO_TRANSFER_MAX_DOWNLOADS", "1")
@@ -317,7 +318,7 @@ fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
     let a = world.home("a");
     let a_node = a.start(&[]);
     for (name, is_detached) in [("followed", false), ("detached", true)] {
-        // One that knows no other way to A than the valve.
+        // This B knows no address of A but that of the valve.
         let b = world.home(&format!("b {name}"));
         let _b_node = b.start(&[]);
         let content = noise(name.len() as u64 + u64::from(is_detached), SIZE);
@@ -350,8 +351,8 @@ fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
 }
 
 /// ```text
-///   B ── A      content of A, content without a source that was given up, and content without a source that
-///               is looked for
+///   B ── A      B has downloads of content of A, of content whose search has failed, and of content
+///               for which it still looks for a source
 /// ```
 #[test]
 fn all_downloads_are_resumed_cancelled_or_cleared_by_one_command() {
@@ -389,7 +390,7 @@ fn all_downloads_are_resumed_cancelled_or_cleared_by_one_command() {
 }
 
 /// ```text
-///   B      seeks more than a terminal has rows, under long names
+///   B      has more downloads than a terminal has rows, with long names
 /// ```
 #[test]
 fn what_is_watched_fits_the_terminal() {
@@ -420,7 +421,7 @@ fn what_is_watched_fits_the_terminal() {
         shown.lines().all(|line| line.chars().count() <= 60),
         "{shown}"
     );
-    // Elsewhere nothing is cut.
+    // Output to a file is not cut.
     b.run(&["downloads"]).done().prints(&name);
 }
 
@@ -454,7 +455,7 @@ fn a_name_that_may_mean_several_lists_them() {
         .failed()
         .says("has not ended")
         .says("pelago cancel");
-    // Of several, each is tried.
+    // With several names, the command tries each.
     let mixed = b
         .run(&["--json", "cancel", "nothing", "cdcdcd"])
         .failed()
@@ -465,7 +466,7 @@ fn a_name_that_may_mean_several_lists_them() {
 }
 
 /// ```text
-///   B      watched while it is paused and while it ends
+///   B      watches a download, pauses it, and stops the node
 /// ```
 #[test]
 fn watching_without_a_terminal_tells_what_changes_and_when_the_node_goes() {
@@ -497,7 +498,7 @@ fn watching_without_a_terminal_tells_what_changes_and_when_the_node_goes() {
 }
 
 /// ```text
-///   B's node ── A      the disk is full, then it is not
+///   B's node ── A      B's disk is full, then it has space
 /// ```
 #[test]
 fn a_full_disk_is_reported_and_resume_retries() {

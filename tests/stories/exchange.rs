@@ -1,4 +1,4 @@
-//! Files from one node to another.
+//! Files that one node sends to another.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use super::world::{World, assert_content, noise, text};
 
 /// ```text
 ///   B ── A ── C     B and C know only A's host:port
-///   B ─────── C     what C finds through A; still there when A is gone
+///   B ─────── C     C finds B through A, and stays connected when A ends
 /// ```
 #[test]
 fn two_nodes_that_know_a_third_exchange_files_and_continue_without_it() {
@@ -23,12 +23,12 @@ fn two_nodes_that_know_a_third_exchange_files_and_continue_without_it() {
     let _b = b.start(&["-b", &address]);
     let first = b.share(&files[0]);
 
-    // A process that exists for one download.
+    // A command that brings its own node for one download.
     c.run(&["download", &first, "-b", &address, "-o", "first"])
         .done();
     assert_content(&c.path("first"), &contents[0]);
 
-    // A node that stays: what it has learnt outlives A.
+    // A node that keeps running still knows B when A has ended.
     let _c = c.start(&["-b", &address]);
     let second = b.share(&files[1]);
     c.run(&["download", &second, "-o", "second"]).done();
@@ -40,7 +40,7 @@ fn two_nodes_that_know_a_third_exchange_files_and_continue_without_it() {
 }
 
 /// ```text
-///   B ── A      A is a process that exists for one `share`; B knows the link
+///   B ── A      A runs `share` without a node; B has the link
 /// ```
 #[test]
 fn a_link_is_all_a_receiver_needs() {
@@ -50,10 +50,10 @@ fn a_link_is_all_a_receiver_needs() {
     let file = world.file("a name & more.bin", &content);
     let share = a.spawn(&["share", &file]);
     let link = share.out.line("link  pelago:").trim().replace("link  ", "");
-    let told = b.run(&["download", &link]).done();
+    let done = b.run(&["download", &link]).done();
     assert!(
-        told.stdout.contains("a name & more.bin (293.0 KiB) in "),
-        "{told:?}"
+        done.stdout.contains("a name & more.bin (293.0 KiB) in "),
+        "{done:?}"
     );
     assert_content(&b.path("a name & more.bin"), &content);
     share.signal("INT");
@@ -61,7 +61,7 @@ fn a_link_is_all_a_receiver_needs() {
 }
 
 /// ```text
-///   B ── A      A shares a folder of the system's documentation; B fetches all of it
+///   B ── A      A shares each file of a folder of documentation, and B downloads them
 /// ```
 #[test]
 fn every_file_of_a_documentation_folder_arrives() {
@@ -91,10 +91,10 @@ fn every_file_of_a_documentation_folder_arrives() {
     drop(b_node);
 }
 
-/// Files that one story can fetch one by one in some seconds.
+/// How many files the story can download one by one in a few seconds.
 const FEW: std::ops::RangeInclusive<usize> = 20..=60;
 
-/// A folder of the system's documentation with not too few files, and not too many.
+/// A folder of the system's documentation with that many files.
 fn documentation() -> Option<std::path::PathBuf> {
     let folders = fs::read_dir("/usr/share/doc").ok()?.flatten();
     let mut folders: Vec<_> = folders
@@ -119,7 +119,7 @@ fn regular_files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// ```text
-///   B ── A      empty, one block, one byte more
+///   B ── A      files without content, of one block, and of one byte more
 /// ```
 #[test]
 fn files_at_the_edges_of_a_block_arrive() {
@@ -129,7 +129,7 @@ fn files_at_the_edges_of_a_block_arrive() {
     for len in [0, 1, 16_384, 16_385, 65_537] {
         let content = noise(len as u64, len);
         let hash = a.share(&world.file(&format!("{len}.bin"), &content));
-        // Into the folder that it is called in, under its own name.
+        // Without `-o`, the file gets its own name in the working directory.
         b.run(&["download", &hash, "--peer", &node.address()])
             .done();
         assert_content(&b.path(&format!("{len}.bin")), &content);

@@ -1,4 +1,4 @@
-//! Downloads of folders: whole, in parts and again, also into folders that are not empty.
+//! Downloads of folders: complete, in parts and again, also into folders that are not empty.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// ```text
-///   B ── A      B gets the folder, and again
+///   B ── A      B downloads the folder twice
 /// ```
 #[test]
 fn a_folder_arrives_as_it_is_and_is_not_fetched_twice() {
@@ -28,7 +28,7 @@ fn a_folder_arrives_as_it_is_and_is_not_fetched_twice() {
     assert_eq!(number(&again, "resumed_bytes"), SIZE);
     b.run(&pair.download(&[])).done().prints("was here already");
 
-    // A file that went, and a link: only what is missing comes.
+    // With a file and a link missing, only the content of the file is fetched.
     fs::remove_file(b.path("box/sub/just small")).unwrap();
     fs::remove_file(b.path("box/sub/link")).unwrap();
     let repaired = b.json(&pair.download(&[]));
@@ -37,7 +37,7 @@ fn a_folder_arrives_as_it_is_and_is_not_fetched_twice() {
 }
 
 /// ```text
-///   C ── B ── A      what B got, it shares on as the same folder; A is not there any more
+///   C ── B ── A      B downloads the folder and shares it again; A ends
 /// ```
 #[test]
 fn a_folder_that_was_downloaded_is_served_to_others() {
@@ -58,7 +58,7 @@ fn a_folder_that_was_downloaded_is_served_to_others() {
 }
 
 /// ```text
-///   B ── A      B chooses twice, and gets the rest
+///   B ── A      B chooses files twice, and then downloads the rest
 /// ```
 #[test]
 fn what_is_chosen_comes_first_and_the_rest_later() {
@@ -111,12 +111,12 @@ fn of_a_folder_that_changed_only_the_changed_file_is_fetched() {
     pair.hash = pair.a.share(&text(&pair.original()));
     assert_ne!(pair.hash, old);
 
-    // Elsewhere: the rest is copied from the folder that B has.
+    // To another target, B copies the other files from the folder that it has.
     let elsewhere = b.json(&pair.download(&["-o", "elsewhere"]));
     assert_eq!(number(&elsewhere, "fetched_bytes"), 300_000, "{elsewhere}");
     assert_same(&b.path("elsewhere"), &pair.original());
-    // In the same place: what is in the way is named, and replaced only if that is asked for. By now
-    // B has the changed file elsewhere.
+    // To the same target, the command names the file that differs, and replaces it with `--overwrite`.
+    // By now B has the changed file in the other folder.
     let before = things(&b.path("box"));
     let refused = b.run(&pair.download(&[])).failed();
     refused
@@ -129,7 +129,7 @@ fn of_a_folder_that_changed_only_the_changed_file_is_fetched() {
 }
 
 /// ```text
-///   B ── A      a file changes, and A shares the folder again; B has no node, and remembers nothing
+///   B ── A      a file changes, and A shares the folder again; B runs no node
 /// ```
 #[test]
 fn a_changed_file_is_replaced_in_place_if_that_is_asked_for() {
@@ -149,11 +149,11 @@ fn a_changed_file_is_replaced_in_place_if_that_is_asked_for() {
     assert_same(&b.path("box"), &pair.original());
 }
 
-/// What B has in the place of the folder, or in it, and where.
+/// Writes an entry where the download is to write.
 type InTheWay = fn(&Path);
 
 /// ```text
-///   B ── A      the path of the folder, or of a file in it, is taken
+///   B ── A      B has another entry at the path of the folder, or of a file in it
 /// ```
 #[test]
 fn what_is_in_the_way_is_named_and_stays() {
@@ -183,7 +183,7 @@ fn what_is_in_the_way_is_named_and_stays() {
 }
 
 /// ```text
-///   B ── A      the path of a link or a sub-folder is taken
+///   B ── A      B has another entry at the path of a link or of a sub-folder
 /// ```
 #[test]
 fn what_is_in_the_way_of_a_link_or_a_sub_folder_is_named_and_stays_unless_it_is_to_be_replaced() {
@@ -251,7 +251,7 @@ fn nothing_is_written_through_a_planted_link() {
             symlink(b.path(leads_to), planted).unwrap();
             let before = things(&b.path("outside"));
 
-            // Whether it can be done without is another matter.
+            // The download may fail or succeed.
             b.run(&pair.download(overwrite));
 
             let is_same = things(&b.path("outside")) == before;
@@ -261,10 +261,10 @@ fn nothing_is_written_through_a_planted_link() {
 }
 
 /// ```text
-///   B ── A      B names the place itself, and the folder is there when it asks again
+///   B ── A      B names the path of the folder, and downloads it to there twice
 /// ```
 #[test]
-fn a_folder_that_is_at_its_place_is_not_put_inside_itself() {
+fn a_folder_that_is_at_its_target_is_not_put_inside_itself() {
     let pair = Pair::new();
     let b = &pair.b;
     let _node = b.start(&[]);
@@ -279,18 +279,18 @@ fn a_folder_that_is_at_its_place_is_not_put_inside_itself() {
     assert_eq!(number(&again, "fetched_bytes"), 0);
     assert_same(&b.path("place"), &pair.original());
 
-    // Another folder is one to put it inside of.
+    // With another folder as the target, the folder is put inside it.
     fs::create_dir(b.path("other")).unwrap();
     let inside = b.json(&pair.download(&["-o", &text(&b.path("other"))]));
     assert_eq!(inside["path"], text(&b.path("other/box")));
 }
 
 /// ```text
-///   B ┄┄ A      B is to download the folder, and does not know yet what it is. Then the folder appears there,
-///               as after a power cut that came before the node had written down that it is done
+///   B ┄┄ A      B is to download the folder, and has no source yet. Then the folder appears at the
+///               target, as after a power cut just before the node has recorded the end
 /// ```
 #[test]
-fn a_place_that_was_settled_stays_the_same_after_a_restart() {
+fn a_target_that_was_settled_stays_the_same_after_a_restart() {
     let pair = Pair::new();
     let b = &pair.b;
     let valve = Valve::new(&pair.node.address(), 0);

@@ -1,4 +1,4 @@
-//! Downloads of folders despite kills, full disks, and sources that change or have parts.
+//! Downloads of folders despite kills, full disks, changed sources, and sources that have parts.
 
 use std::{fs, path::Path};
 
@@ -10,18 +10,18 @@ use super::{
     world::{Home, Node, assert_content, eventually, noise, text},
 };
 
-/// The number of `kill -9` in one download.
+/// How often B is killed in one download.
 const KILLS: usize = 12;
 
-/// Bytes that may pass between two kills: 0 to this, 2 MiB in the mean.
+/// Bytes that may pass between two kills, at most; half of that on average.
 const MOST: u64 = 4 << 20;
 
-/// Bytes that may have come and not been kept when a process is killed, in the mean: what is under way
-/// or waits for hash and disk, as of one file, and small files that are not whole.
+/// Received bytes that one kill may cost on average: those that are in flight or wait to be verified
+/// or written, and small files that are not complete.
 const LOST_A_KILL: usize = 2 << 20;
 
 /// ```text
-///   B ──valve── A      B is killed 12 times, each after some bytes more
+///   B ──valve── A      B is killed 12 times, each time after some more bytes
 /// ```
 fn kills_cost_no_more_than_what_was_not_yet_verified(pair: &Pair) {
     let b = &pair.b;
@@ -51,7 +51,7 @@ fn kills_cost_no_more_than_what_was_not_yet_verified(pair: &Pair) {
         passed <= kept + KILLS * LOST_A_KILL,
         "of {passed} bytes that came, {kept} were kept"
     );
-    // Manifests come on top, and so does what frames them.
+    // The valve also counts manifests, proofs and frames.
     assert!(kept > 0 && kept <= passed, "{kept} of {passed}");
     assert!(!b.path("box.part").exists());
     let records = fs::read_dir(b.data().join("partial")).unwrap();
@@ -70,7 +70,7 @@ fn kills_cost_a_folder_little_where_there_is_one_already() {
     let pair = Pair::sharing(plant_many);
     let own = pair.b.path("box/1/my own");
     write(&pair.b.path("box"), "1/my own", b"stays");
-    // By one of its files it is known that this is the folder that is meant.
+    // A file in common shows that B means this folder.
     let one = pair.original().join("1/1");
     fs::copy(one, pair.b.path("box/1/1")).unwrap();
     kills_cost_no_more_than_what_was_not_yet_verified(&pair);
@@ -112,14 +112,14 @@ fn an_interrupted_download_resumes_what_was_chosen() {
 }
 
 /// ```text
-///   B's node ──valve── A      B is killed twice, starts again, and is asked for nothing
+///   B's node ──valve── A      B is killed twice, and starts again without a further command
 /// ```
 fn a_killed_node_resumes_its_downloads(chosen: &[&str], size: usize) -> Pair {
     let pair = Pair::sharing(plant_many);
     let b = &pair.b;
     let got = text(&b.path("got"));
     let mut passed = 0;
-    // At first hardly more than the manifests.
+    // At first little more than the manifests may pass.
     for (round, bytes) in [100_000, 5 << 20, u64::MAX].into_iter().enumerate() {
         let valve = Valve::new(&pair.node.address(), bytes);
         let way = valve.address();
@@ -157,7 +157,7 @@ fn a_node_that_was_killed_resumes_what_was_chosen() {
 }
 
 /// ```text
-///   B ── A      B's disk holds 8 MiB of 25
+///   B ── A      B's disk has space for 8 MiB of 25
 /// ```
 #[test]
 fn a_full_disk_keeps_the_verified_part_of_a_folder_which_resumes_once_there_is_space() {
@@ -191,7 +191,7 @@ fn a_full_disk_keeps_the_verified_part_of_a_folder_which_resumes_once_there_is_s
 }
 
 /// ```text
-///   A ──valve── C ──valve── B      a file of A's changes when C has some of it; B's does not
+///   A ──valve── C ──valve── B      C downloads from A and B; a file of A changes when C has a part
 /// ```
 #[test]
 fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
@@ -200,7 +200,7 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
     plant_many(&other);
     let b_node = pair.b.start(&[]);
     assert_eq!(pair.b.share(&text(&other)), pair.hash);
-    // Of A comes a part; of B, until then, nothing at all.
+    // Until then, a part passes from A, and nothing from B.
     let from_a = Valve::new(&pair.node.address(), 5 << 20);
     let from_b = Valve::new(&b_node.address(), 0);
     let c = pair.world.home("c");
@@ -222,11 +222,12 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
     assert_same(&c.path("box"), &other);
 }
 
-/// The downloaders of the same folder.
+/// How many nodes download the same folder.
 const DOWNLOADERS: usize = 4;
 
-/// Starts all downloaders of the folder, and their downloads; this many bytes of A's may pass to each. Each is connected
-/// to A through its valve before it meets another, or A might hear of it and dial it past the valve.
+/// Starts all downloaders and their downloads, and lets `bytes` pass from A to each. Each connects to
+/// A through its valve before it meets another one: otherwise A could learn its address, and dial it
+/// without the valve.
 fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();
     for number in 0..DOWNLOADERS {
@@ -249,7 +250,7 @@ fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
 
 fn all_get_it(pair: &Pair, all: &[(Home, Valve, Node)]) {
     for (home, valve, _) in all {
-        // Joins the download that is under way.
+        // This command follows the running download.
         let finished = home.json(&pair.download_by(&valve.address(), &[]));
         let path = finished["path"].as_str().unwrap();
         assert_same(Path::new(path), &pair.original());
@@ -258,7 +259,7 @@ fn all_get_it(pair: &Pair, all: &[(Home, Valve, Node)]) {
 
 /// ```text
 ///        ┌──valve── B ─┐
-///   A ───┼──valve── C ─┼── connected to one another; each has a part when the valves open
+///   A ───┼──valve── C ─┼── connected to each other; each has a part when the valves open
 ///        └──valve── ...┘
 /// ```
 #[test]
@@ -272,8 +273,8 @@ fn all_who_want_the_same_folder_get_it() {
 
 /// ```text
 ///        ┌──valve── B ─┐
-///   A ───┼──valve── C ─┼── connected to one another
-///        └──valve── ...┘      each may take seven eighths of the folder from A, no more
+///   A ───┼──valve── C ─┼── connected to each other
+///        └──valve── ...┘      each may get at most seven eighths of the folder from A
 /// ```
 #[test]
 fn those_who_have_parts_of_a_folder_give_each_other_the_rest() {

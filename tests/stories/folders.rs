@@ -1,4 +1,4 @@
-//! Folders: one hash for a directory with all that is in it.
+//! Folders: one hash for a directory and everything in it.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::world::{World, assert_content, eventually, noise, text};
 /// The hash of the empty folder, as in docs/PROTOCOL.md.
 const EMPTY: &str = "7d3e75d84ede913a21b02fa2f6ba0a2991d0ef154582245ec16083ae0a23abbc";
 
-/// Names of the manifests that a node keeps.
+/// The names of the manifests in a data folder.
 fn manifests(data: &Path) -> Vec<String> {
     let entries = fs::read_dir(data.join("manifests")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -21,7 +21,7 @@ fn manifests(data: &Path) -> Vec<String> {
 }
 
 /// ```text
-///   A, B     each hash the same tree: copied, made in another order, touched
+///   A, B     each hash the same tree: copied, written in another order, and touched
 /// ```
 #[test]
 fn a_tree_has_one_hash_at_any_path() {
@@ -51,7 +51,7 @@ fn a_tree_has_one_hash_at_any_path() {
 }
 
 /// ```text
-///   B ── A      A shares a folder, shares it again after a change, and no more
+///   B ── A      A shares a folder, shares it again after a change, and unshares it
 /// ```
 #[test]
 fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
@@ -91,14 +91,14 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
         assert_eq!(entry["size"], 300_100);
     }
 
-    // A peer that knows the hash of a file in it gets that file.
+    // A peer that has the hash of a file in the folder can download that file.
     let inner = b.hash(&file);
     let peer = node.address();
     b.run(&["download", &inner, "--peer", &peer, "-o", "copy"])
         .done();
     assert_content(&b.path("copy"), &one);
 
-    // A file that has changed since is not passed off as what it was.
+    // A file that has changed is not served under its old hash.
     let two_was = b.hash(&text(&world.path("box/two")));
     world.file("box/two", b"changed");
     let refused = b.run(&[
@@ -142,7 +142,7 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
         "0.5",
     ]);
     refused.failed().says("does not have it");
-    // Manifests that no folder needs any more are collected, at the latest by the next start.
+    // At its next start at the latest, the node removes manifests that no folder has.
     node.stop();
     let _node = a.start(&[]);
     eventually("the manifests to be gone", || {
@@ -151,10 +151,10 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
 }
 
 /// ```text
-///   A      writes a folder down, starts, and serves it to B
+///   B ── A      A shares a folder without a node, then starts one
 /// ```
 #[test]
-fn a_folder_that_is_written_down_is_served_by_the_next_node() {
+fn a_folder_that_is_shared_without_a_node_is_served_by_the_next_one() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(3, 70_000);

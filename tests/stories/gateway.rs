@@ -1,4 +1,4 @@
-//! Content for browsers and players: by plain HTTP, here or not.
+//! The gateway: content over plain HTTP for browsers and players, whether the node has it or not.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -15,17 +15,17 @@ const MIB: usize = 1 << 20;
 
 /// The URL of `what` at the node that runs here.
 fn url(home: &Home, what: &str) -> Url {
-    let told = home.run(&["link", what, "--http"]).done();
-    Url::new(&told.stdout)
+    let link = home.run(&["link", what, "--http"]).done();
+    Url::new(&link.stdout)
 }
 
-/// A link that leads to the far side of `valve` only.
+/// A link whose only peer is the node behind `valve`.
 fn link_through(valve: &Valve, hash: &str, name: &str) -> String {
     let address = valve.address().replace(':', "/tcp/");
     format!("pelago:{hash}?name={name}&peer=/ip4/{address}")
 }
 
-/// Bytes that the disk holds of what was only read.
+/// Bytes on disk in the cache of the gateway.
 fn cached_bytes(home: &Home) -> u64 {
     let entries = fs::read_dir(home.data().join("gateway"));
     let files = entries.unwrap().filter_map(Result::ok);
@@ -34,7 +34,7 @@ fn cached_bytes(home: &Home) -> u64 {
 }
 
 /// ```text
-///   browser ── A      what A shares
+///   browser ── A      the browser reads what A shares
 /// ```
 #[test]
 fn what_is_shared_is_read_whole_and_in_parts() {
@@ -87,7 +87,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         whole.header("content-length")
     );
 
-    // Parts.
+    // Ranges.
     let size = content.len();
     for (range, part) in [
         ("0-0", 0..1),
@@ -129,7 +129,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         );
     }
 
-    // Content that the client has is not sent again.
+    // The node does not send content that the client already has.
     let known = film.get(&[&format!("If-None-Match: W/{etag}, \"x\"")]);
     assert!(known.code(304).body.is_empty());
     assert_eq!(known.header("etag"), Some(etag.as_str()));
@@ -140,11 +140,11 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         .code(200)
         .is(&content);
 
-    // A client that continues with other content gets none of this.
+    // A client that wants to continue other content gets no bytes of this one.
     film.get(&[&format!("If-Match: {etag}")]).code(200);
     film.get(&["If-Match: \"x\"", "Range: bytes=0-1"]).code(412);
 
-    // The URL outlives the node.
+    // The URL stays valid when the node starts again.
     node.stop();
     let _node = a.start(&[]);
     film.get(&[]).code(200).is(&content);
@@ -165,7 +165,7 @@ fn a_client_without_the_url_learns_nothing() {
     file.get(&[]).code(200).is(b"secret");
     let capability = file.path[1..].split('/').next().unwrap().to_owned();
 
-    // Wrong, missing, another's; for what is there and what is not: all the same.
+    // A wrong, missing or foreign capability gets the same response, whether the content is there or not.
     let at = |path: String| Url {
         host: file.host.clone(),
         path,
@@ -202,7 +202,7 @@ fn a_client_without_the_url_learns_nothing() {
     at(format!("/{capability}/{secret}/%zz")).get(&[]).code(400);
     at(format!("/{flipped}/{secret}/%zz")).get(&[]).code(404);
 
-    // Only what is ours is answered, and only to be read.
+    // The gateway answers only requests for its own host, and only reads.
     for host in [
         "evil.example",
         "localhost.evil.example",
@@ -225,9 +225,9 @@ fn a_client_without_the_url_learns_nothing() {
         0o600
     );
 
-    // A node may do without; and nothing of this was written down.
-    let told = node.stop();
-    assert!(!told.stderr.contains(&capability), "{told:?}");
+    // The log has no capability. A node can run without a gateway.
+    let ended = node.stop();
+    assert!(!ended.stderr.contains(&capability), "{ended:?}");
     let _node = a.start(&["--gateway", "off"]);
     a.run(&["link", &secret, "--http"])
         .failed()
@@ -236,7 +236,7 @@ fn a_client_without_the_url_learns_nothing() {
 }
 
 /// ```text
-///   browser ── B ── A      B has nothing; A shares a file and a folder
+///   browser ── B ── A      the browser reads at B what A shares
 /// ```
 #[test]
 fn what_is_not_here_is_fetched_as_it_is_read() {
@@ -259,7 +259,7 @@ fn what_is_not_here_is_fetched_as_it_is_read() {
             .contains("song.flac")
     );
 
-    // Some of it, from anywhere, is fetched with what follows and nothing else.
+    // For a range, B fetches only the range and the bytes after it.
     let at = 46 * MIB - 3;
     let part = song.get(&[&format!("Range: bytes={at}-{}", at + 999)]);
     part.code(206).is(&content[at..at + 1000]);
@@ -271,11 +271,11 @@ fn what_is_not_here_is_fetched_as_it_is_read() {
         .code(206)
         .is(&content[content.len() - 5..]);
 
-    // It is in no list of downloads, and other nodes do not learn of it.
+    // The reading is not in the list of downloads, and B does not share the content.
     assert_eq!(b.json(&["downloads"]), serde_json::json!([]));
     assert_eq!(b.json(&["list"]), serde_json::json!([]));
 
-    // Content that is here by now needs no source.
+    // B has all of the content by now, and needs no source.
     node.stop();
     song.get(&["Range: bytes=1000000-1999999"])
         .code(206)
@@ -286,7 +286,7 @@ fn what_is_not_here_is_fetched_as_it_is_read() {
 ///   browser ── B ── A      A shares a folder that B does not have
 /// ```
 #[test]
-fn folders_are_listed_and_led_through() {
+fn folders_are_listed_and_link_to_their_entries() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let odd = "<b>\u{202e}gpj.exe";
@@ -388,7 +388,7 @@ fn folders_are_listed_and_led_through() {
 }
 
 /// ```text
-///   player ── B ── A      B downloads from A, which gives no more than 2 MB/s
+///   player ── B ── A      B downloads from A, which sends at most 2 MB/s
 /// ```
 #[test]
 fn what_is_read_of_a_download_comes_first() {
@@ -414,7 +414,7 @@ fn what_is_read_of_a_download_comes_first() {
         let range = format!("Range: bytes={at}-{}", at + 99_999);
         film.get(&[&range]).code(206).is(&content[at..at + 100_000]);
     }
-    // Read from what the download has, and nowhere else; which is far from its end.
+    // The player read the blocks of the download, not of the cache; the download is far from its end.
     assert_eq!(cached_bytes(&b), 0);
     let now = status();
     assert_eq!(now["state"], "downloading");
@@ -425,10 +425,11 @@ fn what_is_read_of_a_download_comes_first() {
 }
 
 /// ```text
-///   browser ── B ── A      B has one download at a time, and one waits; a film is paused, and resumes
+///   browser ── B ── A      B runs one download at a time, and one waits; the browser reads a film,
+///                          pauses, and continues
 /// ```
 #[test]
-fn who_reads_does_not_queue_with_downloads() {
+fn readers_do_not_queue_with_downloads() {
     let world = World::new();
     let a = world.home("a");
     let b = world
@@ -459,12 +460,12 @@ fn who_reads_does_not_queue_with_downloads() {
         film.get(&[&range]).code(206).is(&content[at..at + 10_000]);
     };
     read(0);
-    // Longer than a download may keep its turn when nothing comes, which takes 5 s.
+    // This takes longer than the 5 s after which a download that receives nothing loses its turn.
     until_more(1_500_000);
     read(3_000_000);
     let states = b.json(&["downloads"]);
     assert_eq!(states[0]["state"], "downloading", "{states}");
-    // Readers do not count among the downloads that are ahead.
+    // The queue counts downloads only, not readers.
     assert_eq!(
         states[1]["waits"],
         json!({"for": "turn", "ahead": 1}),
@@ -473,10 +474,10 @@ fn who_reads_does_not_queue_with_downloads() {
 }
 
 /// ```text
-///   browser ── B ── A      B downloads a folder from A, which gives no more than 1 MB/s
+///   browser ── B ── A      B downloads a folder from A, which sends at most 1 MB/s
 /// ```
 #[test]
-fn what_is_read_of_a_folder_on_its_way_comes_first() {
+fn what_is_read_of_a_folder_that_is_downloading_comes_first() {
     let world = World::new();
     let a = world
         .home("a")
@@ -513,10 +514,10 @@ fn what_is_read_of_a_folder_on_its_way_comes_first() {
 }
 
 /// ```text
-///   player ── B ──|valve|── A      the player leaves, or looks away
+///   player ── B ──|valve|── A      the player disconnects, or stops reading
 /// ```
 #[test]
-fn nothing_is_fetched_for_those_who_do_not_read() {
+fn nothing_is_fetched_for_clients_that_do_not_read() {
     let world = World::new();
     let a = world.home("a");
     let b = world.home("b");
@@ -529,11 +530,11 @@ fn nothing_is_fetched_for_those_who_do_not_read() {
     let big = url(&b, &link_through(&valve, &big, "big"));
     let other = url(&b, &link_through(&valve, &other, "other"));
 
-    // One leaves after a mebibyte.
+    // One client disconnects after 1 MiB.
     let mut leaving = big.begin("GET", &[]);
     assert!(leaving.more(MIB) == &content[..MIB]);
     drop(leaving);
-    // Others stay and take nothing.
+    // 16 others stay connected and stop reading.
     let before = b_node.run.resident_bytes();
     let mut slow: Vec<_> = (0..16)
         .map(|n| {
@@ -542,9 +543,9 @@ fn nothing_is_fetched_for_those_who_do_not_read() {
             slow
         })
         .collect();
-    // All of something else passes meanwhile: time enough for much more of the first.
+    // Another file passes meanwhile: B would have had time to fetch much more of the first.
     other.get(&[]).code(200).is(&content[..64 * MIB + 1]);
-    // A reader is 32 MiB ahead at most, and 1 MiB was read.
+    // B fetches at most 32 MiB ahead of a reader, and 1 MiB was read.
     let most = (64 + 40) * MIB as u64;
     assert!(
         valve.passed() < most,
@@ -557,7 +558,7 @@ fn nothing_is_fetched_for_those_who_do_not_read() {
             "{before} bytes of memory, then {now}"
         );
     }
-    // The slow client still gets all of it.
+    // A client that reads again gets everything.
     let mut last = slow.pop().unwrap();
     last.more(2 * MIB);
     let whole = last.whole();
@@ -565,10 +566,10 @@ fn nothing_is_fetched_for_those_who_do_not_read() {
 }
 
 /// ```text
-///   browser ── B ──|valve|── A      the valve shuts, and A is gone
+///   browser ── B ──|valve|── A      A is killed while the browser reads
 /// ```
 #[test]
-fn what_does_not_come_to_its_end_does_not_look_whole() {
+fn a_response_that_is_cut_off_does_not_look_complete() {
     let world = World::new();
     let a = world.home("a");
     let b = world.home("b").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "2");
@@ -588,7 +589,7 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
     assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
     b_node.run.err.line("cut off");
 
-    // Content without a source is reported as such, with what was tried.
+    // The page for content without a source says so, and what the node tried.
     let unknown = url(&b, &"cd".repeat(32));
     let answer = unknown.get(&[]);
     assert_eq!(
@@ -601,7 +602,7 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
         "{page}"
     );
 
-    // A shared file that changes while it is read.
+    // A shared file changes while the browser reads it.
     let ours = world.file("ours", &content);
     let hash = b.share(&ours);
     let mut reading = url(&b, &hash).begin("GET", &[]);
@@ -612,7 +613,7 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
 }
 
 /// ```text
-///   browser ── B ── A      A shares a hostile page, and a long sound that B does not have
+///   browser ── B ── A      A shares a hostile page and a long sound, which B does not have
 /// ```
 #[test]
 fn a_browser_plays_and_seeks_and_runs_nothing() {
@@ -633,7 +634,7 @@ fn a_browser_plays_and_seeks_and_runs_nothing() {
           <svg onload=\"document.title = 'svg'\"></svg>\
           <a href=\"javascript:document.title='link'\" id=link>x</a>",
     );
-    // 570 seconds of noise.
+    // A sound of 570 s.
     let data = noise(1, 96 * MIB);
     let mut sound = Vec::new();
     let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
@@ -667,8 +668,8 @@ fn a_browser_plays_and_seeks_and_runs_nothing() {
     browser.go(&url(&b, &link(&world.path("sound.wav"))).to_string());
     let player = "const player = document.querySelector('video, audio');";
     eventually("the browser to know how long it is", || {
-        let told = browser.script(&format!("{player} return player && player.duration"));
-        told.as_f64().filter(|seconds| *seconds > 570.0)
+        let duration = browser.script(&format!("{player} return player && player.duration"));
+        duration.as_f64().filter(|seconds| *seconds > 570.0)
     });
     browser.script(&format!("{player} player.currentTime = 550"));
     eventually("the browser to have what it sought", || {
@@ -680,15 +681,15 @@ fn a_browser_plays_and_seeks_and_runs_nothing() {
             .script(&format!("{player} return player.error"))
             .is_null()
     );
-    // It did not have to be whole for that.
+    // For that, B did not have to fetch all of it.
     assert!(cached_bytes(&b) < 84 * MIB as u64, "{}", cached_bytes(&b));
 }
 
 /// ```text
-///   browser ── B ── A      B keeps 8 MiB of what is read
+///   browser ── B ── A      B's cache may have 8 MiB
 /// ```
 #[test]
-fn what_was_read_goes_when_there_is_too_much_of_it() {
+fn the_oldest_readings_leave_a_full_cache() {
     let world = World::new();
     let a = world.home("a");
     let b = world.home("b").with("PELAGO_GATEWAY_CACHE_MIB", "8");
@@ -714,7 +715,7 @@ fn what_was_read_goes_when_there_is_too_much_of_it() {
         url(&b, link).get(&[]).code(200).is(part);
         bounded();
     }
-    // Content that left the cache can be read again; a node that starts has none of it.
+    // Content that left the cache can be read again. A node that starts empties its cache.
     url(&b, &links[1].0).get(&[]).code(200).is(links[1].1);
     b_node.stop();
     let _b = b.start(&[]);

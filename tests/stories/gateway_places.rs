@@ -1,4 +1,4 @@
-//! The gateway's connections, while other clients hold as many as they can.
+//! The gateway's connections, when clients open as many as they can.
 
 use std::{io::Write, net::TcpStream};
 
@@ -7,18 +7,18 @@ use super::{
     world::{World, noise},
 };
 
-/// More than there are places in the gateway.
+/// More clients than the gateway has connections.
 const CROWD: usize = 100;
 
 /// ```text
-///   silent, half a request, readers who read nothing ══ A ── a browser
+///   clients that send nothing, half a request, or read nothing ══ A ── a browser
 /// ```
 #[test]
 fn silent_clients_keep_no_client_out() {
     let world = World::new();
     let a = world.home("a");
     let _node = a.start(&[]);
-    // More than the system keeps for those who do not read.
+    // More than the system buffers for a client that does not read.
     let film = a.share(&world.file("film.mkv", &noise(1, 32 << 20)));
     let poem = noise(2, 10_000);
     let wanted = a.share(&world.file("poem.txt", &poem));
@@ -30,13 +30,13 @@ fn silent_clients_keep_no_client_out() {
     let crowd = |said: &str| {
         let connect = |_| {
             let mut stream = TcpStream::connect(&film.host).unwrap();
-            // A later connection may have replaced it already.
+            // A later connection may have taken its place already.
             let _ = stream.write_all(said.as_bytes());
             stream
         };
         (0..CROWD).map(connect).collect::<Vec<_>>()
     };
-    // Each alone, and all of them.
+    // Each kind alone, then all of them.
     let mut crowds = Vec::new();
     for said in said {
         let here = crowd(said);

@@ -1,4 +1,4 @@
-//! One command says why something makes no progress: `status`, and `doctor` with what to do.
+//! `status` says why something makes no progress, and `doctor` what to do.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::{Home, Run, World, eventually, noise};
 
-/// The notices of a kind that the node of `home` has.
+/// The notices of one kind in the status of the node.
 fn notices(home: &Home, kind: &str) -> Vec<Value> {
     let status = home.json(&["status"]);
     let notices = status["health"]["notices"].as_array().unwrap().clone();
@@ -17,7 +17,7 @@ fn notices(home: &Home, kind: &str) -> Vec<Value> {
 }
 
 /// ```text
-///   A      its download has no source
+///   A      has a download without a source
 /// ```
 #[test]
 fn a_download_without_a_source_says_what_it_waits_for() {
@@ -27,15 +27,15 @@ fn a_download_without_a_source_says_what_it_waits_for() {
     let hash = "ab".repeat(32);
     a.run(&["download", &hash, "--detach", "--timeout", "600"])
         .done();
-    let told = eventually("a notice of the wait", || notices(&a, "download").pop());
-    assert_eq!(told["problem"], false, "{told}");
+    let notice = eventually("a notice of the wait", || notices(&a, "download").pop());
+    assert_eq!(notice["problem"], false, "{notice}");
     assert!(
-        told["why"].as_str().unwrap().contains("no source"),
-        "{told}"
+        notice["why"].as_str().unwrap().contains("no source"),
+        "{notice}"
     );
     assert!(
-        told["remedy"].as_str().unwrap().contains("--peer"),
-        "{told}"
+        notice["remedy"].as_str().unwrap().contains("--peer"),
+        "{notice}"
     );
     let status = a.json(&["status"]);
     assert_eq!(status["health"]["waiting"][0]["hash"], hash);
@@ -49,7 +49,7 @@ fn a_download_without_a_source_says_what_it_waits_for() {
         .prints("--peer");
 }
 
-/// The limits are the node's, not those of the command that asks.
+/// The report has the limits of the node, not those of the command.
 #[test]
 fn the_limits_of_the_node_are_reported() {
     let world = World::new();
@@ -70,7 +70,7 @@ fn the_limits_of_the_node_are_reported() {
     assert!(doctor.stdout.contains(" of 200 open files"), "{doctor:#?}");
 }
 
-/// A node without trouble has no notice; every duty runs.
+/// A node without problems has no notices, and all duties run.
 #[test]
 fn a_node_that_is_well_says_so() {
     let world = World::new();

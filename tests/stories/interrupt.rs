@@ -8,8 +8,8 @@ use super::{
 /// Bytes of the content.
 const SIZE: usize = 8 << 20;
 
-/// The line that an interrupted download leaves.
-pub(crate) fn to_go_on(ended: &Ended) -> String {
+/// The command with which an interrupted download can be resumed, as the command printed it.
+pub(crate) fn resume_line(ended: &Ended) -> String {
     let line = ended
         .stderr
         .lines()
@@ -42,7 +42,7 @@ fn an_interrupted_download_keeps_what_was_verified_and_resumes() {
         valve.is_shut();
         let has_some = passing >= 1 << 20;
         if has_some {
-            // It says so itself once some of it is verified.
+            // It reports progress once some bytes are verified.
             run.err.wait(
                 |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
                 "downloading",
@@ -57,7 +57,7 @@ fn an_interrupted_download_keeps_what_was_verified_and_resumes() {
 
         valve.open();
         let again = b
-            .run_line(&format!("{} --json", to_go_on(&ended)))
+            .run_line(&format!("{} --json", resume_line(&ended)))
             .done()
             .document();
         assert_content(&b.path("it's here"), &content);
@@ -81,19 +81,19 @@ fn a_search_can_be_interrupted() {
     let b = world.home("b");
     for target in ["ab".repeat(32), "a name".to_owned()] {
         let run = b.spawn(&["download", &target, "-v"]);
-        // It has a node, so it has begun.
+        // The search begins once the command's node has an API.
         run.err.line("");
         eventually("its API", || {
             b.data().join("api.json").exists().then_some(())
         });
         run.signal("INT");
         let ended = run.end().failed();
-        assert!(to_go_on(&ended).contains(" download "), "{ended:?}");
+        assert!(resume_line(&ended).contains(" download "), "{ended:?}");
     }
 }
 
 /// ```text
-///   B's command ── B's node ──valve── A      the command is interrupted, the node is not
+///   B's command ── B's node ──valve── A      B interrupts the command, not the node
 /// ```
 #[test]
 fn interrupting_a_command_pauses_the_download_of_the_node() {
@@ -119,7 +119,7 @@ fn interrupting_a_command_pauses_the_download_of_the_node() {
     eventually("the node to pause it", || verified("paused"));
     valve.open();
     let again = b
-        .run_line(&format!("{} --json", to_go_on(&ended)))
+        .run_line(&format!("{} --json", resume_line(&ended)))
         .done()
         .document();
     assert!(again["resumed_bytes"].as_u64().unwrap() > 0, "{again}");
@@ -127,7 +127,7 @@ fn interrupting_a_command_pauses_the_download_of_the_node() {
 }
 
 /// ```text
-///   B ──valve── A      B is killed; what was verified is there
+///   B ──valve── A      B is killed, and what it had verified remains
 /// ```
 #[test]
 fn a_killed_download_resumes_where_it_was() {

@@ -1,5 +1,5 @@
-//! Another user of the machine, in a folder that both may write to: whichever files are swapped there during
-//! downloads, nothing is written elsewhere, and no file of others is taken over.
+//! Another user of the machine swaps files in a folder to which both may write. Downloads write nothing
+//! elsewhere, and take over no file of that user.
 
 use std::{
     fs::{self, Permissions},
@@ -23,26 +23,27 @@ use super::{
     world::{Run, World, eventually, noise, text},
 };
 
-/// The users who intrude.
+/// The user id of the stranger.
 const STRANGER: u32 = 65534;
 
-/// The content of their files, and of files that must not be touched.
+/// The content of the stranger's files, and of a file that must not change.
 const BAIT: &[u8] = b"a stranger's own";
 const KEPT: &[u8] = b"a file of the user";
 
-/// Swaps that are tried at least.
+/// How many swaps there are at least.
 const SWAPS: u64 = 3000;
 
-/// Folders that are downloaded meanwhile, at most.
+/// How many folders are downloaded meanwhile.
 const ALBUMS: u64 = 20;
 
-/// Swaps all entries of the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files of its own,
-/// and back; says how often so far. Files to come are prepared: as links, hard links and files.
+/// Swaps all entries of the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files of
+/// its own, and back. Creates links and files at paths that downloads will use. Prints the number of
+/// swaps so far.
 const INTRUDE: &str = r#"
 use strict; use File::Path "remove_tree";
 $| = 1;
 my ($open, $victim) = @ARGV;
-my ($swaps, $told, $number) = (0, 0, 0);
+my ($swaps, $printed, $number) = (0, 0, 0);
 open(my $bait, ">", "$open/.bait") or die; print $bait "a stranger's own"; close $bait;
 sub names { opendir(my $dir, $_[0]) or return (); grep { !/^\.\.?$/ && !/^\.(bait|gone)/ } readdir $dir }
 sub swap {
@@ -70,12 +71,12 @@ for (my $n = 0; ; $n = ($n + 1) % 20) {
     mkdir("$open/album$n") if $n % 5 == 0;
     symlink($victim, "$open/album$n/s") if $n % 5 == 0;
     swap("$open/$_", 0) for names($open);
-    if ($swaps >= $told + 100) { print "$swaps\n"; $told = $swaps; }
+    if ($swaps >= $printed + 100) { print "$swaps\n"; $printed = $swaps; }
     remove_tree(glob "$open/.gone*") if $n % 20 == 0;
 }
 "#;
 
-/// The stranger, until dropped.
+/// The stranger's program. Dropping this ends it.
 struct Intruder {
     child: Child,
     swaps: Arc<AtomicU64>,
@@ -91,11 +92,11 @@ impl Intruder {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap());
+        let counts = BufReader::new(child.stdout.take().unwrap());
         let swaps = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&swaps);
         thread::spawn(move || {
-            for line in told.lines().map_while(Result::ok) {
+            for line in counts.lines().map_while(Result::ok) {
                 counted.store(line.parse().unwrap(), Ordering::Relaxed);
             }
         });
@@ -115,7 +116,7 @@ impl Drop for Intruder {
     }
 }
 
-/// All that is below a folder, links not followed.
+/// The paths of all entries below a folder. Does not follow links.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -129,7 +130,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// ```text
-///   B ── A      B downloads folders to where a stranger swaps folders and files for links
+///   B ── A      B downloads to a folder where a stranger swaps folders and files for links
 /// ```
 #[test]
 fn a_stranger_in_the_folder_leads_nothing_elsewhere() {
@@ -156,13 +157,13 @@ fn a_stranger_in_the_folder_leads_nothing_elsewhere() {
     let (open, victim) = (world.path("open"), world.path("victim"));
     for folder in [&open, &victim] {
         fs::create_dir(folder).unwrap();
-        // The stranger could write there themselves: only what Pelago does is of interest.
+        // The stranger may write to both. The test is only about what Pelago writes.
         fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
     }
     fs::write(victim.join("kept"), KEPT).unwrap();
     let before = fs::metadata(victim.join("kept")).unwrap();
 
-    // Other users may write to the node's files too, so that there is more to swap.
+    // Other users may also write to the files of the download, so that there is more to swap.
     let get = |hash: &str, to: &Path| {
         let line = "umask 000; exec \"$0\" \"$@\"";
         let program = env!("CARGO_BIN_EXE_pelago");
@@ -201,6 +202,6 @@ fn a_stranger_in_the_folder_leads_nothing_elsewhere() {
             assert_eq!(fs::read(&path).unwrap(), BAIT, "{}", path.display());
         }
     }
-    // The download resumes where no other program interferes.
+    // In a folder where no other program interferes, a download succeeds.
     get(&hashes[0], &world.path("album")).done();
 }

@@ -1,10 +1,10 @@
-//! The JSON that programs read.
+//! The JSON that commands print for programs.
 
 use serde_json::Value;
 
 use super::world::{World, fields, noise};
 
-/// Sorted, as design and docs list them.
+/// The fields of entries, sorted.
 const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
 const LISTED: [&str; 5] = ["hash", "kind", "name", "peers", "size"];
 const OWN: [&str; 6] = ["hash", "kind", "name", "peers", "size", "state"];
@@ -19,7 +19,7 @@ fn only(list: &Value) -> &Value {
 }
 
 /// ```text
-///   B ── A      every verb, once
+///   B ── A      each command once
 /// ```
 #[test]
 fn every_verb_prints_exactly_its_fields() {
@@ -84,7 +84,7 @@ fn every_verb_prints_exactly_its_fields() {
         let listed = b.json(&[&["list"], whose].concat());
         if whose[0] == "--peer" {
             let mut fields = fields(only(&listed));
-            // The holder is listed by name, if the name is known by now.
+            // The holder has a name, if B knows it by now.
             fields.retain(|field| *field != "holders");
             assert_eq!(fields, LISTED);
             assert_eq!(listed[0]["peers"], 1);
@@ -175,7 +175,7 @@ fn every_verb_prints_exactly_its_fields() {
 }
 
 /// ```text
-///   A      fails
+///   A      runs commands that fail
 /// ```
 #[test]
 fn failures_are_one_document_with_code_message_and_hint() {
@@ -204,7 +204,7 @@ fn failures_are_one_document_with_code_message_and_hint() {
         );
         assert!(document["error"]["message"].as_str().unwrap().len() > 10);
     }
-    // Some of it failed: the list says which.
+    // Some paths failed: the list says which.
     let mixed = a
         .run(&["--json", "hash", &file, "nowhere"])
         .failed()

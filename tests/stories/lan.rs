@@ -1,4 +1,4 @@
-//! Nodes that are connected by a cable, and know no addresses.
+//! Nodes on one cable that know no addresses find each other.
 
 use super::{
     system::Cable,
@@ -20,7 +20,7 @@ fn nodes_on_one_network_find_each_other_by_themselves() {
     let _a = a.started(&["start", "-p", "0", "--name", "anna"]);
     let hash = a.share(&world.file("holiday.jpg", &content));
 
-    // Commands that bring a node of their own, for as long as they run.
+    // Commands that bring their own node.
     b.run(&["download", &hash, "-o", "by hash"]).done();
     assert_content(&b.path("by hash"), &content);
     b.run(&["download", "holiday.jpg"]).done();
@@ -30,7 +30,7 @@ fn nodes_on_one_network_find_each_other_by_themselves() {
         .prints("holiday.jpg")
         .prints(&hash);
 
-    // A node that stays.
+    // A node that keeps running.
     let _b = b.started(&["start", "-p", "0"]);
     eventually("anna to be met", || {
         b.run(&["peers"])

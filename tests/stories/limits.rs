@@ -1,11 +1,11 @@
-//! Limits: set in the settings, changed while a node runs.
+//! Limits on speed: settings, and changes while a node runs.
 
 use serde_json::json;
 
 use super::world::{World, fields};
 
 /// ```text
-///   A      limited by its settings, then by a person
+///   A      has limits from its settings, then from commands
 /// ```
 #[test]
 fn limits_are_shown_and_changed_while_the_node_runs() {
@@ -43,7 +43,7 @@ fn limits_are_shown_and_changed_while_the_node_runs() {
     }
     assert_eq!(a.json(&["limit"]), lifted);
     node.stop();
-    // They are kept; and below what the environment says.
+    // The changes persist; the environment takes precedence over them.
     let ruled = a.with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "9000");
     let node = ruled.start(&[]);
     let limits = ruled.json(&["limit"]);

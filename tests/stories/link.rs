@@ -1,4 +1,4 @@
-//! Links: printed, drawn, and looked at before anything is downloaded.
+//! Links: printed, drawn as QR codes, and opened before a download.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 /// ```text
-///   A ── B      A gives its links again, B gets by them
+///   A ── B      A prints its links again, and B downloads by them
 /// ```
 #[test]
 fn a_link_is_printed_again_with_where_the_node_is() {
@@ -30,7 +30,7 @@ fn a_link_is_printed_again_with_where_the_node_is() {
     b.run(&["download", link.trim_end(), "-o", "got"]).done();
     assert_content(&b.path("got"), &content);
 
-    // Without its node the link says less, and says so.
+    // Without a node the link has no address, and the command says so.
     node.stop();
     let link = a
         .run(&["link", "a b.txt"])
@@ -40,7 +40,7 @@ fn a_link_is_printed_again_with_where_the_node_is() {
 }
 
 /// ```text
-///   A      a code for a camera, on a terminal and in a file
+///   A      draws QR codes, on a terminal and in a file
 /// ```
 #[test]
 fn links_are_drawn_as_codes() {
@@ -58,7 +58,7 @@ fn links_are_drawn_as_codes() {
     a.run(&["unshare", &hash[..5]])
         .failed()
         .says("no share matches");
-    // Programs get documents only.
+    // With `--json`, the output is only the document.
     let document = a.json(&["link", "x.txt", "--qr"]);
     assert_eq!(
         fields(&document[0]),
@@ -69,7 +69,7 @@ fn links_are_drawn_as_codes() {
     terminal.sees("\u{1b}[38;5;16;48;5;231m");
     terminal.sees("pelago:");
     assert_eq!(terminal.end(), Some(0));
-    // Another file has that name.
+    // Another file has the start of the hash as its name.
     let other = world.file(&hash[..6], b"y");
     a.run(&["share", &other, "--no-serve"]).done();
     a.run(&["unshare", &hash[..6]])
@@ -83,7 +83,7 @@ fn links_are_drawn_as_codes() {
 }
 
 /// ```text
-///   B ── A      B looks at a file and a folder of A, and then gets one
+///   B ── A      B opens links to a file and a folder of A, and downloads the file
 /// ```
 #[test]
 fn a_link_is_looked_at_before_it_is_downloaded() {
@@ -106,7 +106,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     });
     assert_eq!(looked, expected);
 
-    // By its hash a folder says what is in it, and its name is what its holder calls it.
+    // For a hash, the name comes from the peer that has the folder.
     let hash = folder[0]["hash"].as_str().unwrap();
     let looked = b.run(&["open", hash, "--peer", &node.address()]).done();
     looked
@@ -120,7 +120,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
         ));
     assert!(!b.path("album").exists() && !b.path("film.mkv").exists());
 
-    // One's own is known without anybody.
+    // A does not need a peer for its own share.
     let own = a.json(&["open", hash]);
     assert_eq!((&own["shared"], &own["files"]), (&json!(true), &json!(2)));
 

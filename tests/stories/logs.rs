@@ -1,4 +1,4 @@
-//! Logs for programs.
+//! Logs that programs read.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::World;
 
-/// Each line as the object it has to be, and what it says.
+/// The messages of a log, each line of which has to be a JSON object.
 #[track_caller]
 fn messages(stderr: &str) -> Vec<String> {
     let message = |line: &str| {
@@ -15,7 +15,7 @@ fn messages(stderr: &str) -> Vec<String> {
             assert!(object[field].is_string(), "{line} has no {field}");
         }
         assert!(object["fields"].is_object(), "{line}");
-        // Some of what libraries log are fields only.
+        // Some log lines of libraries have only fields.
         object["fields"]["message"]
             .as_str()
             .unwrap_or_default()
@@ -25,7 +25,7 @@ fn messages(stderr: &str) -> Vec<String> {
 }
 
 /// ```text
-///   A  logs JSON ---- B  gets, fails to get, and asks for nonsense
+///   B ── A      both log JSON; B downloads, fails to download, and runs an invalid command
 /// ```
 #[test]
 fn every_line_on_stderr_is_an_object() {
@@ -54,11 +54,11 @@ fn every_line_on_stderr_is_an_object() {
     b.run(&wanted).failed();
     let missing = "ab".repeat(32);
     a.run(&["download", &missing, "--timeout", "1"]).failed();
-    // Its one failure is a line of the log as well.
+    // The command's only error is a line of the log as well.
     let again = a.run(&["start"]).failed();
-    let told = messages(&again.stderr);
-    assert!(told.iter().any(|line| line.contains("in use")), "{told:?}");
-    let told = messages(&node.stop().stderr);
+    let log = messages(&again.stderr);
+    assert!(log.iter().any(|line| line.contains("in use")), "{log:?}");
+    let log = messages(&node.stop().stderr);
     for what in [
         "folder shared",
         "left out",
@@ -66,8 +66,8 @@ fn every_line_on_stderr_is_an_object() {
         "stopping",
     ] {
         assert!(
-            told.iter().any(|line| line.contains(what)),
-            "{what}: {told:#?}"
+            log.iter().any(|line| line.contains(what)),
+            "{what}: {log:#?}"
         );
     }
 }

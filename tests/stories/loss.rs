@@ -13,21 +13,21 @@ use super::{
     world::{World, assert_content, noise},
 };
 
-/// The number of `kill -9` in one download.
+/// How often B is killed in one download.
 const KILLS: u64 = 20;
 
-/// Bytes of the content that is fetched in spite of them.
+/// Bytes of the content.
 const SIZE: u64 = 48 << 20;
 
-/// Bytes that may pass between two kills: 0 to this, 2 MiB in the mean.
+/// Bytes that may pass between two kills, at most; half of that on average.
 const MOST: u64 = 4 << 20;
 
-/// Bytes that may have come and not been verified when a process is killed, in the mean: the chunk that
-/// is under way, and those that wait for hash and disk.
+/// Received bytes that one kill may cost on average: those of the chunk in flight, and of chunks that
+/// wait to be verified or written.
 const LOST_A_KILL: u64 = 1 << 20;
 
 /// ```text
-///   B ──valve── A      B is killed 20 times, each after some bytes more
+///   B ──valve── A      B is killed 20 times, each time after some more bytes
 /// ```
 #[test]
 fn kills_cost_no_more_than_what_was_not_yet_verified() {
@@ -63,7 +63,7 @@ fn kills_cost_no_more_than_what_was_not_yet_verified() {
     );
 }
 
-/// The effect of a power cut on a file that is being written.
+/// What a power cut may do to a file that is being written.
 type Harm = fn(&Path);
 
 fn edit(path: &Path, at: SeekFrom, bytes: &[u8]) {
@@ -113,7 +113,7 @@ const HARMS: [Harm; 7] = [
 ];
 
 /// ```text
-///   B ──valve── A      B is killed, its disk loses some of what was written, and B resumes
+///   B ──valve── A      B is killed, its disk loses some of the written bytes, and B resumes
 /// ```
 #[test]
 fn a_file_is_correct_after_any_power_cut() {
@@ -142,7 +142,7 @@ fn a_file_is_correct_after_any_power_cut() {
     let rounds = to_part.chain(to_record).chain(to_both).enumerate();
     for (round, (harm_part, harm_record)) in rounds {
         fs::write(&part, &before[0]).unwrap();
-        // As it was made: the mark of a file is lost with the file only.
+        // The file gets its mark again: a power cut removes the mark only together with the file.
         rustix::fs::setxattr(&part, "user.pelago.part", &mark[..len], XattrFlags::empty()).unwrap();
         fs::write(&record, &before[1]).unwrap();
         harm_part(&part);
@@ -153,7 +153,7 @@ fn a_file_is_correct_after_any_power_cut() {
         assert!(!part.exists() && !record.exists());
         fs::remove_file(b.path("got")).unwrap();
         let resumed = last["resumed_bytes"].as_u64().unwrap();
-        // Without damage nothing is lost.
+        // Without damage B resumes with what it had.
         let expected = if round == 0 {
             1..2_500_000
         } else {

@@ -5,10 +5,10 @@ use std::{fs, process::Command};
 use super::world::World;
 
 /// ```text
-///   A      no node, no data folder
+///   A      has neither a node nor a data folder
 /// ```
 #[test]
-fn a_shell_completes_with_the_script_it_is_given() {
+fn a_shell_completes_with_the_generated_script() {
     let world = World::new();
     let a = world.home("a");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -33,7 +33,7 @@ fn a_shell_completes_with_the_script_it_is_given() {
     assert!(!a.data().exists(), "asking makes nothing");
 }
 
-/// The verbs, as `pelago help` has them.
+/// The commands in the output of `pelago help`.
 fn verbs(help: &str) -> Vec<String> {
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let commands = commands.split("\n\n").next().unwrap();
@@ -45,7 +45,7 @@ fn verbs(help: &str) -> Vec<String> {
 }
 
 /// ```text
-///   A      a new person: no data folder, no node
+///   A      has neither a node nor a data folder
 /// ```
 #[test]
 fn all_verbs_can_be_completed_and_read_about() {
@@ -70,7 +70,7 @@ fn all_verbs_can_be_completed_and_read_about() {
 }
 
 /// ```text
-///   A      a new person: no data folder, no node
+///   A      has neither a node nor a data folder
 /// ```
 #[test]
 fn pelago_alone_says_what_to_do_and_makes_nothing() {
@@ -93,7 +93,7 @@ fn pelago_alone_says_what_to_do_and_makes_nothing() {
         "{said:?}"
     );
     assert_eq!(said.stdout, "");
-    // The commands that it names are valid.
+    // The commands that it suggests are valid.
     for verb in ["start", "share", "download", "list", "menu", "doctor"] {
         a.run(&[verb, "--help"]).done();
     }
@@ -102,7 +102,7 @@ fn pelago_alone_says_what_to_do_and_makes_nothing() {
 }
 
 /// ```text
-///   A      reads, and packs
+///   A      reads the manual, and packages it
 /// ```
 #[test]
 fn each_verb_has_a_page_of_the_manual() {

@@ -1,5 +1,5 @@
-//! Files that a program writes to through a memory mapping. On tmpfs that leaves no trace: neither size
-//! nor any time changes, so only the content shows it.
+//! Files to which a program writes through a memory mapping. On tmpfs, such a write changes neither size
+//! nor times, so that only the content shows it.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::world::{Home, PATIENCE, World, assert_content, eventually, noise, text};
 
-/// Writes one byte at a place of a file, through a mapping.
+/// Writes one byte to a file through a mapping; the arguments are path, position and byte.
 const WRITER: &str = r#"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,17 +29,17 @@ int main(int count, char **words) {
 }
 "#;
 
-/// More than one run of blocks that is proven together.
+/// Bytes of a file: more than one run of blocks, which are proven together.
 const SIZE: usize = 1_000_000;
 
-/// A folder in memory, and a program that writes through mappings.
+/// A folder on tmpfs, and a program that writes through mappings.
 struct Memory {
     folder: TempDir,
     writer: PathBuf,
 }
 
 impl Memory {
-    /// `None` where there is no such folder or a mapping leaves a mark there, which it says.
+    /// Prints why and returns `None` without tmpfs, or if writes through mappings show there.
     fn new(world: &World) -> Option<Self> {
         let source = world.file("writer.c", WRITER.as_bytes());
         let writer = world.path("writer");
@@ -70,9 +70,9 @@ impl Memory {
         path
     }
 
-    /// Writes through a mapping. Whether that left no mark.
+    /// Writes one byte through a mapping. Returns whether the metadata stayed the same.
     fn write(&self, path: &Path, at: usize, byte: u8) -> bool {
-        let look = || {
+        let metadata = || {
             let found = fs::metadata(path).unwrap();
             (
                 found.size(),
@@ -81,7 +81,7 @@ impl Memory {
                 found.ino(),
             )
         };
-        let before = look();
+        let before = metadata();
         let mut writer = Command::new(&self.writer);
         let status = writer
             .arg(path)
@@ -92,11 +92,11 @@ impl Memory {
             "{} cannot be mapped",
             path.display()
         );
-        before == look()
+        before == metadata()
     }
 }
 
-/// The hash that a share of this name is listed with.
+/// The hash of the share with this name.
 fn listed(home: &Home, name: &str) -> Option<String> {
     let listed = home.json(&["list"]);
     let mut listed = listed.as_array().unwrap().iter();
@@ -105,7 +105,7 @@ fn listed(home: &Home, name: &str) -> Option<String> {
 }
 
 /// ```text
-///   A (wrote to it through a mapping) ◀── B ──▶ C (has it whole), which B names later
+///   A (its file was changed) ◀── B ──▶ C (its file is unchanged), which B names later
 /// ```
 #[test]
 fn a_download_says_why_a_source_lost_the_file_and_the_source_finds_out() {
@@ -120,7 +120,7 @@ fn a_download_says_why_a_source_lost_the_file_and_the_source_finds_out() {
     let hash = a.share(&text(&path));
     assert_eq!(c.share(&world.file("data", &original)), hash);
 
-    // In the last of its runs, so that the first may be good.
+    // The last run changes, so that the first one can be proven.
     let at = SIZE - 1;
     assert!(memory.write(&path, at, !original[at]));
     let now = b.hash(&text(&path));
@@ -163,7 +163,7 @@ fn a_download_says_why_a_source_lost_the_file_and_the_source_finds_out() {
 }
 
 /// ```text
-///   A (wrote to one of two files of a folder) ◀── B ──▶ C (has the folder whole)
+///   A (one of its two files was changed) ◀── B ──▶ C (its folder is unchanged)
 /// ```
 #[test]
 fn a_folder_with_such_a_file_comes_from_that_source_and_another() {
@@ -194,11 +194,11 @@ fn a_folder_with_such_a_file_comes_from_that_source_and_another() {
         "--timeout",
         "3",
     ];
-    let told = b
+    let refused = b
         .run(&get)
         .failed()
         .says("is not asked for 1 file any more");
-    assert!(!told.stderr.contains("wrong data"), "{told:?}");
+    assert!(!refused.stderr.contains("wrong data"), "{refused:?}");
     first.run.err.line("share the folder again");
 
     let other = second.address();
@@ -246,10 +246,11 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             assert!(memory.write(&file, 7, !byte));
             assert_eq!(share(path, &[])["hash"], before);
 
-            let told = a.run(&["doctor", "--check-shares"]).failed();
-            let told = told.prints("2 shares read (1.9 MiB): 1 with other content than listed");
+            let checked = a.run(&["doctor", "--check-shares"]).failed();
+            let checked =
+                checked.prints("2 shares read (1.9 MiB): 1 with other content than listed");
             let hint = format!("pelago share --rehash {}", path.display());
-            told.prints(&hint);
+            checked.prints(&hint);
 
             let after = share(path, &["--rehash"]);
             assert_eq!(after["replaced"], before);
@@ -260,7 +261,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
         }
         node.map(super::world::Node::stop);
     }
-    // A person learns of it.
+    // `share --rehash` reports the difference.
     assert!(memory.write(&single, 9, !fs::read(&single).unwrap()[9]));
     a.run(&["share", &text(&single), "--rehash", "--no-serve"])
         .done()
@@ -268,7 +269,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
 }
 
 /// ```text
-///   A (its stored trees were damaged) ◀── B
+///   A (its stored trees are damaged) ◀── B
 /// ```
 #[test]
 fn damaged_and_lost_trees_are_rebuilt_on_a_request() {

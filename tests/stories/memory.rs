@@ -1,4 +1,4 @@
-//! Memory: the amount that many readers take, and the least that a node needs.
+//! Memory: how much many readers take, and how little is enough for a node.
 
 use std::thread;
 
@@ -10,18 +10,18 @@ use super::{
 
 const MIB: usize = 1 << 20;
 
-/// Concurrent readers.
+/// How many clients read at a time.
 const READERS: usize = 20;
 
-/// The smallest memory that docs/OPERATING.md promises to be enough.
+/// Bytes of memory that are enough, according to docs/OPERATING.md.
 const SMALLEST: u64 = 96 << 20;
 
 fn url(home: &Home, what: &str) -> Url {
-    let told = home.run(&["link", what, "--http"]).done();
-    Url::new(&told.stdout)
+    let link = home.run(&["link", what, "--http"]).done();
+    Url::new(&link.stdout)
 }
 
-/// Reads contents through the gateway of `home`, all at the same time, and compares them.
+/// Reads all contents at the same time through the gateway of `home`, and compares them.
 fn read_all(home: &Home, contents: &[(String, Vec<u8>)]) {
     let urls: Vec<_> = contents.iter().map(|(link, _)| url(home, link)).collect();
     thread::scope(|scope| {
@@ -33,7 +33,7 @@ fn read_all(home: &Home, contents: &[(String, Vec<u8>)]) {
     });
 }
 
-/// Contents that `node` of `home` shares, each with its link.
+/// Shares `count` files at `home`, and returns their links and contents.
 fn shared(world: &World, home: &Home, count: usize, len: usize) -> Vec<(String, Vec<u8>)> {
     let share = |seed: usize| {
         let content = noise(seed as u64 + 100, len);
@@ -45,7 +45,7 @@ fn shared(world: &World, home: &Home, count: usize, len: usize) -> Vec<(String, 
 }
 
 /// ```text
-///   20 readers ── B ── A      what A shares, read at B
+///   20 readers ── B ── A      the readers read at B what A shares
 /// ```
 #[test]
 fn twenty_readers_take_little_memory() {
@@ -68,7 +68,7 @@ fn twenty_readers_take_little_memory() {
 }
 
 /// ```text
-///   20 readers ── B ── A      B may use little memory; it shares, downloads and is read from
+///   20 readers ── B ── A      B may use little memory; it shares, downloads, and serves readers
 /// ```
 #[test]
 fn the_smallest_memory_is_enough() {

@@ -23,8 +23,8 @@ fn scraped(address: &str, token: Option<&str>) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-/// Every sample, by name and labels, of a text that is as OpenMetrics says: each line is a description
-/// or a sample of what was described last, nothing is described twice, and the last line says so.
+/// The samples of a text by name and labels. Asserts the form of OpenMetrics: each line is a description
+/// or a sample of the metric described last, no metric is described twice, and the last line is `# EOF`.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let (mut types, mut family) = (BTreeMap::new(), String::new());
@@ -83,7 +83,7 @@ pub(crate) fn of(home: &Home) -> BTreeMap<String, f64> {
 }
 
 /// ```text
-///   A  shares, and is scraped ---- B  downloads, and is scraped
+///   B ── A      B downloads from A, and both are scraped
 /// ```
 #[test]
 fn what_was_moved_is_counted_at_both_ends() {
@@ -166,10 +166,10 @@ fn what_was_moved_is_counted_at_both_ends() {
 }
 
 /// ```text
-///   A  behind its token, and with a door for Prometheus
+///   A      has an address for Prometheus that needs no token
 /// ```
 #[test]
-fn without_the_token_only_the_door_made_for_it_tells() {
+fn without_a_token_only_the_address_for_metrics_has_metrics() {
     let world = World::new();
     let a = world.home("a").with("PELAGO_API_METRICS", "127.0.0.1:0");
     let node = a.start(&[]);
@@ -178,8 +178,8 @@ fn without_the_token_only_the_door_made_for_it_tells() {
     assert!(head.starts_with("HTTP/1.1 401"), "{head}");
     assert!(!body.contains("pelago_"), "{body}");
 
-    let told = node.run.err.line("metrics at http://");
-    let address = told.split("http://").nth(1).unwrap();
+    let line = node.run.err.line("metrics at http://");
+    let address = line.split("http://").nth(1).unwrap();
     let address = address.strip_suffix("/metrics").unwrap();
     let (head, body) = scraped(address, None);
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");

@@ -1,5 +1,5 @@
-//! Real networks: without IPv6, without IPv4, with machines that move, nodes that start late, two nodes of
-//! one identity, and truncated links.
+//! Networks as they are: without IPv6 or IPv4, with addresses that change, nodes that start late, two nodes
+//! with one identity, and truncated links.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use super::{
 
 const MIB: usize = 1 << 20;
 
-/// The doctor's finding about one subject.
+/// The finding of one check of `doctor`.
 fn finding(home: &Home, check: &str) -> Value {
     let findings = home.run(&["doctor", "--json"]).document();
     let findings = findings.as_array().unwrap();
@@ -26,7 +26,7 @@ fn finding(home: &Home, check: &str) -> Value {
     found.unwrap().clone()
 }
 
-/// The verified bytes of the download of `hash`.
+/// How many bytes of the download of `hash` are verified.
 fn verified(home: &Home, hash: &str) -> u64 {
     let downloads = home.json(&["downloads"]);
     let downloads = downloads.as_array().unwrap();
@@ -47,7 +47,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A library that takes IPv6 from a program, compiled; `None` where that cannot be had, which it says.
+/// Compiles a library that hides IPv6 from a program. Prints why and returns `None` if that fails.
 fn without_ipv6(world: &World) -> Option<String> {
     let (source, library) = (world.path("no_ipv6.c"), world.path("no_ipv6.so"));
     fs::write(&source, include_str!("no_ipv6.c")).unwrap();
@@ -65,7 +65,7 @@ fn without_ipv6(world: &World) -> Option<String> {
 
 /// ```text
 ///   ┌ namespace ┐
-///   │     A     │     IPv6 is turned off, as in containers; or the system does not know it at all
+///   │     A     │     IPv6 is turned off, as in containers, or the system has no support for it
 ///   └───────────┘
 /// ```
 #[test]
@@ -86,14 +86,14 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
                 .iter()
                 .any(|address| address.contains("10.77.0."))
         );
-        let told = node.stop().stderr;
-        assert!(!told.contains("WARN"), "{told}");
+        let log = node.stop().stderr;
+        assert!(!log.contains("WARN"), "{log}");
         let began = Instant::now();
-        let told = home
+        let log = home
             .run(&["list", "--network", "--wait", "0"])
             .done()
             .stderr;
-        assert!(!told.contains("WARN"), "{told}");
+        assert!(!log.contains("WARN"), "{log}");
         [took, began.elapsed()]
     };
     let with_ipv6 = took("a", &cable.right, "");
@@ -104,7 +104,7 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
         .into_iter()
         .flat_map(|took| took.into_iter().zip(with_ipv6))
     {
-        // The wait that failed took 5 s.
+        // A node that waits in vain for IPv6 waits 5 s.
         assert!(
             without < with + Duration::from_secs(3),
             "{without:?} and {with:?}"
@@ -114,7 +114,7 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
 
 /// ```text
 ///   ┌ namespace ┐  IPv6  ┌ namespace ┐
-///   │     A     ├────────┤     B     │     no IPv4, found by mDNS
+///   │     A     ├────────┤     B     │     no IPv4; they find each other by mDNS
 ///   └───────────┘        └───────────┘
 /// ```
 #[test]
@@ -134,7 +134,7 @@ fn nodes_on_a_network_without_ipv4_find_each_other() {
 }
 
 /// ```text
-///   A ──cable── B      another program has the port of mDNS where A starts
+///   A ──cable── B      another program uses the port of mDNS when A starts
 /// ```
 #[test]
 fn discovery_that_fails_at_the_start_is_tried_again() {
@@ -164,8 +164,8 @@ fn discovery_that_fails_at_the_start_is_tried_again() {
         .line("looking for peers on the local network over IPv4 again");
 }
 
-/// Has B download from A, changes the address of one of them on the way, and waits until more has come; it
-/// is waited for as long as anything may take: 60 s.
+/// Lets B download from A, changes the address of one of them meanwhile, and waits until the download
+/// resumes.
 fn resumes_after_a_move(mdns: &str, moves_left: bool) {
     let Some(cable) = Cable::new() else { return };
     let world = World::new();
@@ -193,7 +193,7 @@ fn resumes_after_a_move(mdns: &str, moves_left: bool) {
     };
     cable.change(namespace, &format!("address del {before} dev lan"));
     cable.change(namespace, &format!("address add {after} dev lan"));
-    // Messages that were under way have arrived by now.
+    // More than was in flight before the move.
     let so_far = verified(&b, &hash) + MIB as u64;
     eventually("more to come after the move", || {
         (verified(&b, &hash) > so_far).then_some(())
@@ -225,8 +225,8 @@ fn free_port() -> u16 {
 }
 
 /// ```text
-///   A ◀── B ──▶ (C)      B knows A, and the address of C, which starts later
-///   D ────────▶ (C)      a command that names C and waits
+///   A ◀── B ──▶ (C)      B has the addresses of A, and of C, which starts later
+///   D ────────▶ (C)      a command of D names C, and waits
 /// ```
 #[test]
 fn a_bootstrap_node_that_comes_late_is_reached() {
@@ -295,7 +295,7 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
     second.stop();
     first.stop();
 
-    // A node that gets its own address does not report a clash.
+    // A node that gets its own address as bootstrap does not report a second node.
     let third = a.started(&[
         "start",
         "--listen",
@@ -304,11 +304,10 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
         &own,
     ]);
     eventually("the node to be met by itself, and be well", || {
-        let told = finding(&a, "identity");
-        (told["state"] == "ok").then_some(())
+        (finding(&a, "identity")["state"] == "ok").then_some(())
     });
     assert_eq!(third.peer_id(), own.rsplit('/').next().unwrap());
-    // The doctor's advice makes them two nodes.
+    // After the repair that `doctor` suggests, they are two nodes.
     fs::rename(b.data().join("identity.key"), b.path("identity.key")).unwrap();
     let fourth = b.start(&["-b", &third.address()]);
     assert_ne!(fourth.peer_id(), third.peer_id());
@@ -320,7 +319,7 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
 }
 
 /// ```text
-///   A      a link whose peer was cut on its way
+///   B      opens a link whose peer is truncated
 /// ```
 #[test]
 fn a_damaged_peer_of_a_link_is_named_at_once() {
@@ -328,18 +327,18 @@ fn a_damaged_peer_of_a_link_is_named_at_once() {
     let (a, b) = (world.home("a"), world.home("b"));
     let hash = a.hash(&world.file("x", b"x"));
     let link = format!("pelago:{hash}?name=x&peer=/ip4/127.0.0.1/tcp/1/p2p/12D3KooWcut");
-    let told = "1 of the 1 peers in the link are invalid";
+    let warning = "1 of the 1 peers in the link are invalid";
     for verb in ["download", "open"] {
         let command = b.spawn(&[verb, &link, "--timeout", "50"]);
-        command.err.line(told);
+        command.err.line(warning);
         command.signal("KILL");
         command.end();
     }
-    // The same by a node that runs.
+    // The same with a running node.
     let node = b.start(&[]);
     for verb in ["download", "open"] {
         let command = b.spawn(&[verb, &link, "--timeout", "50"]);
-        command.err.line(told);
-        node.run.err.line(told);
+        command.err.line(warning);
+        node.run.err.line(warning);
     }
 }

@@ -1,5 +1,5 @@
-//! Other programs change the files of a download: Pelago uses, replaces and removes only its own files, and
-//! puts correct content in place.
+//! Other programs change the files of a download. Pelago uses, replaces and removes only its own files,
+//! and the result has the right content.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,14 +19,14 @@ use super::{
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
-/// Bytes of the file.
+/// Bytes of the shared file.
 const SIZE: usize = 8 << 20;
 
 /// Bytes of the large file in the folder, and of its small ones.
 const LARGE: usize = 3 << 20;
 const SMALL: usize = 200_000;
 
-/// The content of the user's files, which has to stay.
+/// The content of files of the user, which have to stay.
 const OWN: &[u8] = b"a file of the user";
 
 /// ```text
@@ -48,8 +48,8 @@ impl Scene {
         Self::new(content, |world| world.file("x.bin", &noise(1, SIZE)))
     }
 
-    /// A shares a folder with a large file, in its `s`, and small ones, some of which come before the valve
-    /// is shut in any order.
+    /// A shares a folder with a large file in `s`, and small ones. Some of them, in any order, arrive before
+    /// the valve is shut.
     fn with_folder() -> Self {
         Self::new(noise(1, LARGE), |world| {
             world.file("album/s/large", &noise(1, LARGE));
@@ -99,8 +99,8 @@ impl Scene {
     }
 }
 
-/// The actions of another program on a file.
-type Act = fn(&Path);
+/// What another program does to a file.
+type Change = fn(&Path);
 
 fn write_in_place(path: &Path) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
@@ -118,13 +118,13 @@ fn replace(path: &Path) {
     fs::rename(other, path).unwrap();
 }
 
-/// Like `truncate --size=0`, by a foreign program.
+/// Another program empties the file.
 fn empty(path: &Path) {
     let done = Command::new("truncate").arg("-s0").arg(path).status();
     assert!(done.unwrap().success());
 }
 
-/// As `dd conv=notrunc` does: it opens the file, writes in the middle of it, and closes it.
+/// Another program opens the file, writes in the middle of it, and closes it.
 fn dd(path: &Path) {
     let of = format!("of={}", path.display());
     let done = Command::new("dd")
@@ -142,8 +142,8 @@ fn dd(path: &Path) {
 }
 
 #[test]
-fn what_another_program_does_to_a_file_that_grows_never_ends_in_its_place() {
-    let acts: [(&str, Act); 6] = [
+fn what_another_program_does_to_a_part_file_is_never_in_the_result() {
+    let changes: [(&str, Change); 6] = [
         ("written in place", write_in_place),
         ("cut short", cut),
         ("replaced", replace),
@@ -151,13 +151,13 @@ fn what_another_program_does_to_a_file_that_grows_never_ends_in_its_place() {
         ("written by dd", dd),
         ("removed", |path| fs::remove_file(path).unwrap()),
     ];
-    for (what, act) in acts {
+    for (what, change) in changes {
         let scene = Scene::with_file();
         scene.begin(&["-o", "got"]);
-        act(&scene.path("got.part"));
+        change(&scene.path("got.part"));
         scene.end();
         assert_content(&scene.path("got"), &scene.content);
-        // The file that replaced it belongs to another program, and stays.
+        // The replacement belongs to another program, and stays.
         if what == "replaced" {
             assert_content(&scene.path("got.part"), OWN);
         } else {
@@ -169,30 +169,30 @@ fn what_another_program_does_to_a_file_that_grows_never_ends_in_its_place() {
 }
 
 #[test]
-fn what_another_program_does_to_a_folder_that_grows_never_ends_in_its_place() {
-    let acts: [(&str, Act); 4] = [
+fn what_another_program_does_to_an_unfinished_folder_is_never_in_the_result() {
+    let changes: [(&str, Change); 4] = [
         ("written in place", write_in_place),
         ("emptied", empty),
         ("replaced", replace),
         ("removed", |path| fs::remove_file(path).unwrap()),
     ];
     for in_place in [false, true] {
-        for (what, act) in acts {
+        for (what, change) in changes {
             let scene = Scene::with_folder();
             let album = scene.path("got/album");
             fs::create_dir(scene.path("got")).unwrap();
             if in_place {
-                // Some of it is there, and something else.
+                // The target already has a file of the folder, and a file of another program.
                 fs::create_dir(&album).unwrap();
                 fs::write(album.join("0.jpg"), noise(200, SMALL)).unwrap();
                 fs::write(album.join("1.jpg.part"), OWN).unwrap();
             }
             scene.begin(&["-o", "got"]);
             let part = scene.path("got/album.part");
-            act(&some_small(&part, &[]));
+            change(&some_small(&part, &[]));
             let large = part.join("s/large");
             eventually("the large file", || large.exists().then_some(()));
-            act(&large);
+            change(&large);
             scene.end();
             if in_place {
                 assert_content(&album.join("1.jpg.part"), OWN);
@@ -203,7 +203,7 @@ fn what_another_program_does_to_a_folder_that_grows_never_ends_in_its_place() {
     }
 }
 
-/// A small file that has come, and is none of these.
+/// A small file that is complete, other than these.
 fn some_small(part: &Path, others: &[&PathBuf]) -> PathBuf {
     eventually("a small file", || {
         let names = fs::read_dir(part).ok()?.map(|entry| entry.unwrap().path());
@@ -212,7 +212,7 @@ fn some_small(part: &Path, others: &[&PathBuf]) -> PathBuf {
     })
 }
 
-/// Compares what was shared with what came; what was kept of other programs' is left out.
+/// Compares the shared folder with the download, without the kept files of other programs.
 #[track_caller]
 fn assert_same(shared: &Path, got: &Path, what: &str) {
     let done = Command::new("diff")
@@ -225,8 +225,8 @@ fn assert_same(shared: &Path, got: &Path, what: &str) {
         .args([shared, got])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success(), "{what}: {told}");
+    let differences = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{what}: {differences}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn nothing_is_removed_through_a_link() {
     assert_eq!(names(&keep.join("s")).len(), 21);
     assert_content(&keep.join("s/large"), &scene.content);
 
-    // The whole folder, and the folder that holds it.
+    // The folder itself, then the folder that contains it, is replaced by a link.
     for above in [false, true] {
         let scene = Scene::with_folder();
         fs::create_dir(scene.path("in")).unwrap();
@@ -318,7 +318,7 @@ fn nothing_is_removed_through_a_link() {
 
 #[test]
 fn what_was_edited_or_replaced_after_the_download_is_not_removed() {
-    let acts: [(&str, Act); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("edited", write_in_place),
         ("replaced", replace),
         ("replaced by the same content", |path| {
@@ -327,18 +327,18 @@ fn what_was_edited_or_replaced_after_the_download_is_not_removed() {
             fs::rename(copy, path).unwrap();
         }),
     ];
-    for (what, act) in acts {
+    for (what, change) in changes {
         let scene = Scene::with_file();
         scene.begin(&["-o", "got"]);
         scene.end();
-        act(&scene.path("got"));
+        change(&scene.path("got"));
         let ended = scene.b.run(&["remove", &scene.hash, "--with-data"]);
         assert!(scene.path("got").exists(), "{what}");
         ended.failed().says(&text(&scene.path("got")));
     }
 }
 
-/// A directory that is swapped for a link while a folder grows: nothing is written where that leads.
+/// During the download, another program swaps a directory of the folder for a link.
 #[test]
 fn a_directory_that_is_swapped_for_a_link_leads_nowhere() {
     let scene = Scene::with_folder();
@@ -356,9 +356,9 @@ fn a_directory_that_is_swapped_for_a_link_leads_nowhere() {
     assert_eq!(names(&keep), [] as [String; 0]);
 }
 
-/// A program that keeps the file open for writing, and writes when the download believes itself done.
+/// A program that keeps the file open for writing has written to it during the download.
 #[test]
-fn a_program_that_has_the_file_open_is_suspected() {
+fn a_file_that_a_program_has_open_is_proven_again() {
     let scene = Scene::with_file();
     scene.begin(&["-o", "got"]);
     let mut writer = Command::new("sh");
