@@ -16,7 +16,7 @@ use super::{
 const WIDE: (u32, u32) = (1280, 800);
 const PHONE: (u32, u32) = (360, 740);
 
-/// The URL by which a page signs in at the node of `home`.
+/// The URL with which a page signs in at the node.
 fn page(home: &Home) -> String {
     let document = home.json(&["ui", "--no-open"]);
     document["url"].as_str().unwrap().to_owned()
@@ -33,7 +33,7 @@ const ROW: &str = "section:not([hidden]) .row";
 const DIALOG: &str = "dialog[open]";
 
 /// ```text
-///   page of A ── A ── B ── page of B      what A's person shares, B's person gets
+///   page of A ── A ── B ── page of B      a person shares at A, and another one downloads at B
 /// ```
 #[test]
 fn people_share_see_and_download() {
@@ -50,7 +50,7 @@ fn people_share_see_and_download() {
     anna.click("#shares button.primary");
     anna.fill("dialog input[aria-label=Path]", &path);
     anna.click("dialog button.primary");
-    // The link appears immediately, and the QR code with it.
+    // The link and its QR code appear immediately.
     anna.sees("dialog h2", "Link");
     anna.until("document.querySelector('dialog textarea').value.startsWith('pelago:')");
     anna.until("document.querySelector('dialog img.qr').naturalWidth > 0");
@@ -69,7 +69,7 @@ fn people_share_see_and_download() {
     bert.sees("aside", "film.mkv");
     bert.sees("#downloads .row", "Done");
     assert_content(&b.path("data/downloaded/film.mkv"), &film);
-    // The page shows the source, and that the content is shared.
+    // The page shows the source of the download, and the new share.
     bert.sees("aside .sources", "anna");
     bert.click("#tab-shares");
     bert.sees(ROW, "film.mkv");
@@ -83,7 +83,7 @@ fn people_share_see_and_download() {
 }
 
 /// ```text
-///   page of B ── B ── A      has two folders with a link that leads out
+///   page of B ── B ── A      A shares two folders with a link that leads out
 /// ```
 #[test]
 fn a_folder_is_downloaded_with_the_links_that_are_chosen() {
@@ -121,7 +121,7 @@ fn a_folder_is_downloaded_with_the_links_that_are_chosen() {
 }
 
 /// ```text
-///   page, two tabs ── B ── A      slow enough that there is time to pause, and to restart B
+///   page, two tabs ── B ── A      the download is slow enough to pause it and to restart B
 /// ```
 #[test]
 fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
@@ -143,7 +143,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     browser.until("document.querySelector('aside progress, .download progress').value > 0");
     browser.until("document.querySelector('aside .map').height > 0");
 
-    // Another tab shows the same, and what is done there shows here.
+    // Another tab shows the same, and each tab shows what the other one does.
     browser.new_tab();
     browser.go(&page(&b));
     browser.sees("#downloads .row", "film.mkv");
@@ -152,7 +152,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     browser.look_at_tab(0);
     browser.sees("#downloads .row", "Paused");
 
-    // The node ends without notice; the page says so, and reconnects when the node returns.
+    // The node is killed. The page says so, and reconnects when the node is back.
     node_b.kill();
     browser.sees("#notice", "The node is not running");
     let _node_b = b.start(&["-b", &node_a.address()]);
@@ -169,7 +169,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     browser.sees("#downloads .row", "Done");
     assert_content(&b.path("data/downloaded/film.mkv"), &film);
 
-    // A download without a source waits, and is given up.
+    // A download without a source waits, and the person cancels it.
     browser.fill("#target", &"ab".repeat(32));
     browser.press(Key::Enter);
     browser.click("dialog button.primary");
@@ -180,7 +180,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
 }
 
 /// ```text
-///   page ── B ── A      one download fetches, slowly; the others wait, and are put in another order
+///   page ── B ── A      one download runs slowly; the person reorders the others
 /// ```
 #[test]
 fn queued_downloads_are_moved_by_buttons_and_keys() {
@@ -216,7 +216,7 @@ fn queued_downloads_are_moved_by_buttons_and_keys() {
     shown([0, 1, 3, 2, 4]);
     browser.click(&button(3, "down"));
     shown([0, 1, 2, 3, 4]);
-    // The keyboard stays with what it moves.
+    // The focus stays on the button of the entry that moves.
     browser.script(&format!("document.querySelector({:?}).focus()", row(4)));
     for (key, order) in [
         (Key::Up, [0, 1, 2, 4, 3]),
@@ -234,15 +234,15 @@ fn queued_downloads_are_moved_by_buttons_and_keys() {
     let list = b.json(&["downloads"]);
     let listed = [0, 1, 2, 3, 4].map(|at| list[at]["hash"].as_str().unwrap());
     assert_eq!(listed, in_order([0, 1, 2, 4, 3]));
-    // Close up, its hash is not only something to copy.
+    // The details show the hash, and not only a button that copies it.
     browser.click(&format!("{} .title", row(4)));
     browser.sees("aside .hash-button", &hashes[4][..8]);
-    // Beside it, names have the room they need.
+    // Names beside the details have enough width.
     browser.until("document.querySelector('#downloads .row .title').clientWidth > 400");
 }
 
 /// ```text
-///   page ── A      settings say what they do, and a refused value stays marked until it is another
+///   page ── A      settings have descriptions, and a refused value stays marked until it changes
 /// ```
 #[test]
 fn a_refused_setting_is_marked_until_it_is_changed() {
@@ -260,7 +260,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
         "[id='transfer.max_downloads-about']",
         "Higher: downloads begin sooner, end later, and take more memory.",
     );
-    // The unit stands once, beside the value.
+    // The unit is shown once, beside the value.
     browser.sees("label[for='transfer.timeout_seconds']", "Timeout");
     browser.sees_no("label[for='transfer.timeout_seconds']", "Timeout seconds");
 
@@ -268,7 +268,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
     browser.press(Key::Tab);
     browser.until(&is_marked);
     browser.sees(REFUSED, "use 1 to 1024");
-    // News of other settings, and a view in between, leave it as it is.
+    // Changes of other settings, and another view, leave the mark as it is.
     a.run(&["settings", "transfer.seed", "false"]).done();
     browser.until("!document.querySelector(\"[id='transfer.seed']\").checked");
     browser.click("#tab-log");
@@ -288,10 +288,10 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
 }
 
 /// ```text
-///   page of C ── C ── A, B      A has one thing alone, both have another; C has one in two places
+///   page of C ── C ── A, B      A shares one file alone, both share another; C has one at two paths
 /// ```
 #[test]
-fn offers_say_who_has_them_and_shares_where_they_lie() {
+fn offers_name_their_peers_and_shares_their_paths() {
     let world = World::new();
     let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
     let node_a = a.start(&["-n", "alice"]);
@@ -311,12 +311,12 @@ fn offers_say_who_has_them_and_shares_where_they_lie() {
         "[...document.querySelectorAll('#network .row .peers')].some(e => \
          e.checkVisibility() && ['alice and bob', 'bob and alice'].includes(e.innerText))",
     );
-    // Content that is being downloaded leads to its download.
+    // The offer of content that is downloading links to its download.
     c.run(&["download", &film, "--detach"]).done();
     phone.sees("#network .row .peers", "downloading");
     phone.click("#network .row button[aria-label='Show the download']");
     phone.sees("aside h2", "film.mkv");
-    // Bob may have been asked and said no before anybody looked.
+    // B may have answered that it has nothing before the page was open.
     phone.sees("aside .sources li", "alice");
 
     let (one, other) = (world.file("one/same", b"x"), world.file("other/same", b"x"));
@@ -329,7 +329,7 @@ fn offers_say_who_has_them_and_shares_where_they_lie() {
 }
 
 /// ```text
-///   page ── A      what is dropped on the page is copied to the shared folder
+///   page ── A      a file is dropped on the page, and copied to the shared folder
 /// ```
 #[test]
 fn a_dropped_file_is_shared() {
@@ -353,7 +353,7 @@ fn a_dropped_file_is_shared() {
     browser.sees(ROW, "dropped.txt");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
 
-    // A refused file says why, though most of it was never read.
+    // A refused upload shows the reason, though the node read little of it.
     drop("new Uint8Array(64 << 20)");
     browser.sees(".toast.error", "dropped.txt exists already");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
@@ -376,7 +376,7 @@ fn a_file_that_is_being_written_has_a_badge() {
     browser.sees(".written", "film.mkv");
     browser.sees(".written .badge", "still being written");
     browser.sees("#shares .summary", "1 still being written");
-    // It has no link yet.
+    // The file has no link yet.
     browser.click(".written");
     browser.until("!document.querySelector('dialog[open]')");
     drop(file);
@@ -385,7 +385,7 @@ fn a_file_that_is_being_written_has_a_badge() {
 }
 
 /// ```text
-///   page ── A      shares files by names that try to be something else
+///   page ── A      shares files with names that contain HTML or control characters
 /// ```
 #[test]
 fn names_are_shown_and_do_nothing() {
@@ -410,7 +410,7 @@ fn names_are_shown_and_do_nothing() {
         .enumerate()
     {
         let path = world.file(&format!("file{at}"), format!("content {at}").as_bytes());
-        // A name that no node takes is refused, and not shown either.
+        // A name that nodes refuse is not shown either.
         let shared = a.spawn(&["share", &path, "--name", names[at]]).end();
         browser.click("#tab-shares");
         if shared.status.success() {
@@ -424,13 +424,13 @@ fn names_are_shown_and_do_nothing() {
 }
 
 /// ```text
-///   phone ── A      everything fits, and the keyboard reaches it
+///   phone ── A      everything fits, and can be reached with the keyboard
 /// ```
 #[test]
 fn everything_fits_a_phone_and_is_reached_by_keyboard() {
     let world = World::new();
     let a = world.home("a");
-    // Which the log has a line about.
+    // The log has a line about this.
     let _node = a.start(&["--dir", "shared"]);
     for at in 0..30 {
         let name = format!("a file with a name that is long enough to be cut {at:02}.bin");
@@ -447,7 +447,7 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
         let wide = phone.script("return document.documentElement.scrollWidth");
         assert_eq!(wide, PHONE.0, "{view}");
     }
-    // The log: time and level, and below them two lines of the message.
+    // An entry of the log has time and level, and below them two lines of the message.
     let height = |css: &str| {
         let script =
             format!("return document.querySelector({css:?}).getBoundingClientRect().height");
@@ -480,7 +480,7 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
 }
 
 /// ```text
-///   page ── A      without a code, with a used one, and by another name of the host
+///   page ── A      without a code, with a used one, and under another host name
 /// ```
 #[test]
 fn a_page_that_is_not_signed_in_says_so() {
@@ -494,7 +494,7 @@ fn a_page_that_is_not_signed_in_says_so() {
     let (origin, _) = url.split_once('#').unwrap();
     browser.go(origin);
     browser.sees("#notice", "pelago ui");
-    // It waits for a sign-in, and makes no request meanwhile.
+    // The page waits for a sign-in, and sends no requests meanwhile.
     let asked = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/events')).length";
     let before = browser.script(asked);
     assert!(before.as_u64().unwrap() <= 2, "{before}");
@@ -502,7 +502,7 @@ fn a_page_that_is_not_signed_in_says_so() {
     browser.until("document.querySelector('.dot').dataset.state === 'live'");
     browser.reload();
     browser.until("document.querySelector('.dot').dataset.state === 'live'");
-    // Neither the address nor the history holds the code, which is of no use any more.
+    // Neither address nor history has the code, which is used up.
     assert_eq!(
         browser.script("return location.href.includes('code')"),
         false
@@ -517,8 +517,7 @@ fn a_page_that_is_not_signed_in_says_so() {
     other.until("!document.querySelector('#tabs')");
 }
 
-/// A page at another port of this host, whose script tries the API of a node that this browser is
-/// signed in at.
+/// A page whose script tries to use the API of a node at which the browser is signed in.
 fn hostile_page(api: &str) -> String {
     format!(
         "<!doctype html><title>untouched</title><body><script>
@@ -533,7 +532,7 @@ fn hostile_page(api: &str) -> String {
     )
 }
 
-/// Serves `page` to every client, like the web server of another person on this host.
+/// Serves `page` at another port, like the web server of another user of this host.
 fn foreign_server(page: String) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -553,8 +552,8 @@ fn foreign_server(page: String) -> String {
 }
 
 /// ```text
-///   page of A ── A      in the browser that is signed in at A: A's gateway with hostile HTML, and a
-///                       server of another person at another port
+///   page of A ── A      the same browser opens hostile HTML: from A's gateway, and from the server
+///                       of another user at another port
 /// ```
 #[test]
 fn hostile_pages_reach_nothing_where_a_person_is_signed_in() {
@@ -571,27 +570,27 @@ fn hostile_pages_reach_nothing_where_a_person_is_signed_in() {
         .done();
     let is_paused = || a.json(&["downloads"])[0]["state"] == "paused";
 
-    // Through the gateway no script runs at all.
+    // Scripts of content from the gateway do not run.
     let hash = a.share(&world.file("page.html", hostile_page(api).as_bytes()));
     let url = a.json(&["link", &hash, "--http"])["url"].clone();
     browser.go(url.as_str().unwrap());
     browser.until("document.readyState === 'complete'");
     assert_eq!(browser.script("return document.title"), "untouched");
 
-    // From elsewhere it runs, and neither reads nor does anything.
+    // Scripts from the other server run, but can neither read nor change anything.
     browser.go(&foreign_server(hostile_page(api)));
     browser.until("document.title.includes('read')");
     assert_eq!(browser.script("return document.title"), "nothing read");
     assert!(!is_paused());
 
-    // The person is signed in all the while.
+    // The person is still signed in.
     browser.go(api);
     browser.sees("#downloads .row", "cdcd");
     a.run(&["pause", "--all"]).done();
     assert!(is_paused());
 }
 
-/// The cost of a page with many entries. Run it alone, in release:
+/// Measures a page with many entries. Run it alone, in release:
 /// `cargo nextest run --release --run-ignored only -E 'test(page_figures)' --no-capture`
 ///
 /// ```text

@@ -1,4 +1,4 @@
-//! Sessions of pages, and programs on this machine that try to take them.
+//! Sessions of pages, and programs of this machine that try to steal them.
 
 use std::{
     collections::BTreeSet,
@@ -20,10 +20,11 @@ use super::{
 
 const LIVE: &str = "document.querySelector('.dot')?.dataset.state === 'live'";
 
-/// Takes the place of a node: says no to all, names a run if asked for one, and keeps what it is sent.
+/// A program at the port of a node. It rejects all requests except that for the run, which it answers
+/// with a false one, and records what it receives.
 struct Impostor {
     address: String,
-    heard: Arc<Mutex<String>>,
+    received: Arc<Mutex<String>>,
     is_over: Arc<AtomicBool>,
     serving: JoinHandle<()>,
 }
@@ -31,9 +32,9 @@ struct Impostor {
 impl Impostor {
     fn new(address: &str, run: String) -> Self {
         let listener = eventually("the port to be free", || TcpListener::bind(address).ok());
-        let heard = Arc::new(Mutex::new(String::new()));
+        let received = Arc::new(Mutex::new(String::new()));
         let is_over = Arc::new(AtomicBool::new(false));
-        let (hears, ends) = (Arc::clone(&heard), Arc::clone(&is_over));
+        let (record, ends) = (Arc::clone(&received), Arc::clone(&is_over));
         let serving = thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 if ends.load(Ordering::Relaxed) {
@@ -52,22 +53,22 @@ impl Impostor {
                      Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
                     body.len()
                 );
-                hears.lock().push_str(&request);
+                record.lock().push_str(&request);
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
         Self {
             address: address.to_owned(),
-            heard,
+            received,
             is_over,
             serving,
         }
     }
 
-    /// All that it was shown.
+    /// The bearers that it received.
     fn bearers(&self) -> BTreeSet<String> {
-        let heard = self.heard.lock();
-        let values = heard.split("Bearer ").skip(1);
+        let received = self.received.lock();
+        let values = received.split("Bearer ").skip(1);
         values
             .filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned()))
             .collect()
@@ -81,7 +82,7 @@ impl Impostor {
     }
 }
 
-/// The answer of the API at `address` to a bearer.
+/// The status code of the API at `address` for a bearer.
 fn status(address: &str, bearer: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!(
@@ -105,7 +106,7 @@ fn a_program_that_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
     let Some(browser) = Browser::open(1280, 800) else {
         return;
     };
-    // By the file, as `pelago ui` has it opened.
+    // The browser opens a file with the code, as `pelago ui` does.
     let address = a.json(&["status"])["api"].as_str().unwrap().to_owned();
     let url = a.json(&["ui", "--no-open"])["url"]
         .as_str()
@@ -120,20 +121,20 @@ fn a_program_that_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
     let before = browser.script("return sessionStorage.getItem('pelago-bearer')");
     let before = before.as_str().unwrap().to_owned();
     assert_eq!(status(&address, &before), 200);
-    // A page that is loaded anew has the secret again.
+    // A page that is reloaded gets the secret again.
     browser.reload();
     browser.until(LIVE);
 
     node.kill();
     let impostor = Impostor::new(&address, "ab".repeat(32));
-    // The page shows its earlier bearer, and one for the run that the program claims.
+    // The page sends its earlier bearer, and one for the run that the program claims.
     let shown = eventually("the page to show two bearers", || {
         let shown = impostor.bearers();
         (shown.len() > 1).then_some(shown)
     });
     assert!(shown.contains(&before));
-    assert!(!impostor.heard.lock().contains("Cookie"));
-    // The node has another port meanwhile, where that opens nothing.
+    assert!(!impostor.received.lock().contains("Cookie"));
+    // Meanwhile the node has another port, and rejects both bearers there.
     let elsewhere = a.start(&[]);
     let other = a.json(&["status"])["api"].as_str().unwrap().to_owned();
     assert_ne!(other, address);
@@ -143,7 +144,7 @@ fn a_program_that_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
     impostor.leave();
     let _node = a.start(&["--api", &address]);
     assert!(refused(&address));
-    // The page itself reconnects, immediately when a person looks at it.
+    // The page reconnects by itself, immediately when it gets the focus.
     browser.script("dispatchEvent(new Event('focus'))");
     browser.until(LIVE);
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use super::world::World;
 
 /// ```text
-///   A      a port that another program has
+///   A      names a port that another program uses
 /// ```
 #[test]
 fn an_explicit_port_in_use_is_refused() {
@@ -22,7 +22,7 @@ fn an_explicit_port_in_use_is_refused() {
     assert!(refused.stdout.is_empty(), "{refused:?}");
     let error = &a.run(&["start", "-p", &port, "--json"]).failed().document()["error"];
     assert_eq!(error["code"], "port-in-use");
-    // The same with an address, or a variable.
+    // The same with an address, and with a variable.
     a.run(&["start", "--listen", &format!("/ip4/127.0.0.1/tcp/{port}")])
         .failed()
         .says(&port);
@@ -33,12 +33,12 @@ fn an_explicit_port_in_use_is_refused() {
 }
 
 /// ```text
-///   A      B      both on the default port
+///   A      B      start on the default port
 /// ```
 #[test]
 fn the_default_port_in_use_falls_back_to_a_free_one_and_says_so() {
     let world = World::new();
-    // The port is taken now, by this test or by another program.
+    // The port is in use now, by this test or by another program.
     let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080));
     let node = world.home("a").started(&["start"]);
     node.run.err.line("port 8080 is taken");
@@ -52,7 +52,7 @@ fn the_default_port_in_use_falls_back_to_a_free_one_and_says_so() {
 }
 
 /// ```text
-///   A      a port of one's choice
+///   A      names a port
 /// ```
 #[test]
 fn one_port_covers_tcp_and_udp() {
@@ -77,7 +77,7 @@ fn one_port_covers_tcp_and_udp() {
 }
 
 /// ```text
-///   A      two nodes for one data folder
+///   A      starts two nodes with one data folder
 /// ```
 #[test]
 fn a_data_folder_in_use_is_refused_and_left_alone() {

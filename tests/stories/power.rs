@@ -1,4 +1,4 @@
-//! The power is cut right after an answer: the answer still holds when the power returns.
+//! The power is cut right after a command has reported success: the report still holds afterwards.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,10 +13,10 @@ use super::{
 };
 
 /// ```text
-///   B ── A      A's disk loses its power as soon as it has answered
+///   B ── A      A's disk loses power as soon as A has reported a share
 /// ```
 #[test]
-fn what_was_answered_as_shared_is_served_after_a_power_cut() {
+fn what_was_reported_as_shared_is_served_after_a_power_cut() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(disk) = Disk::new(a.data(), "") else {
@@ -53,10 +53,10 @@ fn what_was_answered_as_shared_is_served_after_a_power_cut() {
 }
 
 /// ```text
-///   B ── A      B's disk, with what it downloads, loses its power as soon as it has answered
+///   B ── A      B's disk loses power as soon as B has reported that a download is done
 /// ```
 #[test]
-fn what_was_answered_as_done_is_there_after_a_power_cut() {
+fn what_was_reported_as_done_is_there_after_a_power_cut() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(disk) = Disk::new(b.path("disk"), "") else {
@@ -74,7 +74,7 @@ fn what_was_answered_as_done_is_there_after_a_power_cut() {
     let (hash, tree) = (a.share(&file), a.share(&text(&world.path("tree"))));
     let place = |name: &str| text(&b.path("disk").join(name));
     fs::create_dir(place("in place")).unwrap();
-    // Its own program made this durable.
+    // A file that another program has written and synced.
     let mut mine = File::create(place("in place/mine")).unwrap();
     mine.write_all(b"mine").unwrap();
     mine.sync_all().unwrap();
@@ -112,7 +112,7 @@ fn what_was_answered_as_done_is_there_after_a_power_cut() {
                 };
                 assert_eq!(b.hash(&text(&got)), tree, "{name}");
             }
-            // It is not listed as one that never ended.
+            // The list does not have it as unfinished.
             let again = b.start(&[]);
             let states = || {
                 let downloads = b.json(&["downloads"]);
@@ -135,10 +135,10 @@ fn what_was_answered_as_done_is_there_after_a_power_cut() {
 }
 
 /// ```text
-///   B ── A      B's disk loses its power after it has paused, cancelled, set and withdrawn something
+///   B ── A      B's disk loses power after B has paused and cancelled downloads, and set a limit
 /// ```
 #[test]
-fn what_was_answered_to_a_verb_holds_after_a_power_cut() {
+fn what_a_command_reported_holds_after_a_power_cut() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(disk) = Disk::new(b.path("disk"), "") else {
@@ -199,7 +199,7 @@ fn what_was_edited_within_the_second_is_not_removed() {
     let _b_node = b.start(&["-b", &node.address()]);
     let path = b.path("disk/got");
     b.run(&["download", &hash, "-o", &text(&path)]).done();
-    // Of the same size, and within the second of the download.
+    // The edit leaves the size as it is, and is in the same second as the download.
     let edit = OpenOptions::new().write(true).open(&path).unwrap();
     edit.write_all_at(b"mine now", 1000).unwrap();
     drop(edit);

@@ -1,4 +1,4 @@
-//! Other users of the machine can read nothing in the data folder of a node, whichever modes it had before.
+//! Other users of the machine can read nothing in the data folder of a node.
 
 use std::{
     fs::{self, Permissions},
@@ -14,10 +14,10 @@ use super::{
     world::{Home, Run, World, eventually, noise, text},
 };
 
-/// A user who is not the one that the node runs as.
+/// The id of another user than that of the node.
 const STRANGER: u32 = 65534;
 
-/// All that is in a folder, but for what people keep there.
+/// The paths of a folder and all its entries, except the downloaded files.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in fs::read_dir(folder).unwrap() {
@@ -47,7 +47,7 @@ fn open_to_others(folder: &Path, depth: usize) -> Vec<String> {
         .collect()
 }
 
-/// The same place, where everything that is made is open to everybody unless its maker says otherwise.
+/// Starts a command whose new files are open to all users, unless Pelago restricts them.
 fn careless(home: &Home, arguments: &[&str]) -> Run {
     let line = "umask 000; exec \"$0\" \"$@\"".to_owned();
     let program = home.command(arguments);
@@ -61,7 +61,7 @@ fn careless(home: &Home, arguments: &[&str]) -> Run {
 }
 
 /// ```text
-///   B ── A      A uses all that there is, with a umask of 000
+///   B ── A      A runs many commands with a umask of 000
 /// ```
 #[test]
 fn nothing_in_a_data_folder_is_open_to_others() {
@@ -131,7 +131,7 @@ fn nothing_in_a_data_folder_is_open_to_others() {
 }
 
 /// ```text
-///   A      whose data folder was open to everybody, as a copy or another program left it
+///   A      its data folder is open to all users, as after a copy
 /// ```
 #[test]
 fn a_data_folder_that_was_open_is_closed_at_the_start() {
@@ -165,7 +165,7 @@ fn a_data_folder_that_was_open_is_closed_at_the_start() {
 }
 
 /// ```text
-///   A      a shell, in which a person types what others must not see
+///   A      types a hash in the shell, which other users must not see
 /// ```
 #[test]
 fn what_is_typed_in_the_shell_is_in_no_argument() {
@@ -193,7 +193,7 @@ fn what_is_typed_in_the_shell_is_in_no_argument() {
 }
 
 /// ```text
-///   C ── A (anna) and B (anna)      who is meant by a name
+///   C ── A (anna) and B (anna)      C downloads from "anna"
 /// ```
 #[test]
 fn a_name_stands_for_one_peer() {
@@ -224,14 +224,14 @@ fn a_name_stands_for_one_peer() {
         c.run(&all)
     };
     let (at_anna, at_other) = (anna.address(), other.address());
-    // No earlier choice exists: both are shown.
+    // C has not used the name before, so the command lists both peers.
     let both = from("anna", &[&at_anna, &at_other]).failed();
     both.says("\"anna\" is the name of several peers")
         .says(&anna.peer_id())
         .says(&other.peer_id());
     from("anna", &[&at_anna]).done();
     from("anna", &[&at_anna, &at_other]).done();
-    // It stays with the first, and another is never taken for it.
+    // The name stays with the first peer. Another one is not taken for it.
     let changed = from("anna", &[&at_other]).failed();
     changed
         .says("is now the name of another peer")

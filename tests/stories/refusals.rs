@@ -1,4 +1,4 @@
-//! Commands that are invalid, or whose subject is absent or cannot be shared.
+//! Commands that are invalid, or that name something that is absent or cannot be shared.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,7 @@ use std::{
 use super::world::{World, text};
 
 /// ```text
-///   A      hashes that are none
+///   A      types invalid hashes
 /// ```
 #[test]
 fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
@@ -29,7 +29,7 @@ fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
             .code(2)
             .says(wrong);
     }
-    // It could be a name; but a person who types that means a hash.
+    // This could be a name, but a person who types it means a hash.
     for (given, wrong) in [(&good[1..], "63"), (&bad_digit, "digit 64")] {
         a.run(&["download", given]).code(2).says(wrong);
     }
@@ -39,7 +39,7 @@ fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
 }
 
 /// ```text
-///   A      knows no other node; then one node that has nothing
+///   B ── A      B knows no other node, then A, which has nothing, then the address of A, which has ended
 /// ```
 #[test]
 fn without_a_source_it_says_what_was_tried() {
@@ -83,7 +83,7 @@ fn without_a_source_it_says_what_was_tried() {
 }
 
 /// ```text
-///   A      is asked to share what cannot be
+///   A      shares paths that cannot be shared
 /// ```
 #[test]
 fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
@@ -115,21 +115,23 @@ fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
     let arguments = |verb: &str| [&[verb.into()], &paths[..]].concat();
     let mut share = arguments("share");
     share.push("--no-serve".into());
-    let told = a.run(&share).failed().prints("shared good.txt");
-    let told = told
+    let shared = a.run(&share).failed().prints("shared good.txt");
+    let shared = shared
         .says("dangling cannot be read: it is a link to nowhere, which does not exist")
         .says("fifo is a fifo")
         .says("gone does not exist");
-    told.says("not valid UTF-8")
+    shared
+        .says("not valid UTF-8")
         .says("1 entry cannot be carried")
         .says(r"\xff\xfe.txt: its name is not valid UTF-8");
     a.run(&["list"]).done().prints("good.txt");
-    let told = a.run(&arguments("hash")).failed().prints("odd/good.txt");
-    told.says("fifo is a fifo")
+    let hashed = a.run(&arguments("hash")).failed().prints("odd/good.txt");
+    hashed
+        .says("fifo is a fifo")
         .says("gone does not exist")
         .says("1 entry cannot be carried");
 
-    // One at a time, for programs.
+    // Each has its error code.
     for (path, code) in [
         (at("dangling"), "file-not-hashed"),
         (at("fifo"), "file-not-hashed"),
@@ -142,7 +144,7 @@ fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
         assert_eq!(error["error"]["code"], code);
     }
 
-    // And as a folder of shares: the rest of it is shared, and the log says what is not.
+    // A watched folder shares the rest, and the log says what it leaves out.
     let node = a.start(&["--dir", &text(&folder)]);
     let summary = node.run.err.line("folder shared");
     assert!(
@@ -161,10 +163,10 @@ fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
 }
 
 /// ```text
-///   B ── A      A's file vanishes
+///   B ── A      a shared file of A is removed
 /// ```
 #[test]
-fn a_file_that_vanished_is_not_given_and_the_node_lives_on() {
+fn a_file_that_vanished_is_not_served_and_the_node_keeps_running() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);
@@ -188,10 +190,10 @@ fn a_file_that_vanished_is_not_given_and_the_node_lives_on() {
 }
 
 /// ```text
-///   A      is talked to wrongly
+///   A      types invalid commands
 /// ```
 #[test]
-fn nonsense_is_usage_and_nothing_is_done() {
+fn invalid_commands_are_refused_and_do_nothing() {
     let world = World::new();
     let a = world.home("a");
     for arguments in [
@@ -205,10 +207,10 @@ fn nonsense_is_usage_and_nothing_is_done() {
         &["list", "--wait", "1"],
         &["status", "-v", "-q"],
     ] {
-        let told = a.run(arguments).code(2);
+        let refused = a.run(arguments).code(2);
         assert!(
-            told.stdout.is_empty() && !told.stderr.is_empty(),
-            "{told:?}"
+            refused.stdout.is_empty() && !refused.stderr.is_empty(),
+            "{refused:?}"
         );
     }
     let error = &a.run(&["--json", "fly"]).code(2).document()["error"];

@@ -1,17 +1,17 @@
-//! State that survives a restart.
+//! Shares survive a restart.
 
 use std::fs;
 
 use super::world::{Node, World, assert_content, eventually, noise, text};
 
 /// ```text
-///   B ── A      A ends in good order, is killed, and starts again
+///   B ── A      A is stopped, is killed, and starts again
 /// ```
 #[test]
 fn shares_outlive_a_stop_and_a_kill_without_being_hashed_again() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
-    // Large enough to stand out among all else that a node reads.
+    // Large enough to be noticed among the bytes that a start reads.
     let content = noise(1, 20_000_000);
     let in_folder = world.file("folder/in a folder.bin", &content);
     let alone = world.file("alone.bin", &noise(2, 20_000_000));
@@ -58,7 +58,7 @@ fn shares_outlive_a_stop_and_a_kill_without_being_hashed_again() {
 }
 
 /// ```text
-///   B ── A      A's file is written to while A runs, and while it does not
+///   B ── A      A's file changes while A runs, and between two runs
 /// ```
 #[test]
 fn a_changed_file_is_never_served_under_its_old_hash_and_gets_its_new_one() {
@@ -68,7 +68,7 @@ fn a_changed_file_is_never_served_under_its_old_hash_and_gets_its_new_one() {
     let mut node = a.start(&[]);
     let mut hash = a.share(&file);
     for round in 1..=2 {
-        // Of the same length: only time and content tell.
+        // The new content has the same length.
         let content = noise(round, 100_000);
         if round == 1 {
             fs::write(&file, &content).unwrap();
@@ -103,10 +103,10 @@ fn a_changed_file_is_never_served_under_its_old_hash_and_gets_its_new_one() {
 }
 
 /// ```text
-///   B ── A      A shares a folder; files come and go between two runs
+///   B ── A      files of A's watched folder are added and removed between two runs
 /// ```
 #[test]
-fn a_shared_folder_is_brought_in_line_at_the_next_start() {
+fn a_watched_folder_is_scanned_at_the_next_start() {
     let world = World::new();
     let a = world.home("a");
     fs::create_dir_all(a.path("shared/deep")).unwrap();
@@ -135,25 +135,25 @@ fn a_shared_folder_is_brought_in_line_at_the_next_start() {
         .prints("deep/er.txt");
     assert!(!listed.stdout.contains("goes.txt"), "{listed:?}");
     node.stop();
-    // For that run only: a node that is started without the folder does not share it.
+    // A node that starts without the folder does not share it.
     let _node = a.start(&[]);
     a.run(&["list"]).done().says("nothing is shared");
 }
 
 /// ```text
-///   B ── A      A shared in an earlier process, without other nodes
+///   B ── A      A shares a file without a node, then starts one
 /// ```
 #[test]
-fn no_serve_writes_it_down_for_the_next_start() {
+fn no_serve_records_the_share_for_the_next_start() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(1, 400_000);
     let file = world.file("later.bin", &content);
-    let told = a
+    let output = a
         .run(&["share", &file, "--no-serve"])
         .done()
         .says("pelago start");
-    let hash = told
+    let hash = output
         .stdout
         .lines()
         .find_map(|line| line.trim().strip_prefix("hash  "))

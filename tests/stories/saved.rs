@@ -1,4 +1,4 @@
-//! State for the next start, on a disk that refuses it or has damaged it.
+//! State that a node saves for its next start, on a disk that is full or has damaged it.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use super::{
 /// Bytes of the content.
 const SIZE: usize = 8 << 20;
 
-/// Takes all the room that there is below a folder, until it is dropped.
+/// A file that fills the disk of a folder. Dropping this removes it.
 struct Filled(PathBuf);
 
 impl Filled {
@@ -38,7 +38,7 @@ impl Drop for Filled {
     }
 }
 
-/// Asserts that a command did what it `says`, and that the list does not hold it.
+/// Asserts that the command reports what it did, and that the list on disk does not have it.
 #[track_caller]
 fn not_kept(home: &Home, command: &[&str], says: &str) {
     home.run(command)
@@ -52,10 +52,10 @@ fn not_kept(home: &Home, command: &[&str], says: &str) {
 }
 
 /// ```text
-///   B ──valve── A      the disk with B's data folder is full, which has to keep B's commands
+///   B ──valve── A      the disk with B's data folder is full, so B cannot save what commands change
 /// ```
 #[test]
-fn a_change_that_cannot_be_kept_is_made_and_reported() {
+fn a_change_that_cannot_be_saved_is_made_and_reported() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(mount) = Mount::new(b.data(), "size=4m") else {
@@ -76,7 +76,7 @@ fn a_change_that_cannot_be_kept_is_made_and_reported() {
     until_some(&b, &hashes[0]);
     valve.is_shut();
 
-    // As on a disk that has been full for long: nothing is left of what the node keeps for that.
+    // As on a disk that was full for long: the node has used up its spare space.
     fs::remove_file(b.data().join("spare")).unwrap();
     let full = Filled::new(mount.path());
     let [first, second, third] = hashes.each_ref().map(String::as_str);
@@ -94,7 +94,7 @@ fn a_change_that_cannot_be_kept_is_made_and_reported() {
     let pause = api(&b, &format!("/v1/downloads/{first}/pause"));
     assert_eq!(pause, 507);
 
-    // A setting is changed when that is kept, and not before.
+    // A setting that cannot be saved does not change.
     for command in [
         &["limit", "--upload", "100k"][..],
         &["settings", "transfer.upload_limit", "100k"],
@@ -107,7 +107,7 @@ fn a_change_that_cannot_be_kept_is_made_and_reported() {
     }
     assert_eq!(b.json(&["limit"])["upload"], Value::Null);
 
-    // The next change that can be kept keeps all.
+    // The next change that can be saved saves all earlier ones.
     drop(full);
     b.run(&["pause", third]).done();
     b.run(&["limit", "--upload", "100k"]).done();
@@ -120,7 +120,7 @@ fn a_change_that_cannot_be_kept_is_made_and_reported() {
     assert_eq!(b.json(&["limit"])["upload"], 100_000);
 }
 
-/// The status of the answer to an empty POST.
+/// Sends an empty POST to the API, and returns the status code.
 fn api(home: &Home, path: &str) -> u16 {
     let file = fs::read(home.data().join("api.json")).unwrap();
     let file: Value = serde_json::from_slice(&file).unwrap();
@@ -131,7 +131,7 @@ fn api(home: &Home, path: &str) -> u16 {
 }
 
 /// ```text
-///   B ──valve── A      one download has begun and one has not when B is killed, and the list is damaged
+///   B ──valve── A      B is killed during a download, and its list is damaged
 /// ```
 #[test]
 fn a_damaged_list_is_set_aside_and_nothing_begins_by_itself() {
@@ -163,7 +163,7 @@ fn a_damaged_list_is_set_aside_and_nothing_begins_by_itself() {
         assert_eq!(fs::read(&aside).unwrap(), bytes);
         assert_eq!(listed(&b, &hash).unwrap()["state"], "paused");
         node.kill();
-        // It stays so, as the list is whole again.
+        // The node has written a valid list: the download is still paused.
         let node = b.start(&[]);
         assert_eq!(listed(&b, &hash).unwrap()["state"], "paused");
         node.kill();
@@ -175,7 +175,7 @@ fn a_damaged_list_is_set_aside_and_nothing_begins_by_itself() {
 }
 
 /// ```text
-///   B      a newer version wrote its list of downloads
+///   B      has a list of downloads that a newer version wrote
 /// ```
 #[test]
 fn a_list_of_a_newer_version_ends_the_start_and_is_not_touched() {
@@ -203,7 +203,7 @@ fn a_list_of_a_newer_version_ends_the_start_and_is_not_touched() {
 }
 
 /// ```text
-///   B ── A      what is called like B's list cannot be read
+///   B ── A      there is a directory at the path of B's list
 /// ```
 #[test]
 fn a_list_that_cannot_be_read_is_not_replaced() {
@@ -242,7 +242,7 @@ fn a_list_that_cannot_be_read_is_not_replaced() {
 }
 
 /// ```text
-///   B      a power cut tore the key of its gateway
+///   B      a power cut has truncated the key of its gateway
 /// ```
 #[test]
 fn a_torn_gateway_key_is_set_aside_and_reported() {
@@ -264,10 +264,10 @@ fn a_torn_gateway_key_is_set_aside_and_reported() {
 }
 
 /// ```text
-///   B ──valve── A      B's download is paused, and a power cut tore its record
+///   B ──valve── A      B's download is paused, and a power cut damages its record
 /// ```
 #[test]
-fn what_has_a_torn_record_is_cancelled_wholly() {
+fn a_download_with_a_torn_record_is_cancelled_completely() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let a_node = a.start(&[]);
@@ -295,10 +295,10 @@ fn what_has_a_torn_record_is_cancelled_wholly() {
 }
 
 /// ```text
-///   B ──valve── A      B is killed when the content is at its place, and before its list says so
+///   B ──valve── A      B is killed when the content is at its target, and before the list says so
 /// ```
 #[test]
-fn what_was_placed_just_before_a_crash_is_cancelled_wholly() {
+fn a_download_that_ended_just_before_a_crash_is_cancelled_completely() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);
@@ -334,10 +334,10 @@ fn what_was_placed_just_before_a_crash_is_cancelled_wholly() {
 }
 
 /// ```text
-///   B ── A      B asks once more for what it has, and cancels that
+///   B ── A      B downloads again what it has, and cancels the second download
 /// ```
 #[test]
-fn what_an_earlier_download_placed_is_not_cancelled_with_a_later_one() {
+fn cancelling_a_later_download_keeps_the_files_of_an_earlier_one() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);

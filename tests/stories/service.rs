@@ -1,13 +1,14 @@
-//! Nodes that a service manager runs: the units in contrib/, and what nodes report to the manager.
+//! Nodes under a service manager: the units in contrib/, and what nodes report to the manager.
 
 use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command, time::Duration};
 
 use super::world::{PATIENCE, Run, World};
 
-/// Half of the time that the manager waits.
+/// How soon a node reports: half of the time that the manager waits.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A service unit that restricts all it can is at 0; systemd's own daemons are at 20 to 50.
+/// The exposure that systemd may find in tenths: a unit that restricts everything has 0, systemd's own
+/// daemons have 20 to 50.
 const EXPOSURE: &str = "20";
 
 fn unit(name: &str) -> String {
@@ -17,7 +18,7 @@ fn unit(name: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// The arguments that a unit gives to pelago, with what stands for folders replaced.
+/// The arguments that a unit passes to pelago, with a folder in place of systemd's specifiers.
 fn arguments(unit: &str, state: &str) -> Vec<String> {
     let line = unit
         .lines()
@@ -29,7 +30,7 @@ fn arguments(unit: &str, state: &str) -> Vec<String> {
 }
 
 /// ```text
-///   systemd-analyze      reads the units, as installed
+///   systemd-analyze      reads the units as they are installed
 /// ```
 #[test]
 fn the_units_are_sound_and_leave_little_open() {
@@ -45,7 +46,7 @@ fn the_units_are_sound_and_leave_little_open() {
     let home = world.home("a");
     for name in ["pelago.service", "pelago-user.service"] {
         let unit = unit(name);
-        // The program is where this test has it.
+        // The unit names the program that was built for this test.
         let exec = unit
             .lines()
             .find(|line| line.starts_with("ExecStart="))
@@ -73,19 +74,19 @@ fn the_units_are_sound_and_leave_little_open() {
 }
 
 /// ```text
-///   manager  <-- READY, STOPPING --  A      as the unit starts it
+///   manager <── READY, STOPPING ── A      started as by the unit
 /// ```
 #[test]
 fn the_manager_learns_when_a_node_is_ready_and_when_it_ends() {
     let world = World::new();
     for name in ["pelago.service", "pelago-user.service"] {
         let home = world.home(name);
-        // The path of a socket has to be short.
+        // The path of a socket must be short.
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let manager = UnixDatagram::bind(&socket).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        let told = || {
+        let report = || {
             let mut buffer = [0; 256];
             let length = manager.recv(&mut buffer).unwrap();
             String::from_utf8(buffer[..length].to_vec()).unwrap()
@@ -96,14 +97,14 @@ fn the_manager_learns_when_a_node_is_ready_and_when_it_ends() {
         let state = home.path("state");
         let arguments = arguments(&unit(name), state.to_str().unwrap());
         let run = home.spawn(&arguments);
-        assert_eq!(told().trim(), "READY=1");
-        // A node that reports that it is ready is ready.
+        assert_eq!(report().trim(), "READY=1");
+        // When a node reports that it is ready, its API answers.
         let mut status: Vec<_> = arguments.iter().map(String::as_str).collect();
         let verb = status.iter().position(|word| *word == "start").unwrap();
         status.splice(verb.., ["status"]);
         home.run(&status).done();
         run.signal("TERM");
-        assert_eq!(told().trim(), "STOPPING=1");
+        assert_eq!(report().trim(), "STOPPING=1");
         run.end_within(SOON).done();
     }
 }

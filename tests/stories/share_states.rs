@@ -1,4 +1,4 @@
-//! Shares follow the disk: states of shares, files that look changed, and exclusions.
+//! Shares follow the disk: their states, files that look changed, and exclusions.
 
 use std::{
     fs::{self, FileTimes},
@@ -15,7 +15,7 @@ use super::{
     world::{Home, World, assert_content, eventually, noise, text},
 };
 
-/// The states of what the node of `home` shares, by name.
+/// The names and states of the shares.
 fn states(home: &Home) -> Vec<(String, String)> {
     let listed = home.json(&["list"]);
     let entry = |entry: &Value| {
@@ -54,7 +54,7 @@ fn get(home: &Home, hash: &str, address: &str, to: &str) {
 }
 
 /// ```text
-///   B ── A      A's folder is touched in every way that leaves its content alone
+///   B ── A      the metadata of A's files changes in every way, and their content does not
 /// ```
 #[test]
 fn a_folder_whose_files_look_changed_is_served_and_hashed_again() {
@@ -86,7 +86,7 @@ fn a_folder_whose_files_look_changed_is_served_and_hashed_again() {
     fs::rename(a.path("elsewhere"), at("moved")).unwrap();
     get(&b, &hash, &node.address(), "one");
 
-    // With another time it is hashed before it is served.
+    // A file with another time of modification is hashed before it is served.
     set_modified(&at("newer"), |modified| {
         modified + std::time::Duration::from_secs(5)
     });
@@ -94,7 +94,7 @@ fn a_folder_whose_files_look_changed_is_served_and_hashed_again() {
     for (at, name) in names.iter().enumerate() {
         assert_content(&b.path("two").join(name), &noise(at as u64, 400_000));
     }
-    // The whole folder is touched.
+    // The folder is moved away, and back.
     let away = a.path("away");
     fs::rename(&folder, &away).unwrap();
     has_state(&a, "box", "missing");
@@ -104,7 +104,7 @@ fn a_folder_whose_files_look_changed_is_served_and_hashed_again() {
 }
 
 /// ```text
-///   B ── A      one file of A's folder holds something else
+///   B ── A      one file of A's folder has other content
 /// ```
 #[test]
 fn a_file_that_changed_is_not_offered_and_the_rest_of_its_folder_is() {
@@ -125,14 +125,15 @@ fn a_file_that_changed_is_not_offered_and_the_rest_of_its_folder_is() {
     assert_eq!(listed[0]["unavailable_files"], 1);
     let path = text(&folder.join("b/c"));
     a.run(&["list"]).done().prints(&format!("changed  {path}"));
-    let told = a.run(&["doctor"]);
+    let doctor = a.run(&["doctor"]);
     assert!(
-        told.stdout
+        doctor
+            .stdout
             .contains(&format!("{path} (a file of a shared folder)")),
-        "{told:#?}"
+        "{doctor:#?}"
     );
 
-    // B gets what there is, and the rest when it is back.
+    // B downloads the other files, and the last one when it is back.
     let download = b.spawn(&["download", &hash, "--peer", &node.address(), "-o", "got"]);
     for (at, name) in [(0, "a"), (1, "b.txt"), (3, "d")] {
         let part = b.path("got.part").join(name);
@@ -154,7 +155,7 @@ fn a_file_that_changed_is_not_offered_and_the_rest_of_its_folder_is() {
 }
 
 /// ```text
-///   B ── A      what A shares by hand is removed, and returns
+///   B ── A      a file that A shares with a command is moved away, and back
 /// ```
 #[test]
 fn a_file_that_is_gone_is_missing_until_it_is_back() {
@@ -170,19 +171,19 @@ fn a_file_that_is_gone_is_missing_until_it_is_back() {
     };
     open(&address, "10").done().prints("all of it");
     fs::rename(&disk, &away).unwrap();
-    // Also before the node looks at it.
+    // This holds before the node has checked the file.
     open(&address, "2").failed().says("no source");
     has_state(&a, "film", "missing");
     assert_eq!(
         b.json(&["list", "--peer", &address]),
         Value::Array(Vec::new())
     );
-    let told = a.run(&["doctor"]);
+    let doctor = a.run(&["doctor"]);
     assert!(
-        told.stdout.contains("film (a share) is missing"),
-        "{told:#?}"
+        doctor.stdout.contains("film (a share) is missing"),
+        "{doctor:#?}"
     );
-    // A start without it forgets nothing, and hashes nothing when it is back.
+    // A start without the file keeps the share, and does not hash the file when it is back.
     node.stop();
     let node = a.start(&[]);
     has_state(&a, "film", "missing");
@@ -196,7 +197,7 @@ fn a_file_that_is_gone_is_missing_until_it_is_back() {
 }
 
 /// ```text
-///   B ── A      A runs as a user who may not read a file for a while
+///   B ── A      A runs as a user who cannot read a file for a while
 /// ```
 #[test]
 fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
@@ -225,7 +226,7 @@ fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
     assert_eq!(names, ["folder"]);
     let doctor = a.run(&["doctor"]).stdout;
     assert!(doctor.contains("film (a share) cannot be read"), "{doctor}");
-    // Of the folder, the other file is there.
+    // The other file of the folder is available.
     let notes = [
         "download",
         &folder,
@@ -244,7 +245,7 @@ fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
 }
 
 /// ```text
-///   B ── A      the disk with what A shares is plugged in again: all its files have other numbers
+///   B ── A      A's disk is mounted again, and all its files have other inode numbers
 /// ```
 #[test]
 fn shares_on_a_disk_that_was_plugged_in_again_are_served_without_being_read_first() {
@@ -314,7 +315,7 @@ fn shares_of_a_disk_that_is_not_mounted_wait_for_it() {
         let read = node.run.read_bytes().unwrap() - before;
         assert!(read < 400_000, "{read} bytes were read");
         if watched == "all/disk" {
-            // A file that is removed from a mounted disk is not a share any more.
+            // A file that is removed from a mounted disk is no longer a share.
             fs::remove_file(disk.join("film")).unwrap();
             shares(&a, &[]);
         }
@@ -324,7 +325,7 @@ fn shares_of_a_disk_that_is_not_mounted_wait_for_it() {
 }
 
 /// ```text
-///   A      a file of a watched folder is withdrawn
+///   A      unshares files of a watched folder
 /// ```
 #[test]
 fn what_a_person_withdraws_from_a_watched_folder_stays_withdrawn() {
@@ -336,11 +337,12 @@ fn what_a_person_withdraws_from_a_watched_folder_stays_withdrawn() {
     }
     let node = a.start(&["--dir", "shared"]);
     shares(&a, &["keep", "private", "sub/x", "sub/y"]);
-    let told = a.run(&["unshare", "shared/private"]).done();
-    told.prints("private")
+    let unshared = a.run(&["unshare", "shared/private"]).done();
+    unshared
+        .prints("private")
         .prints(&text(&folder.join("private")));
-    let told = a.run(&["unshare", "./shared/sub"]).done();
-    told.prints("sub/x").prints("sub/y");
+    let unshared = a.run(&["unshare", "./shared/sub"]).done();
+    unshared.prints("sub/x").prints("sub/y");
     shares(&a, &["keep"]);
     put(&folder, "private", b"private again");
     put(&folder, "sub/z", b"new");
@@ -358,13 +360,13 @@ fn what_a_person_withdraws_from_a_watched_folder_stays_withdrawn() {
     a.share("shared/private");
     shares(&a, &["keep", "last", "other", "private"]);
     a.run(&["list", "--excluded"]).done().prints("shared/sub");
-    // It is watched again.
+    // The node follows changes of the file again.
     fs::remove_file(folder.join("private")).unwrap();
     shares(&a, &["keep", "last", "other"]);
 }
 
 /// ```text
-///   A      a file of a watched folder becomes a link
+///   A      a file of a watched folder is replaced by a link
 /// ```
 #[test]
 fn a_watched_file_that_becomes_a_link_is_gone_also_for_the_gateway() {
@@ -396,7 +398,7 @@ fn a_watched_file_that_becomes_a_link_is_gone_also_for_the_gateway() {
 }
 
 /// ```text
-///   A      `chmod -R` of 1,000 files of 1 MiB while A is away
+///   A      `chmod -R` changes 1,000 files between two runs
 /// ```
 #[test]
 fn files_with_other_permissions_are_served_before_they_are_read() {

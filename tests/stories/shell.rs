@@ -1,4 +1,4 @@
-//! The shell and the menu: commands one after another.
+//! The shell and the menu run commands one after another.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,10 +10,10 @@ use super::{
 };
 
 /// ```text
-///   A      a script for the shell, without and with a node
+///   A      runs a script in the shell, without and with a node
 /// ```
 #[test]
-fn a_script_runs_the_verbs_and_ends_as_the_last_that_failed() {
+fn a_script_runs_its_commands_and_exits_like_the_last_that_failed() {
     let world = World::new();
     let a = world.home("a");
     let file = world.file("a b.txt", b"hello");
@@ -25,11 +25,11 @@ fn a_script_runs_the_verbs_and_ends_as_the_last_that_failed() {
         .says("no node is running on")
         .says("nothing is shared");
 
-    // A verb that takes a node for itself ends with its own status.
+    // A command that brings its own node also sets the exit code.
     a.fed(&["shell"], "status\nlist\n")
         .failed()
         .says("pelago start");
-    // Usage is another status; and the last that failed counts.
+    // An invalid command has another exit code. The last failure counts.
     a.fed(&["shell"], "status\nfly\n").code(2).says("fly");
     a.fed(&["shell"], "fly\nstatus\nlist\n").failed();
     a.fed(&["shell"], "list 'open\nlist\n")
@@ -52,10 +52,10 @@ fn a_script_runs_the_verbs_and_ends_as_the_last_that_failed() {
 }
 
 /// ```text
-///   A      global flags of the shell are those of its verbs, unless they have their own
+///   A      starts the shell with global flags, which hold for commands without their own
 /// ```
 #[test]
-fn verbs_inherit_the_shells_flags() {
+fn commands_inherit_the_flags_of_the_shell() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let file = world.file("x.txt", b"x");
@@ -80,7 +80,7 @@ fn verbs_inherit_the_shells_flags() {
 }
 
 /// ```text
-///   A      a person types
+///   A      types in the shell
 /// ```
 #[test]
 fn at_a_terminal_words_complete_and_lines_come_back() {
@@ -96,7 +96,7 @@ fn at_a_terminal_words_complete_and_lines_come_back() {
     shell.sees("pelago> ");
     shell.types(&format!("unsh{TAB}holi{TAB}"));
     shell.sees("unshare 'holiday film.mkv'");
-    // Ctrl-C drops the line, and nothing else.
+    // Ctrl-C drops the line only.
     shell.types(CTRL_C);
     shell.sees("pelago> ");
     shell.types(&format!("status --js{TAB}{ENTER}"));
@@ -105,7 +105,7 @@ fn at_a_terminal_words_complete_and_lines_come_back() {
     shell.types(CTRL_D);
     assert_eq!(shell.end(), Some(0));
 
-    // What was typed may hold links: it is for this user alone.
+    // The history may contain links: only this user may read it.
     let history = a.data().join("shell_history").metadata().unwrap();
     assert_eq!(history.permissions().mode() & 0o777, 0o600);
     let mut shell = Terminal::open(&a, &["shell"]);
@@ -119,10 +119,10 @@ fn at_a_terminal_words_complete_and_lines_come_back() {
 }
 
 /// ```text
-///   A      a person changes their mind about sharing
+///   A      interrupts `share` in the shell
 /// ```
 #[test]
-fn ctrl_c_ends_the_verb_and_not_the_shell() {
+fn ctrl_c_ends_the_command_and_not_the_shell() {
     let world = World::new();
     let a = world.home("a");
     let file = world.file("x.txt", b"x");
@@ -133,7 +133,7 @@ fn ctrl_c_ends_the_verb_and_not_the_shell() {
     shell.sees("sharing until Ctrl-C");
     shell.types(CTRL_C);
     shell.sees("pelago> ");
-    // Its node is gone with it.
+    // The command's node has ended with it.
     shell.types(&format!("status{ENTER}"));
     shell.sees("no node is running");
     shell.sees("pelago> ");
@@ -142,10 +142,10 @@ fn ctrl_c_ends_the_verb_and_not_the_shell() {
 }
 
 /// ```text
-///   A      chooses by number: from a script, and at a terminal
+///   A      chooses commands by number, in a script and at a terminal
 /// ```
 #[test]
-fn the_menu_has_the_verbs_by_number() {
+fn the_menu_has_the_commands_by_number() {
     let world = World::new();
     let a = world.home("a");
     let node = a.start(&[]);
@@ -199,13 +199,13 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
     assert_eq!(choices.len(), 2, "{document}");
     assert_eq!(choices[0]["peers"], 1);
     let from = |choice: &Value| choice["from"][0]["peer_id"].as_str().unwrap().to_owned();
-    let mut told = [from(&choices[0]), from(&choices[1])];
+    let mut listed = [from(&choices[0]), from(&choices[1])];
     let mut both = [anna.peer_id(), bert.peer_id()];
-    told.sort();
+    listed.sort();
     both.sort();
-    assert_eq!(told, both);
-    let told = document["error"]["message"].as_str().unwrap();
-    assert_eq!(told.matches(", from ").count(), 2, "{told}");
+    assert_eq!(listed, both);
+    let message = document["error"]["message"].as_str().unwrap();
+    assert_eq!(message.matches(", from ").count(), 2, "{message}");
 
     let mut person = Terminal::open(&c, &download);
     person.sees("several contents are named photo.jpg:");
@@ -222,7 +222,7 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
     eventually("the file", || c.path("photo.jpg").exists().then_some(()));
     assert_content(&c.path("photo.jpg"), &theirs);
 
-    // Nothing chosen is nothing done.
+    // Without a choice, nothing is downloaded.
     let mut person = Terminal::open(&c, &[&download[..], &["-o", "other"]].concat());
     person.sees("which, 1 to 2");
     person.types(ENTER);

@@ -4,11 +4,11 @@ use std::{process::Stdio, time::Duration};
 
 use super::world::{Run, World};
 
-/// Longer than any node takes to end, less than a supervisor waits.
+/// How soon a node ends: sooner than a supervisor kills it.
 const SOON: Duration = Duration::from_secs(5);
 
 /// ```text
-///   A      one signal
+///   A      gets one signal
 /// ```
 #[test]
 fn a_node_ends_in_time_after_a_signal() {
@@ -24,7 +24,7 @@ fn a_node_ends_in_time_after_a_signal() {
 }
 
 /// ```text
-///   A      two signals
+///   A      gets two signals
 /// ```
 #[test]
 fn a_second_signal_ends_it_at_once() {
@@ -33,23 +33,23 @@ fn a_second_signal_ends_it_at_once() {
     node.run.signal("INT");
     node.run.err.line("stopping");
     node.run.signal("INT");
-    // It may have been quicker than the second signal.
+    // The node may have ended before the second signal.
     let code = node.run.end_within(SOON).status.code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}");
 }
 
 /// ```text
-///   A      without stdin, stdout or stderr
+///   A      runs without stdin, stdout and stderr
 /// ```
 #[test]
-fn a_node_runs_without_a_terminal_or_anyone_who_reads() {
+fn a_node_runs_without_a_terminal_and_without_readers() {
     let world = World::new();
     let a = world.home("a");
     let mut command = a.command(&["start", "--listen", "/ip4/127.0.0.1/tcp/0"]);
     command.stdin(Stdio::null());
     let line = command.get_program().to_owned();
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    // A shell that closes all three, and then becomes the node.
+    // The shell closes all three, and then becomes the node.
     let mut shell = std::process::Command::new("sh");
     shell
         .args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
@@ -68,7 +68,7 @@ fn a_node_runs_without_a_terminal_or_anyone_who_reads() {
 }
 
 /// ```text
-///   A      says what matters, once, plainly
+///   A      starts for the first time
 /// ```
 #[test]
 fn the_first_start_is_quiet_and_says_what_to_do_next() {

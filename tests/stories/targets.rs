@@ -1,14 +1,14 @@
-//! The targets of downloads.
+//! Targets of downloads: `-o`, and files that exist.
 
 use std::fs;
 
 use super::world::{World, assert_content, noise, text};
 
 /// ```text
-///   B ── A      B has a file of that name already
+///   B ── A      B already has a file with the name
 /// ```
 #[test]
-fn a_target_that_exists_is_kept_unless_it_is_to_be_replaced() {
+fn a_target_that_exists_stays_without_overwrite() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(1, 100_000);
@@ -29,7 +29,7 @@ fn a_target_that_exists_is_kept_unless_it_is_to_be_replaced() {
     assert!(replaced.stdout.contains("1 source"), "{replaced:?}");
     assert_content(&b.path("got"), &content);
 
-    // The same content: nothing is fetched, so no source is needed.
+    // If the file has the same content, nothing is fetched, and no source is needed.
     node.stop();
     b.run(&download).done().prints("was here already");
     let again = b.json(&download);
@@ -44,7 +44,7 @@ fn a_target_that_exists_is_kept_unless_it_is_to_be_replaced() {
 }
 
 /// ```text
-///   B ── A      -o names a file, a folder, or what cannot be
+///   B ── A      -o names a file, a folder, or an invalid path
 /// ```
 #[test]
 fn an_existing_folder_means_inside_it_and_a_missing_one_is_named() {

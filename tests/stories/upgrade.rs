@@ -1,7 +1,7 @@
 //! A data folder that an earlier version wrote, opened by today's build.
 //!
-//! `tests/fixtures/` holds the folder as an archive. Its records name absolute paths, so every story here
-//! unpacks it at one fixed place and holds a lock on that place.
+//! `tests/fixtures/` has the folder as an archive. Its records name absolute paths, so every story here
+//! unpacks it at one fixed path, and locks that path.
 
 use std::{
     fs::{self, File},
@@ -17,22 +17,22 @@ use super::{
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
-/// The path at which the fixture was made and is unpacked.
-const PLACE: &str = "/var/tmp/pelago-fixture-1";
+/// The path at which the fixture was made, and at which stories unpack it.
+const FIXTURE_PATH: &str = "/var/tmp/pelago-fixture-1";
 
-/// The fixture, from the top of the repository.
+/// The fixture, as a path in the repository.
 const ARCHIVE: &str = "tests/fixtures/data-folder-1.tar.gz";
 
-/// Names the earlier build that makes the fixture.
+/// The variable that names the earlier build with which the fixture is made.
 const BUILD_VARIABLE: &str = "PELAGO_FIXTURE_BUILD";
 
-/// The lists at the time the fixture was made, beside the data folder.
+/// The file beside the data folder with the lists as the earlier build printed them.
 const LISTED: &str = "listed.json";
 
-/// B's download limit while the fixture was made, and after, in bytes a second.
+/// B's download limit, which is a setting in the fixture, in bytes a second.
 const LIMIT: u64 = 250_000;
 
-/// The shares of B: paths, sizes; `folder` is shared whole, `watched` is the watched folder.
+/// The shares of B: paths and sizes. `folder` is shared as a folder, `watched` is a watched folder.
 const SHARED: [(&str, usize); 8] = [
     ("shared/small.txt", 5_000),
     ("shared/large.bin", 400_000),
@@ -44,8 +44,8 @@ const SHARED: [(&str, usize); 8] = [
     ("watched/sub/below", 1_000),
 ];
 
-/// The shares of A, which B downloads: one file that B pauses, one that is done, a folder that grows in
-/// `album.part`, and a folder that grows among what is in `project` already.
+/// The shares of A, which B downloads: a file that B pauses, a file that is done, a folder that is
+/// assembled in `album.part`, and a folder whose files are added to the existing `project`.
 const DOWNLOADED: [(&str, usize); 14] = [
     ("movie.bin", 900_000),
     ("song.bin", 10_000),
@@ -63,29 +63,29 @@ const DOWNLOADED: [(&str, usize); 14] = [
     HAD,
 ];
 
-/// The download that B pauses, with its size.
+/// The downloads that B pauses, and their sizes.
 const PAUSED: [(&str, u64); 3] = [
     ("movie.bin", 900_000),
     ("album", 640_000),
     ("project", 622_000),
 ];
 
-/// A file of `project` that B has already: without one, the folder would be refused as another.
+/// A file of `project` that B already has. Without it, B would not take its folder for the same one.
 const HAD: (&str, usize) = ("project/readme", 2_000);
 
-/// A file of B's own in the folder that is downloaded in place.
+/// A file of the user in `project`.
 const OWN: (&str, &[u8]) = ("project/my own.txt", b"stays");
 
-/// A small file that had arrived in part, in the folder that was there before. The earlier build left it
-/// neither a mark nor a record, so nothing but its content says whose it is: it may stay.
+/// A small file in `project` that had arrived in part. The earlier build gave it neither a mark nor a
+/// record, so the node cannot know that it may remove the file.
 const UNPROVEN: &str = "project/data 1.part";
 
 /// A hash without a source.
-fn nobodys() -> String {
+fn absent() -> String {
     "ab".repeat(32)
 }
 
-/// The content of a file: the same whenever it is asked for.
+/// The content of a file, which depends on its path only.
 fn content(path: &str, size: usize) -> Vec<u8> {
     let seed = path
         .bytes()
@@ -99,51 +99,52 @@ fn plant(folder: &Path, files: &[(&str, usize)]) {
     }
 }
 
-/// The fixed place, for one story at a time.
-struct Place {
+/// The folder at the fixed path, which one story at a time may use.
+struct Fixture {
     world: World,
     _lock: File,
 }
 
-impl Place {
-    /// Waits until no other test uses the folder, and clears it.
+impl Fixture {
+    /// Waits until no other test uses the folder, and empties it.
     fn new() -> Self {
-        let lock = File::create(format!("{PLACE}.lock"));
-        let lock = lock.unwrap_or_else(|error| panic!("{PLACE}.lock: {error}: remove it"));
+        let lock = File::create(format!("{FIXTURE_PATH}.lock"));
+        let lock = lock.unwrap_or_else(|error| panic!("{FIXTURE_PATH}.lock: {error}: remove it"));
         lock.lock().unwrap();
-        let _ = fs::remove_dir_all(PLACE);
-        fs::create_dir(PLACE).unwrap_or_else(|error| panic!("{PLACE}: {error}: remove it"));
+        let _ = fs::remove_dir_all(FIXTURE_PATH);
+        fs::create_dir(FIXTURE_PATH)
+            .unwrap_or_else(|error| panic!("{FIXTURE_PATH}: {error}: remove it"));
         Self {
-            world: World::at(Path::new(PLACE)),
+            world: World::at(Path::new(FIXTURE_PATH)),
             _lock: lock,
         }
     }
 
-    /// The same with the fixture in it; none where that cannot be had whole, which it says.
+    /// Unpacks the archive. Prints why and returns `None` if that is impossible.
     fn unpacked() -> Option<Self> {
-        let place = Self::new();
+        let fixture = Self::new();
         let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(ARCHIVE);
         assert!(archive.exists(), "{} is missing", archive.display());
         let tar = Command::new("tar")
             .args(["--xattrs", "--xattrs-include=user.*", "-xzf"])
             .arg(&archive)
-            .args(["-C", PLACE])
+            .args(["-C", FIXTURE_PATH])
             .output();
         let why = match tar {
             Err(error) => format!("tar: {error}"),
             Ok(output) if !output.status.success() => {
                 format!("tar: {}", String::from_utf8_lossy(&output.stderr))
             }
-            Ok(_) if !is_marked(&place.world.path("b/movie.bin.part")) => {
-                format!("{PLACE} keeps no attributes")
+            Ok(_) if !is_marked(&fixture.world.path("b/movie.bin.part")) => {
+                format!("{FIXTURE_PATH} keeps no attributes")
             }
-            Ok(_) => return Some(place),
+            Ok(_) => return Some(fixture),
         };
         eprintln!("skipped: {why}");
         None
     }
 
-    /// A with all that B downloads, and the hashes of what is paused.
+    /// Starts A, which shares all that B downloads, and returns the hashes of the paused downloads.
     fn source(&self) -> (Node, Vec<String>) {
         let a = self.world.home("a");
         plant(&a.path("from"), &DOWNLOADED);
@@ -155,10 +156,10 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Fixture {
     fn drop(&mut self) {
-        // Another run clears it as well.
-        let _ = fs::remove_dir_all(PLACE);
+        // If this fails, the next run empties the folder.
+        let _ = fs::remove_dir_all(FIXTURE_PATH);
     }
 }
 
@@ -177,13 +178,13 @@ fn download(b: &Home, hash: &str) -> Option<Value> {
     downloads.find(|one| one["hash"] == hash).cloned()
 }
 
-/// The fields of a list's entries that a later version must tell in the same way, by hash.
-fn told(list: &Value, fields: &[&str]) -> Vec<Value> {
+/// These fields of the entries of a list, which a later version must print in the same way.
+fn stable_fields(list: &Value, fields: &[&str]) -> Vec<Value> {
     let entries = list.as_array().unwrap().iter();
     let entry = |entry: &Value| fields.iter().map(|field| entry[field].clone()).collect();
-    let mut told: Vec<Value> = entries.map(entry).collect();
-    told.sort_by_key(|entry| entry[0].to_string());
-    told
+    let mut entries: Vec<Value> = entries.map(entry).collect();
+    entries.sort_by_key(|entry| entry[0].to_string());
+    entries
 }
 
 fn listed(b: &Home) -> Value {
@@ -194,16 +195,16 @@ fn listed(b: &Home) -> Value {
     let kept: Vec<_> = settings.as_array().unwrap().iter().collect();
     let kept: Vec<_> = kept.into_iter().filter(is_kept).cloned().collect();
     json!({
-        "shares": told(&shares, &["hash", "name", "size", "kind"]),
-        "downloads": told(
+        "shares": stable_fields(&shares, &["hash", "name", "size", "kind"]),
+        "downloads": stable_fields(
             &downloads,
             &["hash", "name", "path", "state", "size", "verified_bytes", "position"],
         ),
-        "settings": told(&Value::Array(kept), &["name", "value"]),
+        "settings": stable_fields(&Value::Array(kept), &["name", "value"]),
     })
 }
 
-/// Every path below `folder` that ends as what is not whole.
+/// The paths below `folder` with the names of part files and staging directories.
 fn parts(folder: &Path) -> Vec<PathBuf> {
     let mut parts: Vec<_> = things(folder).into_keys().collect();
     parts.retain(|path| text(path).ends_with(".part"));
@@ -211,15 +212,15 @@ fn parts(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// ```text
-///   C ── B ── A      B's data folder is of an earlier version, with downloads from A that are paused
+///   C ── B ── A      an earlier version wrote B's data folder, with paused downloads from A
 /// ```
 #[test]
 fn a_data_folder_of_an_earlier_version_opens_as_it_was_and_its_downloads_resume() {
-    let Some(place) = Place::unpacked() else {
+    let Some(fixture) = Fixture::unpacked() else {
         return;
     };
-    let (b, c) = (place.world.home("b"), place.world.home("c"));
-    let (a_node, paused) = place.source();
+    let (b, c) = (fixture.world.home("b"), fixture.world.home("c"));
+    let (a_node, paused) = fixture.source();
     let was: Value = serde_json::from_slice(&fs::read(b.path(LISTED)).unwrap()).unwrap();
     let b_node = start(&b, &a_node);
     b_node.run.err.line("folder shared");
@@ -228,22 +229,22 @@ fn a_data_folder_of_an_earlier_version_opens_as_it_was_and_its_downloads_resume(
     assert_shares_are_served(&b, &b_node, &c);
     assert_downloads_resume(&b, &paused, &was);
     b_node.stop();
-    // The data folder that today's build has written opens again.
+    // Today's build opens the data folder a second time.
     let _b_node = start(&b, &a_node);
     for hash in &paused {
         assert_eq!(download(&b, hash).unwrap()["state"], "done");
     }
 }
 
-/// C downloads from B all that B shares, and finds the files as they were made.
+/// C downloads all that B shares, and gets the original contents.
 #[track_caller]
 fn assert_shares_are_served(b: &Home, node: &Node, c: &Home) {
-    // Unpacked files have other inodes, and a folder is not looked at again by itself.
+    // Unpacked files have other inodes, and the node does not check a folder again by itself.
     let folder = b.share(&text(&b.path("shared/folder")));
     let address = node.address();
     let fetch = |hash: &str, name: &str| {
         let command = ["download", hash, "--peer", &address, "-o", name];
-        // For the same reason B may have to hash a file before it serves it.
+        // For the same reason, B may first have to hash a file.
         eventually(&format!("{name} from B"), || {
             let ended = c.run(&[&command[..], &["--timeout", "2"]].concat());
             ended.status.success().then_some(())
@@ -262,7 +263,7 @@ fn assert_shares_are_served(b: &Home, node: &Node, c: &Home) {
     }
 }
 
-/// B resumes what was paused, and fetches only what it had not verified.
+/// B resumes the downloads, and fetches only what it had not verified.
 #[track_caller]
 fn assert_downloads_resume(b: &Home, paused: &[String], was: &Value) {
     b.run(&["limit", "--download", "off"]).done();
@@ -284,7 +285,7 @@ fn assert_downloads_resume(b: &Home, paused: &[String], was: &Value) {
         });
     }
     let received = metrics::of(b)["pelago_content_received_bytes_total"];
-    // Partly arrived small files were not verified, and manifests are fetched with them.
+    // Incomplete small files were not verified, and manifests count as well.
     assert!(
         received <= (missing + 16_384) as f64,
         "{received} bytes were fetched where {missing} were missing"
@@ -299,19 +300,19 @@ fn assert_downloads_resume(b: &Home, paused: &[String], was: &Value) {
     assert_eq!(fs::read_dir(b.path("data/partial")).unwrap().count(), 0);
 }
 
-/// Makes the fixture anew: `tests/fixtures/make.sh BUILD`.
+/// Makes a new fixture. Run it with `tests/fixtures/make.sh BUILD`.
 ///
 /// ```text
-///   B ── A      B is limited, and pauses what it downloads from A
+///   B ── A      B has a limit, and pauses its downloads from A
 /// ```
 #[test]
 #[ignore = "makes the fixture with an earlier build: tests/fixtures/make.sh"]
 fn make_the_fixture() {
     let build = std::env::var(BUILD_VARIABLE);
     let build = build.unwrap_or_else(|_| panic!("{BUILD_VARIABLE} names no build"));
-    let place = Place::new();
-    let b = place.world.home("b").of_build(build);
-    let (a_node, paused) = place.source();
+    let fixture = Fixture::new();
+    let b = fixture.world.home("b").of_build(build);
+    let (a_node, paused) = fixture.source();
     plant(&b.path("."), &SHARED);
     plant(&b.path("."), &[HAD]);
     write(&b.path("."), OWN.0, OWN.1);
@@ -322,15 +323,15 @@ fn make_the_fixture() {
     }
     let unlisted = text(&b.path("shared/unlisted.bin"));
     b.run(&["share", "--unlisted", &unlisted]).done();
-    let song = b.hash(&text(&place.world.path("a/from/song.bin")));
+    let song = b.hash(&text(&fixture.world.path("a/from/song.bin")));
     b.run(&["download", &song]).done();
-    b.run(&["download", &nobodys(), "--timeout", "1"]).failed();
+    b.run(&["download", &absent(), "--timeout", "1"]).failed();
 
     b.run(&["limit", "--download", &LIMIT.to_string()]).done();
     b.run(&["settings", "transfer.max_downloads", "4"]).done();
     for (hash, (name, size)) in paused.iter().zip(PAUSED) {
         b.run(&["download", hash, "--detach"]).done();
-        // More than all small files of a folder together, so that a part of the large one is there.
+        // More than the small files of a folder have, so that a part of the large one is there.
         eventually("half of it", || {
             let verified = download(&b, hash)?["verified_bytes"].as_u64()?;
             (verified > size * 2 / 5).then_some(())
@@ -366,7 +367,7 @@ fn pack() {
         .args(["--owner=0", "--group=0", "--numeric-owner", "--sort=name"])
         .args(["-I", "gzip -9n", "-cf"])
         .arg(&archive)
-        .args(["-C", PLACE, "b"])
+        .args(["-C", FIXTURE_PATH, "b"])
         .status();
     assert!(packed.unwrap().success(), "tar cannot write {ARCHIVE}");
 }

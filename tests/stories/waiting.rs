@@ -1,4 +1,4 @@
-//! Downloads that wait, and proofs that are interrupted, as a person sees them.
+//! Downloads that wait for a source, and downloads that end while a file is proven.
 
 use std::{
     fs::File,
@@ -11,8 +11,8 @@ use super::{
 };
 
 /// ```text
-///   B          waits for content without a source, is killed, started, waits again
-///   B <── A    A comes with it
+///   B          waits for content without a source, is killed, starts, and waits again
+///   B <── A    A connects, and shares the content
 /// ```
 #[test]
 fn a_download_without_a_source_waits_until_there_is_one() {
@@ -41,19 +41,19 @@ fn a_download_without_a_source_waits_until_there_is_one() {
     assert_content(&b.path("got"), &content);
 }
 
-/// The one-shot command ends on a signal, and by itself.
+/// A command that brings its own node ends when its time is over.
 #[test]
 fn a_command_without_a_node_waits_for_nothing() {
     let world = World::new();
     let b = world.home("b").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "1");
-    let nobodys = "ab".repeat(32);
+    let absent = "ab".repeat(32);
     for arguments in [&["--timeout", "0.5"][..], &[]] {
-        let download = [&["download", &nobodys], arguments].concat();
+        let download = [&["download", &absent], arguments].concat();
         b.run(&download).failed().says("no source");
     }
 }
 
-/// A target of 8 GiB, none of which is on the disk, is hashed; then the download is cancelled, or paused.
+/// The node proves a sparse target of 8 GiB, and the download is cancelled, or paused.
 #[test]
 fn what_is_proven_of_a_large_file_ends_with_the_download() {
     let world = World::new();

@@ -1,19 +1,19 @@
-//! The tours of README.md and docs/GUIDE.md, as written there: the test types every `console` block, in
-//! its order.
+//! The tours of README.md and docs/GUIDE.md: the test types all `console` blocks in their order.
 //!
-//! A person called NAME types `NAME$ COMMAND`. Each person has a folder and a data folder. The lines below
-//! a command are what it prints, stdout and stderr together. `...` in a line stands for any text, and alone
-//! for any lines. A command that ends in `&` or in [`UNTIL_CTRL_C`] runs until the end of the tour; the test
-//! waits until it has printed its lines. Only the port is replaced: another program may have 8080 here.
+//! `NAME$ COMMAND` is a command that the person NAME types. Each person has a folder and a data folder.
+//! The lines below a command are its output, stdout and stderr together. `...` in a line stands for any
+//! text, and a line of `...` for any lines. A command that ends in `&` or in [`UNTIL_CTRL_C`] runs until
+//! the end of the tour; the test waits until it has printed its lines. The test replaces the port, which
+//! another program may use.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
 
 use super::world::{Home, Run, World};
 
-/// Ends a command that runs in the foreground until a person stops it.
+/// Marks a command that runs in the foreground until a person stops it.
 const UNTIL_CTRL_C: &str = "# shares until Ctrl-C";
 
-/// One command, and what it prints.
+/// One command and its output.
 struct Step {
     person: String,
     command: String,
@@ -39,7 +39,7 @@ fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether a line is as written: `...` stands for any text.
+/// Whether a line matches the documentation, where `...` stands for any text.
 fn is_line(written: &str, line: &str) -> bool {
     let mut parts = written.split("...");
     let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else {
@@ -58,7 +58,7 @@ fn is_line(written: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether all lines are as written: `...` alone stands for any lines.
+/// Whether the lines match the documentation, where a line of `...` stands for any lines.
 fn are_lines(written: &[String], lines: &[&str]) -> bool {
     match written {
         [] => lines.is_empty(),
@@ -71,7 +71,7 @@ fn are_lines(written: &[String], lines: &[&str]) -> bool {
     }
 }
 
-/// The folder of a person, in which `pelago` is the program that was built here.
+/// The folder of a person, with `pelago` in its `PATH`.
 fn person(world: &World, name: &str, port: u16) -> Home {
     let program = Path::new(env!("CARGO_BIN_EXE_pelago"));
     let folder = program.parent().unwrap().to_str().unwrap();
@@ -99,7 +99,7 @@ fn the_guide_does_what_it_says() {
     walk("docs/GUIDE.md", 11);
 }
 
-/// Types the tour of `page`, which has at least this many steps.
+/// Types the tour of `page`, which has at least `least` commands.
 fn walk(page: &str, least: usize) {
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let steps = steps(&fs::read_to_string(text).unwrap());

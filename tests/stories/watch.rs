@@ -1,4 +1,4 @@
-//! `start --dir` watches the folders that it shares.
+//! Watched folders: changes in them change the shares.
 
 use std::{fs, io::Write, os::unix::fs::symlink, path::Path};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::{Home, World, assert_content, eventually, noise};
 
-/// The names and hashes that the node of `home` shares.
+/// The names and hashes of the shares.
 pub(crate) fn listed(home: &Home) -> Vec<(String, String)> {
     let list = home.json(&["list"]);
     let entry = |entry: &Value| {
@@ -20,7 +20,7 @@ fn names(home: &Home) -> Vec<String> {
     listed(home).into_iter().map(|(name, _)| name).collect()
 }
 
-/// Waits until exactly these are shared.
+/// Waits until the names of the shares are exactly `expected`.
 pub(crate) fn shares(home: &Home, expected: &[&str]) {
     let mut last = Vec::new();
     let what = format!("{expected:?} to be shared");
@@ -40,7 +40,7 @@ pub(crate) fn put(folder: &Path, name: &str, content: &[u8]) {
 }
 
 /// ```text
-///   B ── A      A's folder changes in every way there is while A runs
+///   B ── A      A's folder changes in every way while A runs
 /// ```
 #[test]
 fn what_changes_in_a_folder_changes_what_is_shared() {
@@ -77,7 +77,7 @@ fn what_changes_in_a_folder_changes_what_is_shared() {
     shares(&a, &["new"]);
     fs::rename(a.path("outside"), folder.join("inside")).unwrap();
     shares(&a, &["inside/down/here", "new"]);
-    // A link does not bring in files from elsewhere.
+    // Files behind a link are not shared.
     symlink(a.path("data"), folder.join("link")).unwrap();
     put(&folder, "last", b"4");
     shares(&a, &["inside/down/here", "last", "new"]);
@@ -97,7 +97,7 @@ fn a_file_that_is_being_written_is_waited_for() {
     for write in writes {
         file.write_all(write).unwrap();
         at += write.len();
-        // Meanwhile other files come and go.
+        // Meanwhile another file changes.
         put(&folder, "other", &at.to_le_bytes());
         for (name, hash) in listed(&a) {
             assert!(name != "growing" || hash == whole, "half of it is shared");
@@ -111,7 +111,7 @@ fn a_file_that_is_being_written_is_waited_for() {
 }
 
 #[test]
-fn what_is_to_be_left_out_is() {
+fn what_the_rules_exclude_is_not_shared() {
     let world = World::new();
     let a = world.home("a");
     let folder = a.path("shared");
@@ -143,7 +143,7 @@ fn what_is_to_be_left_out_is() {
 }
 
 #[test]
-fn a_folder_that_goes_and_comes_back_is_watched_still() {
+fn a_folder_that_is_removed_and_created_again_is_still_watched() {
     let world = World::new();
     let a = world.home("a");
     let folder = a.path("shared");
@@ -173,7 +173,7 @@ fn what_a_person_shared_is_not_withdrawn_by_the_folder() {
     shares(&a, &["b", "mine.tmp"]);
 }
 
-/// A node's private files are in no folder that it shares, and cannot be shared alone.
+/// The files of the data folder are neither shared with a watched folder nor by a command.
 #[test]
 fn the_data_folder_is_never_shared() {
     let world = World::new();
@@ -181,7 +181,7 @@ fn the_data_folder_is_never_shared() {
     put(&a.path("."), "x", b"1");
     let _node = a.start(&["--dir", "."]);
     shares(&a, &["x"]);
-    // It is written to all the time, and so looked at, too.
+    // This writes to the data folder, so that the node sees events there.
     a.share("x");
     put(&a.path("."), "y", b"2");
     shares(&a, &["x", "y"]);

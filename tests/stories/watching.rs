@@ -1,5 +1,5 @@
-//! Watching recovers by itself: from disks that come and go, lost events, full disks, and changes made
-//! elsewhere.
+//! Watching recovers by itself: from disks that are mounted and unmounted, lost events, full disks, and
+//! changes that raise no events.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use super::{
     world::{Home, Node, Run, World, assert_content, eventually, noise, text},
 };
 
-/// The status of the first watched folder of `home`.
+/// The status of the first watched folder.
 fn watched(home: &Home) -> Value {
     home.json(&["status"])["health"]["watches"][0].clone()
 }
 
-/// Waits until the node shares something of this name.
+/// Waits until there is a share with this name.
 fn shared(home: &Home, name: &str) {
     eventually(&format!("{name} to be shared"), || {
         let listed = listed(home);
@@ -31,7 +31,7 @@ fn shared(home: &Home, name: &str) {
     });
 }
 
-/// Starts a node by a program that sets something before it becomes the node.
+/// Starts a node through another program, which becomes the node.
 fn started_by(home: &Home, program: &[&str], arguments: &[&str]) -> Run {
     let binary = env!("CARGO_BIN_EXE_pelago");
     let mut all: Vec<&str> = program[1..].to_vec();
@@ -60,14 +60,14 @@ fn a_disk_that_comes_and_goes_below_a_watched_folder_is_watched_each_time() {
             return;
         };
         node.run.err.line("a disk was mounted or unmounted here");
-        // A file that comes after the first look shows that there are events.
+        // A file that is created after the first scan shows that the disk is watched.
         put(disk.path(), &format!("first{round}"), b"2");
         shared(&a, &format!("disk/first{round}"));
         put(disk.path(), &format!("deep/second{round}"), b"3");
         shared(&a, &format!("disk/deep/second{round}"));
         assert_eq!(watched(&a)["relies_on"], "events");
         drop(disk);
-        // The directory below the disk is watched again, too.
+        // The directory under the mount point is watched again as well.
         put(&folder, &format!("disk/below{round}"), b"4");
         shared(&a, &format!("disk/below{round}"));
         fs::remove_file(folder.join(format!("disk/below{round}"))).unwrap();
@@ -98,7 +98,7 @@ fn a_disk_that_is_mounted_over_a_watched_folder_is_watched() {
     shared(&a, "later");
 }
 
-/// A directory without read permission costs no other its events, and is watched once it can be read.
+/// A directory without read permission does not affect others, and is watched once it can be read.
 #[test]
 fn a_subfolder_that_cannot_be_read_costs_no_other_its_events() {
     if !is_root("a node without the rights of root") {
@@ -138,7 +138,7 @@ fn a_subfolder_that_cannot_be_read_costs_no_other_its_events() {
     assert_eq!(watched(&a)["parts_count"], 0);
 }
 
-/// The system allows a limited number of watches; further folders are scanned, and watched when it allows more.
+/// When the system allows no more watches, further folders are scanned, until it allows more.
 #[test]
 fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     let world = World::new();
@@ -146,7 +146,7 @@ fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     let folder = a.path("shared");
     let (limit, ready) = ("/proc/sys/user/max_inotify_watches", a.path("more"));
     put(&folder, "1/2/3/first", b"1");
-    // The node runs in a namespace of users of its own, whose limit is changed while it runs.
+    // The node runs in its own user namespace, whose limit changes meanwhile.
     let script = format!(
         "echo 6 > {limit} || exit 9; \
          (while [ ! -e {ready} ]; do sleep 0.05; done; echo 1000 > {limit}; touch {ready}.done) & \
@@ -179,12 +179,15 @@ fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     for at in 0..8 {
         put(&folder, &format!("more/{at}/file"), b"2");
     }
-    let told = eventually("a notice of the limit", || {
+    let folder_status = eventually("a notice of the limit", || {
         let watched = watched(&a);
         (watched["parts_count"].as_u64()? > 0).then_some(watched)
     });
-    let why = told["parts"][0]["why"].as_str().unwrap();
-    assert!(why.contains("fs.inotify.max_user_watches"), "{told}");
+    let why = folder_status["parts"][0]["why"].as_str().unwrap();
+    assert!(
+        why.contains("fs.inotify.max_user_watches"),
+        "{folder_status}"
+    );
     let doctor = a.run(&["doctor"]);
     assert!(
         doctor.stdout.contains("fs.inotify.max_user_watches"),
@@ -203,8 +206,8 @@ fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     shared(&a, "more/7/last");
 }
 
-/// While the node stands still, more happens than the system keeps for it: folders that were made
-/// meanwhile are watched all the same.
+/// While the node is stopped, the system drops events. Folders that were created then are watched
+/// nevertheless.
 #[test]
 fn folders_made_while_events_were_lost_are_watched() {
     let world = World::new();
@@ -225,7 +228,7 @@ fn folders_made_while_events_were_lost_are_watched() {
     shares(&a, &["here", "made/meanwhile/file", "made/meanwhile/later"]);
 }
 
-/// The disk with the data folder is full for a moment: every file is shared in the end.
+/// The disk with the data folder is full for a while. Then all files are shared.
 #[test]
 fn a_disk_that_was_full_for_a_moment_costs_no_share() {
     let world = World::new();
@@ -238,19 +241,19 @@ fn a_disk_that_was_full_for_a_moment_costs_no_share() {
     for at in 0..count {
         put(&folder, &format!("{at:03}"), &noise(at, 300_000));
     }
-    // It has run before, so that it starts on a full disk.
+    // An earlier run has written the files without which a node does not start on a full disk.
     let node = a.start(&[]);
     spare_kept(disk.path());
     node.stop();
     let filler = disk.path().join("filler");
     fill(&filler);
     let _node = a.start(&["--dir", "shared"]);
-    let said = eventually("a notice of the failure", || {
+    let notice = eventually("a notice of the failure", || {
         let status = a.json(&["status"]);
         let notices = status["health"]["notices"].as_array()?.clone();
         notices.into_iter().find(|notice| notice["kind"] == "watch")
     });
-    assert_eq!(said["problem"], true, "{said}");
+    assert_eq!(notice["problem"], true, "{notice}");
     assert!(listed(&a).len() < count as usize);
     fs::remove_file(&filler).unwrap();
     eventually("every file to be shared", || {
@@ -261,7 +264,7 @@ fn a_disk_that_was_full_for_a_moment_costs_no_share() {
     });
 }
 
-/// Waits until the node has put its spare room aside: while it does, a disk does not stay full.
+/// Waits until the node has reserved its spare space: before, it could write to a disk that was filled.
 fn spare_kept(data: &Path) {
     eventually("the spare to be kept", || {
         let spare = fs::metadata(data.join("spare")).ok()?;
@@ -269,7 +272,7 @@ fn spare_kept(data: &Path) {
     });
 }
 
-/// Fills the disk of a file.
+/// Fills the disk with a file at `path`.
 fn fill(path: &Path) {
     let mut file = fs::File::create(path).unwrap();
     for len in [1 << 16, 1 << 12, 1] {
@@ -278,7 +281,7 @@ fn fill(path: &Path) {
     }
 }
 
-/// The first folder takes long to hash; the second is shared meanwhile.
+/// The second folder is shared while the node hashes the first, which takes long.
 #[test]
 fn the_second_folder_does_not_wait_for_the_first() {
     let world = World::new();
@@ -301,10 +304,10 @@ fn the_second_folder_does_not_wait_for_the_first() {
 }
 
 /// ```text
-///   elsewhere/ ──(bindfs)──▶ shared/far/   what changes on the left raises no event on the right
+///   elsewhere/ ──(bindfs)──▶ shared/far/   changes on the left raise no events on the right
 /// ```
 #[test]
-fn changes_made_elsewhere_are_found_by_a_look() {
+fn changes_without_events_are_found_by_a_scan() {
     let world = World::new();
     let a = world.home("a");
     let (elsewhere, folder) = (a.path("elsewhere"), a.path("shared"));
@@ -328,12 +331,12 @@ fn changes_made_elsewhere_are_found_by_a_look() {
     });
     fs::remove_file(elsewhere.join("first")).unwrap();
     shares(&a, &["far/deep/second", "here"]);
-    // Files that this machine adds raise events, as anywhere.
+    // Files that are added through the mounted folder raise events.
     put(&folder, "far/third", b"5");
     shared(&a, "far/third");
 }
 
-/// A directory that is seen at a second path, by a file system in user space.
+/// A directory that FUSE mounts at a second path.
 struct Bound(std::path::PathBuf);
 
 impl Bound {
@@ -358,7 +361,7 @@ impl Drop for Bound {
 }
 
 /// ```text
-///   B ──▶ A      B has fetched a file on A's disk; then the disk is unmounted
+///   B ──▶ A      B has downloaded files of A's disk, which is then unmounted
 /// ```
 #[test]
 fn a_disk_whose_files_were_served_can_be_unmounted() {
@@ -386,7 +389,7 @@ fn a_disk_whose_files_were_served_can_be_unmounted() {
 }
 
 /// ```text
-///   B ──▶ A      B fetches to a disk, and pauses
+///   B ──▶ A      B downloads to a disk, pauses, and unmounts the disk
 /// ```
 #[test]
 fn a_disk_with_a_paused_download_can_be_unmounted() {
@@ -413,7 +416,7 @@ fn a_disk_with_a_paused_download_can_be_unmounted() {
 }
 
 /// ```text
-///   B ── A      A ends in the middle of B's download, whose disk is unmounted while it waits
+///   B ── A      A ends during B's download, and B's disk is unmounted while the download waits
 /// ```
 #[test]
 fn a_disk_with_a_waiting_download_can_be_unmounted() {
@@ -452,7 +455,7 @@ fn a_disk_with_a_waiting_download_can_be_unmounted() {
     eventually("the disk to be free", || {
         run(&format!("umount {}", at.display())).ok()
     });
-    // After its return, the download resumes where it stopped.
+    // The disk is mounted again, and the download resumes where it stopped.
     mount(&bind);
     b.run(&["limit", "--download", "off"]).done();
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
@@ -462,7 +465,7 @@ fn a_disk_with_a_waiting_download_can_be_unmounted() {
     mount(&format!("umount {}", at.display()));
 }
 
-/// The space of a deleted file comes back, though it was being served a moment ago.
+/// The space of a deleted file becomes free, though the node has just served the file.
 #[test]
 fn the_space_of_a_deleted_file_comes_back() {
     let world = World::new();
@@ -477,25 +480,25 @@ fn the_space_of_a_deleted_file_comes_back() {
         .done();
     fs::remove_file(disk.path().join("file")).unwrap();
     eventually("the space to be free", || {
-        let told = Command::new("df")
+        let usage = Command::new("df")
             .args(["--output=used", "-B1"])
             .arg(disk.path())
             .output();
-        let told = String::from_utf8(told.unwrap().stdout).unwrap();
-        let used: u64 = told.lines().last()?.trim().parse().ok()?;
+        let usage = String::from_utf8(usage.unwrap().stdout).unwrap();
+        let used: u64 = usage.lines().last()?.trim().parse().ok()?;
         (used < 1_000_000).then_some(())
     });
 }
 
-/// The disk with the data folder is full when a download ends, so that its share cannot be written down.
+/// The disk with the data folder is full when a download ends, so that its share cannot be recorded.
 #[test]
-fn a_download_is_shared_on_once_the_disk_has_room_again() {
+fn a_download_is_shared_once_the_disk_has_space_again() {
     let world = World::new();
     let a = world.home("a");
     let Some(disk) = Mount::new(a.data(), "size=12m") else {
         return;
     };
-    // The content is there already; its tree takes more than what is kept for a full disk.
+    // B already has the content. Its tree needs more than the spare space.
     let content = fs::File::create(a.path("got")).unwrap();
     content.set_len(600 << 20).unwrap();
     drop(content);
@@ -506,17 +509,17 @@ fn a_download_is_shared_on_once_the_disk_has_room_again() {
     let filler = disk.path().join("filler");
     fill(&filler);
     a.run(&["download", &hash, "-o", "got"]).done();
-    let told = eventually("a notice of the failure", || {
+    let notice = eventually("a notice of the failure", || {
         let status = a.json(&["status"]);
         let notices = status["health"]["notices"].as_array()?.clone();
         let name = format!("share-download {hash}");
         let is_it = |notice: &Value| notice["what"].as_str().unwrap().contains(&name);
         notices.into_iter().find(is_it)
     });
-    assert_eq!(told["kind"], "duty");
+    assert_eq!(notice["kind"], "duty");
     assert!(!listed(&a).iter().any(|(_, listed)| *listed == hash));
     fs::remove_file(&filler).unwrap();
-    eventually("the download to be shared on", || {
+    eventually("the download to be shared", || {
         let listed = listed(&a);
         listed
             .iter()

@@ -1,4 +1,4 @@
-//! Files in watched folders that are still being written, and unfinished downloads in them.
+//! Watched folders with files that are being written, and with unfinished downloads.
 
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use super::{
     world::{Home, World, assert_content, eventually, noise},
 };
 
-/// How long a writer pauses: three times as long as a file has to be unchanged.
-const QUIET: Duration = Duration::from_secs(3);
+/// How long a writer pauses: three times as long as a file must stay unchanged before it is hashed.
+const PAUSE: Duration = Duration::from_secs(3);
 
-/// The files that are being written, as the node of `home` says, by the last parts of their paths.
+/// The names of the files that are being written, as the node lists them.
 fn being_written(home: &Home) -> Vec<String> {
     let writing = home.json(&["list", "--being-written"]);
     let files = writing["files"].as_array().unwrap();
@@ -41,17 +41,17 @@ fn is_being_written(home: &Home, name: &str) {
     });
 }
 
-/// The hash under which `name` is shared, if it is.
+/// The hash of the share with this name.
 fn shared(home: &Home, name: &str) -> Option<String> {
     let found = listed(home).into_iter().find(|(found, _)| found == name);
     found.map(|(_, hash)| hash)
 }
 
-/// Looks for as long as the writer is quiet: `name` must not be shared as anything but `allowed`.
+/// Asserts, while the writer pauses, that `name` is not shared, or only with the hash `allowed`.
 #[track_caller]
 fn is_not_shared(home: &Home, name: &str, allowed: Option<&str>) {
     let begun = Instant::now();
-    while begun.elapsed() < QUIET {
+    while begun.elapsed() < PAUSE {
         let hash = shared(home, name);
         assert!(
             hash.is_none() || hash.as_deref() == allowed,
@@ -60,7 +60,7 @@ fn is_not_shared(home: &Home, name: &str, allowed: Option<&str>) {
     }
 }
 
-/// Waits until `name` is shared whole: nothing else may be before.
+/// Waits until `name` is shared with the hash `whole`. Until then only the hash `before` is allowed.
 #[track_caller]
 fn is_shared(home: &Home, name: &str, before: Option<&str>, whole: &str) {
     eventually(&format!("{name} to be shared whole"), || {
@@ -86,7 +86,7 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
     let (a, b) = (world.home("a"), world.home("b"));
     let folder = a.path("shared");
     put(&folder, "old", b"before");
-    // This one is open before the folder is watched.
+    // A program has this file open before the folder is watched.
     let content = noise(1, 900_000);
     let whole = a.hash(&world.file("whole", &content));
     let mut early = File::create(folder.join("early")).unwrap();
@@ -97,17 +97,17 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
 
     let mut late = File::create(folder.join("late")).unwrap();
     late.write_all(&content[..300_000]).unwrap();
-    // And this one is there whole, but written anew.
+    // This file is shared already, and a program rewrites it.
     let mut again = File::create(folder.join("old")).unwrap();
     again.write_all(&content[..300_000]).unwrap();
     for name in ["early", "late", "old"] {
         is_being_written(&a, name);
         is_not_shared(&a, name, Some(&old));
     }
-    let told = a.run(&["list"]).done();
+    let list = a.run(&["list"]).done();
     let line = format!("still being written  {}", folder.join("late").display());
-    told.prints(&line).prints("(293.0 KiB)");
-    // A peer that asks for the old content does not cause half of the new one to be shared.
+    list.prints(&line).prints("(293.0 KiB)");
+    // A request for the old content does not make the node share half of the new content.
     let wanted = [
         "download",
         &old,
@@ -131,7 +131,7 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
 }
 
 /// ```text
-///   A      a program appends without a pause, and never for a whole second
+///   A      a program appends without pausing for a second
 /// ```
 #[test]
 fn a_file_that_is_written_without_a_pause_is_named() {
@@ -145,7 +145,7 @@ fn a_file_that_is_written_without_a_pause_is_named() {
     eventually("the film to be named as being written", || {
         file.write_all(b"a frame").unwrap();
         count += 1;
-        // The story looks only now and then; the writer continues meanwhile.
+        // The story checks the list at every 20th write only.
         if count % 20 != 0 {
             return None;
         }
@@ -154,7 +154,7 @@ fn a_file_that_is_written_without_a_pause_is_named() {
     assert_eq!(shared(&a, "film"), None);
 }
 
-/// The system tells nothing of what is done by a name outside of the folder.
+/// Writes through a hard link outside of the folder raise no events.
 #[test]
 fn a_file_that_is_written_by_another_name_is_waited_for() {
     let world = World::new();
@@ -174,7 +174,7 @@ fn a_file_that_is_written_by_another_name_is_waited_for() {
     is_shared(&a, "inside", None, &whole);
 }
 
-/// A program that follows commands, line by line.
+/// A program that reads its stdin.
 struct Program(Child);
 
 impl Program {
@@ -211,7 +211,7 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
     let content = noise(2, 600_000);
     let path = world.file("whole", &content);
     let whole = a.hash(&path);
-    // It gets half of what it copies, and waits for the rest.
+    // The program gets half of the content, and waits for the rest.
     let mut copy = Program::new(
         Command::new("cp")
             .arg("/dev/stdin")
@@ -224,10 +224,10 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
     copy.end();
     is_shared(&a, "copy", None, &whole);
 
-    // A file that is renamed into the folder is whole.
+    // A file that is renamed into the folder is complete.
     fs::rename(path, folder.join("renamed")).unwrap();
     is_shared(&a, "renamed", None, &whole);
-    // Only its times are those of another file.
+    // A file is being written, though it has an old time of modification.
     let mut file = File::create(folder.join("dated")).unwrap();
     file.write_all(&content[..100]).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH)
@@ -239,7 +239,7 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
     is_shared(&a, "dated", None, &whole);
 }
 
-/// Maps a file, closes it, and writes to it through the mapping on command.
+/// A program that maps a file, closes it, and writes through the mapping for each line of stdin.
 const MAPS: &str = "
 import mmap, sys
 with open(sys.argv[1], 'r+b') as file:
@@ -250,7 +250,7 @@ pages.close()
 ";
 
 #[test]
-fn a_file_that_is_mapped_is_shared_when_it_is_no_more() {
+fn a_file_that_is_mapped_is_shared_once_it_is_unmapped() {
     let world = World::new();
     let a = world.home("a");
     let folder = a.path("shared");
@@ -265,7 +265,7 @@ fn a_file_that_is_mapped_is_shared_when_it_is_no_more() {
         return;
     }
     let mut program = Program::new(Command::new("python3").args(["-c", MAPS]).arg(&path));
-    // Before the node looks, it has the file mapped.
+    // The program has mapped the file before the node sees it.
     eventually("the file to be mapped", || {
         let maps = fs::read_to_string(format!("/proc/{}/maps", program.0.id()));
         maps.is_ok_and(|maps| maps.contains("database"))
@@ -291,7 +291,7 @@ fn a_file_that_changes_all_the_time_is_hashed_now_and_then() {
     let node = a.start(&["--dir", "shared"]);
     is_being_written_or_shared(&a, "log");
     let before = node.run.read_bytes();
-    // Each time, the file is unchanged for a little longer than it has to be at first.
+    // Between two writes, the file is unchanged for a little longer than the first wait.
     for round in 0..8 {
         let mut log = File::options()
             .append(true)
@@ -307,7 +307,7 @@ fn a_file_that_changes_all_the_time_is_hashed_now_and_then() {
         return;
     };
     assert!(read < 2 * SIZE + (8 << 20), "{read} bytes were read");
-    // The node shares the log as it is in the end: by another name, it is another file.
+    // The node shares the final log under another name, where it is a new file.
     let whole = a.hash(folder.join("log").to_str().unwrap());
     fs::rename(folder.join("log"), folder.join("log.1")).unwrap();
     is_shared(&a, "log.1", None, &whole);
@@ -331,7 +331,7 @@ fn only_running_downloads_are_left_out_under_any_name() {
     let node_a = a.start(&[]);
     let hash = a.share(&world.file("film", &film));
     let folder = b.path("shared");
-    // A browser's; and what another node makes grow, a file and a folder.
+    // Part files of a browser, and a file and a folder that another node downloads.
     put(&folder, "browser.part", b"1");
     put(&folder, "pages.part/index.html", b"2");
     put(&folder, "yours.part", b"3");
@@ -359,7 +359,7 @@ fn only_running_downloads_are_left_out_under_any_name() {
     put(&folder, "theirs.part/sub/other", b"6");
     let expected = ["browser.part", "later.part", "pages.part/index.html"];
     shares(&b, &expected);
-    // Folders that a person shares are made of the same.
+    // A folder that a person shares leaves out the same entries.
     let hashed = b.json(&["hash", "shared"])[0]["hash"].clone();
     assert_eq!(b.json(&["share", "shared"])[0]["hash"], hashed);
     b.run(&["unshare", hashed.as_str().unwrap()]).done();
@@ -370,14 +370,14 @@ fn only_running_downloads_are_left_out_under_any_name() {
     expected.insert(1, "film");
     shares(&b, &expected);
     assert_content(&folder.join("film"), &film);
-    // The mark is removed, as when a download ends, and with it what it stated.
+    // Without the mark, as at the end of a download, the file is shared.
     rustix::fs::removexattr(folder.join("yours.part"), "user.pelago.part").unwrap();
     expected.push("yours.part");
     shares(&b, &expected);
 }
 
 /// ```text
-///   B ── A      a program has what A shares open
+///   B ── A      a program has A's file open for writing
 /// ```
 #[test]
 fn what_a_person_shares_while_it_is_written_is_in_doubt() {
