@@ -1,4 +1,5 @@
-//! Folders as people have them: all entries arrive, and those that the receiver cannot hold are listed.
+//! Folders as people have them: all entries arrive, and those that the receiver cannot hold are
+//! listed.
 
 use std::{
     collections::BTreeMap,

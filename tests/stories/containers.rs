@@ -1,5 +1,5 @@
-//! The commands of `Dockerfile` and `compose.yaml` without containers: with the same arguments, but with
-//! folders and ports of this machine.
+//! The commands of `Dockerfile` and `compose.yaml` without containers: with the same arguments, but
+//! with folders and ports of this machine.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 

@@ -72,7 +72,8 @@ fn a_data_folder_without_a_format_is_taken_and_marked() {
     home.run(&["share", &file, "--no-serve"]).done();
     let format = home.data().join("format");
     let ours = fs::read(&format).unwrap();
-    // The first version wrote no such file, and a power cut leaves an empty one that was not synced.
+    // The first version wrote no such file, and a power cut leaves an empty one that was not
+    // synced.
     fs::remove_file(&format).unwrap();
     assert_eq!(home.json(&["list"]).as_array().unwrap().len(), 1);
     assert_eq!(fs::read(&format).unwrap(), ours);

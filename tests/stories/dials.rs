@@ -1,4 +1,5 @@
-//! How often a node dials addresses that a peer with a global address names, counted at the targets.
+//! How often a node dials addresses that a peer with a global address names, counted at the
+//! targets.
 
 use std::{
     collections::HashMap,

@@ -69,8 +69,8 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_sp
     };
     let first = missing();
     assert!((4 << 20..8 << 20).contains(&first), "{first}");
-    // The disk is still full, and nothing is lost. A little more may fit, because the file already has
-    // space for the block that the first run could not complete.
+    // The disk is still full, and nothing is lost. A little more may fit, because the file already
+    // has space for the block that the first run could not complete.
     let second = missing();
     assert!(
         (4 << 20..=first).contains(&second),
@@ -227,8 +227,8 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
         .done();
     assert_content(&target, &kept);
 
-    // Now there is enough space for the node, but not for the gateway's cache. The restart empties the
-    // cache, which would otherwise give way.
+    // Now there is enough space for the node, but not for the gateway's cache. The restart empties
+    // the cache, which would otherwise give way.
     b_node.stop();
     let _b_node = b.start(&[]);
     let fill_path = mount.path().join("fill");

@@ -115,8 +115,8 @@ fn of_a_folder_that_changed_only_the_changed_file_is_fetched() {
     let elsewhere = b.json(&pair.download(&["-o", "elsewhere"]));
     assert_eq!(number(&elsewhere, "fetched_bytes"), 300_000, "{elsewhere}");
     assert_same(&b.path("elsewhere"), &pair.original());
-    // To the same target, the command names the file that differs, and replaces it with `--overwrite`.
-    // By now B has the changed file in the other folder.
+    // To the same target, the command names the file that differs, and replaces it with
+    // `--overwrite`. By now B has the changed file in the other folder.
     let before = things(&b.path("box"));
     let refused = b.run(&pair.download(&[])).failed();
     refused

@@ -16,8 +16,8 @@ const KILLS: usize = 12;
 /// Bytes that may pass between two kills, at most; half of that on average.
 const MOST: u64 = 4 << 20;
 
-/// Received bytes that one kill may cost on average: those that are in flight or wait to be verified
-/// or written, and small files that are not complete.
+/// Received bytes that one kill may cost on average: those that are in flight or wait to be
+/// verified or written, and small files that are not complete.
 const LOST_A_KILL: usize = 2 << 20;
 
 /// ```text
@@ -225,9 +225,9 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
 /// How many nodes download the same folder.
 const DOWNLOADERS: usize = 4;
 
-/// Starts all downloaders and their downloads, and lets `bytes` pass from A to each. Each connects to
-/// A through its valve before it meets another one: otherwise A could learn its address, and dial it
-/// without the valve.
+/// Starts all downloaders and their downloads, and lets `bytes` pass from A to each. Each connects
+/// to A through its valve before it meets another one: otherwise A could learn its address, and
+/// dial it without the valve.
 fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();
     for number in 0..DOWNLOADERS {

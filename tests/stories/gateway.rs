@@ -165,7 +165,8 @@ fn a_client_without_the_url_learns_nothing() {
     file.get(&[]).code(200).is(b"secret");
     let capability = file.path[1..].split('/').next().unwrap().to_owned();
 
-    // A wrong, missing or foreign capability gets the same response, whether the content is there or not.
+    // A wrong, missing or foreign capability gets the same response, whether the content is there
+    // or not.
     let at = |path: String| Url {
         host: file.host.clone(),
         path,
@@ -414,7 +415,8 @@ fn what_is_read_of_a_download_comes_first() {
         let range = format!("Range: bytes={at}-{}", at + 99_999);
         film.get(&[&range]).code(206).is(&content[at..at + 100_000]);
     }
-    // The player read the blocks of the download, not of the cache; the download is far from its end.
+    // The player read the blocks of the download, not of the cache; the download is far from its
+    // end.
     assert_eq!(cached_bytes(&b), 0);
     let now = status();
     assert_eq!(now["state"], "downloading");

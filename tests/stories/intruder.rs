@@ -1,5 +1,5 @@
-//! Another user of the machine swaps files in a folder to which both may write. Downloads write nothing
-//! elsewhere, and take over no file of that user.
+//! Another user of the machine swaps files in a folder to which both may write. Downloads write
+//! nothing elsewhere, and take over no file of that user.
 
 use std::{
     fs::{self, Permissions},
@@ -36,9 +36,9 @@ const SWAPS: u64 = 3000;
 /// How many folders are downloaded meanwhile.
 const ALBUMS: u64 = 20;
 
-/// Swaps all entries of the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files of
-/// its own, and back. Creates links and files at paths that downloads will use. Prints the number of
-/// swaps so far.
+/// Swaps all entries of the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files
+/// of its own, and back. Creates links and files at paths that downloads will use. Prints the
+/// number of swaps so far.
 const INTRUDE: &str = r#"
 use strict; use File::Path "remove_tree";
 $| = 1;

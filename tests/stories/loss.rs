@@ -22,8 +22,8 @@ const SIZE: u64 = 48 << 20;
 /// Bytes that may pass between two kills, at most; half of that on average.
 const MOST: u64 = 4 << 20;
 
-/// Received bytes that one kill may cost on average: those of the chunk in flight, and of chunks that
-/// wait to be verified or written.
+/// Received bytes that one kill may cost on average: those of the chunk in flight, and of chunks
+/// that wait to be verified or written.
 const LOST_A_KILL: u64 = 1 << 20;
 
 /// ```text

@@ -1,5 +1,5 @@
-//! Files to which a program writes through a memory mapping. On tmpfs, such a write changes neither size
-//! nor times, so that only the content shows it.
+//! Files to which a program writes through a memory mapping. On tmpfs, such a write changes neither
+//! size nor times, so that only the content shows it.
 
 use std::{
     fs,

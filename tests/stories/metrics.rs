@@ -23,8 +23,9 @@ fn scraped(address: &str, token: Option<&str>) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-/// The samples of a text by name and labels. Asserts the form of OpenMetrics: each line is a description
-/// or a sample of the metric described last, no metric is described twice, and the last line is `# EOF`.
+/// The samples of a text by name and labels. Asserts the form of OpenMetrics: each line is a
+/// description or a sample of the metric described last, no metric is described twice, and the last
+/// line is `# EOF`.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let (mut types, mut family) = (BTreeMap::new(), String::new());

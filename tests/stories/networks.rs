@@ -1,5 +1,5 @@
-//! Networks as they are: without IPv6 or IPv4, with addresses that change, nodes that start late, two nodes
-//! with one identity, and truncated links.
+//! Networks as they are: without IPv6 or IPv4, with addresses that change, nodes that start late,
+//! two nodes with one identity, and truncated links.
 
 use std::{
     fs,
@@ -164,8 +164,8 @@ fn discovery_that_fails_at_the_start_is_tried_again() {
         .line("looking for peers on the local network over IPv4 again");
 }
 
-/// Lets B download from A, changes the address of one of them meanwhile, and waits until the download
-/// resumes.
+/// Lets B download from A, changes the address of one of them meanwhile, and waits until the
+/// download resumes.
 fn resumes_after_a_move(mdns: &str, moves_left: bool) {
     let Some(cable) = Cable::new() else { return };
     let world = World::new();

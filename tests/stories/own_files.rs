@@ -1,5 +1,5 @@
-//! Other programs change the files of a download. Pelago uses, replaces and removes only its own files,
-//! and the result has the right content.
+//! Other programs change the files of a download. Pelago uses, replaces and removes only its own
+//! files, and the result has the right content.
 
 use std::{
     fs::{self, OpenOptions},
@@ -48,8 +48,8 @@ impl Scene {
         Self::new(content, |world| world.file("x.bin", &noise(1, SIZE)))
     }
 
-    /// A shares a folder with a large file in `s`, and small ones. Some of them, in any order, arrive before
-    /// the valve is shut.
+    /// A shares a folder with a large file in `s`, and small ones. Some of them, in any order,
+    /// arrive before the valve is shut.
     fn with_folder() -> Self {
         Self::new(noise(1, LARGE), |world| {
             world.file("album/s/large", &noise(1, LARGE));

@@ -20,8 +20,8 @@ use super::{
 
 const LIVE: &str = "document.querySelector('.dot')?.dataset.state === 'live'";
 
-/// A program at the port of a node. It rejects all requests except that for the run, which it answers
-/// with a false one, and records what it receives.
+/// A program at the port of a node. It rejects all requests except that for the run, which it
+/// answers with a false one, and records what it receives.
 struct Impostor {
     address: String,
     received: Arc<Mutex<String>>,

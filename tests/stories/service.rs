@@ -7,8 +7,8 @@ use super::world::{PATIENCE, Run, World};
 /// How soon a node reports: half of the time that the manager waits.
 const SOON: Duration = Duration::from_secs(5);
 
-/// The exposure that systemd may find in tenths: a unit that restricts everything has 0, systemd's own
-/// daemons have 20 to 50.
+/// The exposure that systemd may find in tenths: a unit that restricts everything has 0, systemd's
+/// own daemons have 20 to 50.
 const EXPOSURE: &str = "20";
 
 fn unit(name: &str) -> String {

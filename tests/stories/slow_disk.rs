@@ -20,8 +20,8 @@ struct SlowDisk {
 }
 
 impl SlowDisk {
-    /// `home`, whose commands wait in every sync of `path`. Prints why and returns `None` if that is
-    /// impossible.
+    /// `home`, whose commands wait in every sync of `path`. Prints why and returns `None` if that
+    /// is impossible.
     fn new(world: &World, home: Home, path: &Path) -> Option<(Self, Home)> {
         let (source, library) = (world.path("slow_disk.c"), world.path("slow_disk.so"));
         fs::write(&source, include_str!("slow_disk.c")).unwrap();

@@ -96,8 +96,8 @@ const IPV4_ENDS: [&str; 2] = ["10.77.0.1/24", "10.77.0.2/24"];
 const IPV6_ENDS: [&str; 2] = ["fd77::1/64", "fd77::2/64"];
 
 impl Cable {
-    /// A cable with IPv4 addresses; of IPv6 it has link-local addresses only. Prints why and returns
-    /// `None` if that fails.
+    /// A cable with IPv4 addresses; of IPv6 it has link-local addresses only. Prints why and
+    /// returns `None` if that fails.
     pub(crate) fn new() -> Option<Self> {
         Self::between(IPV4_ENDS)
     }
@@ -157,7 +157,8 @@ impl Cable {
             "ip link add lan netns {left} type veth peer name lan netns {right}"
         ))?;
         for (namespace, address) in [left, right].into_iter().zip(ends) {
-            // With `nodad` a new IPv6 address can be used at once: the system looks for no duplicate.
+            // With `nodad` a new IPv6 address can be used at once: the system looks for no
+            // duplicate.
             let options = if address.contains("::") { " nodad" } else { "" };
             run(&format!(
                 "ip -n {namespace} address add {address} dev lan{options}"
@@ -248,12 +249,13 @@ pub(crate) struct Disk {
 /// Bytes of a disk image.
 const DISK_LEN: u64 = 96 << 20;
 
-/// Calls `FS_IOC_SHUTDOWN` with the flag after which nothing is written any more, not even the journal.
+/// Calls `FS_IOC_SHUTDOWN` with the flag after which nothing is written any more, not even the
+/// journal.
 const SHUTDOWN: &str = r#"open(F, "<", $ARGV[0]) or die $!; my $flag = pack("L", 2); ioctl(F, 0x8004587d, $flag) or die $!"#;
 
 impl Disk {
-    /// Mounts a new disk at `path`; `options` are further ones for `mkfs.ext4`. Prints why and returns
-    /// `None` if that fails.
+    /// Mounts a new disk at `path`; `options` are further ones for `mkfs.ext4`. Prints why and
+    /// returns `None` if that fails.
     pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
         if !is_root("a disk") {
             return None;
@@ -331,7 +333,8 @@ pub(crate) struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// A group whose processes may use `bytes` together. Prints why and returns `None` if that fails.
+    /// A group whose processes may use `bytes` together. Prints why and returns `None` if that
+    /// fails.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root("a cgroup") {

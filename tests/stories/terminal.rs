@@ -1,4 +1,5 @@
-//! A command at a terminal: `script` provides the pseudo-terminal, and forwards what the story types.
+//! A command at a terminal: `script` provides the pseudo-terminal, and forwards what the story
+//! types.
 
 use std::{
     io::{Read, Write},

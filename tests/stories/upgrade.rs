@@ -1,7 +1,7 @@
 //! A data folder that an earlier version wrote, opened by today's build.
 //!
-//! `tests/fixtures/` has the folder as an archive. Its records name absolute paths, so every story here
-//! unpacks it at one fixed path, and locks that path.
+//! `tests/fixtures/` has the folder as an archive. Its records name absolute paths, so every story
+//! here unpacks it at one fixed path, and locks that path.
 
 use std::{
     fs::{self, File},
@@ -70,14 +70,15 @@ const PAUSED: [(&str, u64); 3] = [
     ("project", 622_000),
 ];
 
-/// A file of `project` that B already has. Without it, B would not take its folder for the same one.
+/// A file of `project` that B already has. Without it, B would not take its folder for the same
+/// one.
 const HAD: (&str, usize) = ("project/readme", 2_000);
 
 /// A file of the user in `project`.
 const OWN: (&str, &[u8]) = ("project/my own.txt", b"stays");
 
-/// A small file in `project` that had arrived in part. The earlier build gave it neither a mark nor a
-/// record, so the node cannot know that it may remove the file.
+/// A small file in `project` that had arrived in part. The earlier build gave it neither a mark nor
+/// a record, so the node cannot know that it may remove the file.
 const UNPROVEN: &str = "project/data 1.part";
 
 /// A hash without a source.

@@ -1,5 +1,5 @@
-//! A TCP proxy between two nodes. It passes a given number of bytes from the far node, and holds back
-//! the rest until it is opened.
+//! A TCP proxy between two nodes. It passes a given number of bytes from the far node, and holds
+//! back the rest until it is opened.
 
 use std::{
     io::{Read, Write},

@@ -1,10 +1,10 @@
 //! The tours of README.md and docs/GUIDE.md: the test types all `console` blocks in their order.
 //!
-//! `NAME$ COMMAND` is a command that the person NAME types. Each person has a folder and a data folder.
-//! The lines below a command are its output, stdout and stderr together. `...` in a line stands for any
-//! text, and a line of `...` for any lines. A command that ends in `&` or in [`UNTIL_CTRL_C`] runs until
-//! the end of the tour; the test waits until it has printed its lines. The test replaces the port, which
-//! another program may use.
+//! `NAME$ COMMAND` is a command that the person NAME types. Each person has a folder and a data
+//! folder. The lines below a command are its output, stdout and stderr together. `...` in a line
+//! stands for any text, and a line of `...` for any lines. A command that ends in `&` or in
+//! [`UNTIL_CTRL_C`] runs until the end of the tour; the test waits until it has printed its lines.
+//! The test replaces the port, which another program may use.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
 

@@ -1,5 +1,5 @@
-//! Watching recovers by itself: from disks that are mounted and unmounted, lost events, full disks, and
-//! changes that raise no events.
+//! Watching recovers by itself: from disks that are mounted and unmounted, lost events, full disks,
+//! and changes that raise no events.
 
 use std::{
     fs,
@@ -264,7 +264,8 @@ fn a_disk_that_was_full_for_a_moment_costs_no_share() {
     });
 }
 
-/// Waits until the node has reserved its spare space: before, it could write to a disk that was filled.
+/// Waits until the node has reserved its spare space: before, it could write to a disk that was
+/// filled.
 fn spare_kept(data: &Path) {
     eventually("the spare to be kept", || {
         let spare = fs::metadata(data.join("spare")).ok()?;
@@ -490,7 +491,8 @@ fn the_space_of_a_deleted_file_comes_back() {
     });
 }
 
-/// The disk with the data folder is full when a download ends, so that its share cannot be recorded.
+/// The disk with the data folder is full when a download ends, so that its share cannot be
+/// recorded.
 #[test]
 fn a_download_is_shared_once_the_disk_has_space_again() {
     let world = World::new();

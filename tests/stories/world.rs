@@ -38,8 +38,8 @@ impl World {
         Self::within(&std::env::temp_dir())
     }
 
-    /// A world that other users of the machine can reach: the folder for temporary files may be closed
-    /// to them.
+    /// A world that other users of the machine can reach: the folder for temporary files may be
+    /// closed to them.
     pub(crate) fn for_others() -> Self {
         let world = Self::within(Path::new("/var/tmp"));
         fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -333,7 +333,8 @@ impl Run {
             .unwrap();
     }
 
-    /// Bytes that it has read so far, from files and sockets; `None` if the system does not report it.
+    /// Bytes that it has read so far, from files and sockets; `None` if the system does not report
+    /// it.
     pub(crate) fn read_bytes(&self) -> Option<u64> {
         let counts = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
         counts

@@ -60,7 +60,8 @@ fn is_not_shared(home: &Home, name: &str, allowed: Option<&str>) {
     }
 }
 
-/// Waits until `name` is shared with the hash `whole`. Until then only the hash `before` is allowed.
+/// Waits until `name` is shared with the hash `whole`. Until then only the hash `before` is
+/// allowed.
 #[track_caller]
 fn is_shared(home: &Home, name: &str, before: Option<&str>, whole: &str) {
     eventually(&format!("{name} to be shared whole"), || {
