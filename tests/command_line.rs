@@ -1,5 +1,5 @@
-//! The real binary, as people and scripts use it: nodes on data folders of their own, which know
-//! other nodes only by the addresses that they get.
+//! The real binary, as people and scripts use it. Each node has its own data folder, and knows
+//! other nodes only by the addresses that the test passes to it.
 
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -18,13 +18,13 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Far more than anything here takes.
+/// How long any step may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// How soon a node has ended after a signal.
+/// How soon a node ends after a signal.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
-/// A person's machine: a home folder, and in it one data folder.
+/// The machine of a person: a home folder with a data folder.
 struct Machine(TempDir);
 
 impl Machine {
@@ -59,7 +59,7 @@ impl Machine {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs what should succeed, and gives what it printed.
+    /// Runs a command that has to succeed, and returns its stdout.
     fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(
@@ -91,7 +91,7 @@ impl Machine {
         }
     }
 
-    /// A node that is ready, and where it listens on loopback.
+    /// Starts a node, and returns it with its address on loopback once it is ready.
     fn node(&self) -> (Running, String) {
         let node = self.start(&["start", "--port", "0"]);
         let listening = node.until("ready");
@@ -105,7 +105,7 @@ impl Machine {
     }
 }
 
-/// A command under way.
+/// A running command.
 struct Running {
     child: Child,
     stdout: Receiver<String>,
@@ -113,7 +113,7 @@ struct Running {
 }
 
 impl Running {
-    /// The lines of stdout up to one that contains `end`.
+    /// Waits for a line of stdout that contains `end`, and returns the lines up to it.
     fn until(&self, end: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line: &String| !line.contains(end)) {
@@ -134,7 +134,7 @@ impl Running {
         );
     }
 
-    /// Waits for the end: the exit code and what was last said on stderr.
+    /// Waits for the end, and returns the exit code and stderr.
     fn end(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + END_LIMIT;
         let status = loop {
@@ -244,7 +244,7 @@ fn without_a_node_some_commands_do_not_need_one_and_others_say_so() {
 }
 
 #[test]
-fn what_a_killed_node_left_is_not_believed() {
+fn the_api_file_of_a_killed_node_is_not_trusted() {
     let machine = Machine::new();
     let (node, _) = machine.node();
     node.signal("-KILL");
@@ -306,7 +306,7 @@ fn an_interrupted_download_says_how_to_resume() {
     let machine = Machine::new();
     let hash = "ab".repeat(32);
     let download = machine.start(&["download", &hash, "-o", "a b.bin", "--timeout", "3600"]);
-    // Once another command sees it, it is under way.
+    // The download runs once another command lists it.
     let deadline = Instant::now() + LIMIT;
     while !text(&machine.run(&["downloads", "--json"]).stdout).contains(&hash) {
         assert!(Instant::now() < deadline);
@@ -380,7 +380,7 @@ fn only_a_port_that_was_chosen_has_to_be_free() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["error"]["code"], "port-in-use");
 
-    // Whether it is this test or another program that has it.
+    // The port is in use, by this test or by another program.
     let _taken = TcpListener::bind("0.0.0.0:8080");
     let node = machine.start(&["start"]);
     node.until("ready");
@@ -394,7 +394,7 @@ fn only_a_port_that_was_chosen_has_to_be_free() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused() {
+fn invalid_arguments_are_refused() {
     let machine = Machine::new();
     let output = machine.run(&[]);
     assert_eq!(output.status.code(), Some(2));

@@ -1,5 +1,5 @@
-//! Runs the test vectors of docs/PROTOCOL.md. `scripts/vectors.py` writes them: an implementation of
-//! its own, so that code and vectors check each other.
+//! Runs the test vectors of docs/PROTOCOL.md. `scripts/vectors.py` writes them. It is a second
+//! implementation, so that code and vectors check each other.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -45,7 +45,7 @@ fn hash(value: &Value) -> Hash {
     text(value).parse().unwrap()
 }
 
-/// The bytes that a vector's `content` and `size` stand for.
+/// The bytes that `content` and `size` of a vector describe.
 fn content(vector: &Value) -> Vec<u8> {
     let size = number(&vector["size"]) as usize;
     match text(&vector["content"]) {
@@ -167,7 +167,7 @@ fn peers_prove_to_each_other_that_they_have_a_hash() {
     }
 }
 
-/// Reads a message, and writes it again as Pelago does.
+/// Reads a message, and returns the bytes that Pelago writes for it.
 async fn rewritten(kind: &str, frame: &[u8]) -> Result<Vec<u8>, FrameError> {
     let mut from = Cursor::new(frame);
     let mut to = Cursor::new(Vec::new());

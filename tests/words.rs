@@ -1,4 +1,4 @@
-//! Holds every text against CONTRIBUTING.md: plain technical English, with the actor named.
+//! Checks all texts against CONTRIBUTING.md: plain technical English, with the actor named.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -10,8 +10,8 @@ use std::{
 
 use regex::Regex;
 
-/// Phrases that make a reader look twice, as regular expressions, and what to write in their place. Each
-/// has a bracket, so that this file does not hold it itself.
+/// Rejected phrases as regular expressions, and what to write instead. Each has a bracket, so that
+/// it does not match itself.
 const REJECTED: [(&str, &str); 8] = [
     (r"\b[Ww]ho[e]ver\b", "name the actor: \"peers that ...\""),
     (
@@ -44,10 +44,10 @@ const REJECTED: [(&str, &str); 8] = [
     ),
 ];
 
-/// Ordinary English that one of these would match.
+/// Ordinary English that one of the rejected phrases would match.
 const ACCEPTED: &str = r"\b[Tt]here (is|are|was|were) no\b|\bno longer\b";
 
-/// Where texts are written.
+/// The folders with texts.
 const FOLDERS: [&str; 13] = [
     "behaviour",
     "config",
@@ -76,7 +76,7 @@ const FILES: [&str; 9] = [
     "test",
 ];
 
-/// What is not text, or not ours.
+/// Endings of files that are not text, or not ours.
 const OTHER: [&str; 6] = ["gz", "png", "svg", "ico", "lock", "json"];
 
 fn root() -> &'static Path {
@@ -126,8 +126,8 @@ impl Judge {
     }
 }
 
-/// Code, comments, messages, the page, settings, docs and scripts. An identifier is one word, so that code
-/// itself is not in the way.
+/// Code, comments, messages, the page, settings, docs and scripts. Identifiers are single words, so
+/// that phrases do not match code.
 #[test]
 fn no_rejected_phrase_in_what_is_written() {
     let mut paths: Vec<_> = FILES.iter().map(|name| root().join(name)).collect();
@@ -150,7 +150,7 @@ fn no_rejected_phrase_in_what_is_written() {
     );
 }
 
-/// Help and manual, as people meet them: with what the argument parser writes.
+/// Help and manual pages, with the texts that the argument parser adds.
 #[test]
 fn no_rejected_phrase_in_the_manual() {
     let folder = tempfile::tempdir().unwrap();

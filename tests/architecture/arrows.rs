@@ -1,4 +1,4 @@
-//! Which file names items of which other file, and the circles among them.
+//! Which file names items of which other file, and circles of such files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -11,7 +11,7 @@ use syn::{Item, Type};
 
 use crate::modules::{ModulePath, Modules};
 
-/// From a file to each file of which it names items, with those items.
+/// For each file, the files of which it names items, with the items.
 pub(crate) type Arrows = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
 /// An item, and the module that defines it.
@@ -20,8 +20,9 @@ struct Named {
     item: String,
 }
 
-/// The arrows of a crate. A `mod` and a `pub use` are none. Nor is what a file names of its parent module
-/// only to give the parent's types methods, if the parent names nothing of it.
+/// The arrows of a crate. `mod` and `pub use` are not arrows. Items of the parent module that a
+/// file names only to implement methods of the parent's types are not either, if the parent names
+/// nothing of the file.
 pub(crate) fn arrows(modules: &Modules) -> Arrows {
     let mut arrows = Arrows::new();
     for (at, module) in &modules.0 {
@@ -44,8 +45,8 @@ pub(crate) fn arrows(modules: &Modules) -> Arrows {
     without_methods_of_parents(modules, arrows)
 }
 
-/// The modules at the top that each file names, with the paths. Here a re-export counts for the module
-/// that has it: a module may pass on what it has from those below it.
+/// The top-level modules that each file names, with the paths. A re-exported item counts as an item
+/// of the module that re-exports it.
 pub(crate) fn modules_named(modules: &Modules) -> BTreeMap<PathBuf, BTreeMap<String, String>> {
     let mut named = BTreeMap::<_, BTreeMap<_, _>>::new();
     for (at, module) in &modules.0 {
@@ -66,7 +67,7 @@ pub(crate) fn modules_named(modules: &Modules) -> BTreeMap<PathBuf, BTreeMap<Str
     named
 }
 
-/// The path from the root of the crate; `None` for one that begins with another name.
+/// The path from the root of the crate; `None` for paths of other crates.
 fn absolute(at: &ModulePath, path: &[String]) -> Option<Vec<String>> {
     let (first, mut rest) = path.split_first()?;
     let mut absolute = match first.as_str() {
@@ -107,7 +108,7 @@ fn without_methods_of_parents(modules: &Modules, mut arrows: Arrows) -> Arrows {
     arrows
 }
 
-/// The type that an `impl` without a trait is for.
+/// The type of an `impl` without a trait.
 fn implemented(item: &Item) -> Option<String> {
     let Item::Impl(block) = item else { return None };
     let Type::Path(path) = &*block.self_ty else {
@@ -119,7 +120,7 @@ fn implemented(item: &Item) -> Option<String> {
         .map(|segment| segment.ident.to_string())
 }
 
-/// All paths in what is written, also within macros, whose tokens nothing else can read.
+/// All paths in the tokens, also within macros.
 fn collect_paths(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     let mut path = Vec::new();
     let mut colons = 0;
@@ -148,7 +149,7 @@ fn collect_paths(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     paths.retain(|path| path.len() > 1);
 }
 
-/// What a path in the module at `at` leads to, if it is an item of this crate.
+/// The item of this crate to which a path in the module at `at` leads.
 fn resolve(
     modules: &Modules,
     at: &ModulePath,
@@ -187,8 +188,8 @@ fn resolve(
     })
 }
 
-/// Files that reach each other, in groups, of those that `belongs` keeps (Tarjan's components, by
-/// comparing what is reachable: there are a few hundred files).
+/// The groups of files that reach each other, among those for which `belongs` holds. Compares
+/// reachable files, which is fast enough for a few hundred files.
 pub(crate) fn circles(arrows: &Arrows, belongs: impl Fn(&PathBuf) -> bool) -> Vec<Vec<PathBuf>> {
     let reachable = |from: &PathBuf| {
         let mut reached = BTreeSet::new();

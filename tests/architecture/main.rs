@@ -1,5 +1,5 @@
-//! Holds the architecture of docs/ARCHITECTURE.md against the sources: no module names one above it, and no
-//! files of one module name each other in a circle.
+//! Compares docs/ARCHITECTURE.md with the sources: a module names only modules below it, and files
+//! of one module name each other in no circle.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
@@ -17,11 +17,11 @@ use crate::{
     modules::Modules,
 };
 
-/// The crates whose modules have an order among them. Modules of other crates are named by the alias that
-/// the root of the crate gives them: `crate::store`.
+/// The crates whose modules have an order among them. They name modules of other crates by the alias
+/// that the root of the crate gives them: `crate::store`.
 const WITH_MODULES: [&str; 2] = ["src", "engine/src"];
 
-/// Which modules each module may name. A module that is not listed here has no place in the package.
+/// Which modules each module may name. Every module of these crates is in this table.
 const MAY_NAME: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
     (
@@ -53,7 +53,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     ),
 ];
 
-/// What must not occur in the crates below the package.
+/// Text that must not occur in the crates below the package.
 const CRATES_WITHOUT: [(&str, &[&str]); 3] = [
     (
         "content",
@@ -87,7 +87,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The module at the top of the package that a file belongs to.
+/// The top-level module of a file.
 fn top(file: &Path) -> &str {
     let first = file.iter().next().unwrap().to_str().unwrap();
     first.trim_end_matches(".rs")
@@ -125,7 +125,7 @@ fn arrows_run_one_way() {
     );
 }
 
-/// Every module in the table is there, so that the table cannot grow old.
+/// All modules of the table exist, so that the table stays up to date.
 #[test]
 fn every_module_has_its_place() {
     let crates = WITH_MODULES.map(|src| Modules::read(&root().join(src)));
@@ -151,7 +151,7 @@ fn no_circle_of_files_within_a_module() {
     ] {
         let modules = Modules::read(&root().join(src));
         let arrows = arrows(&modules);
-        // The crates below are a module each.
+        // Each other crate counts as one module.
         let module = |file: &Path| match src {
             _ if WITH_MODULES.contains(&src) => top(file).to_owned(),
             _ => src.to_owned(),
@@ -193,7 +193,8 @@ fn the_crates_below_stay_pure() {
     }
 }
 
-/// That place states who named the addresses of each dial, so that the policy can judge them.
+/// This one function states which peer named the addresses of a dial, so that the policy can judge
+/// them.
 #[test]
 fn the_swarm_is_dialed_in_one_place() {
     let calls = |path: &PathBuf| {
@@ -208,7 +209,7 @@ fn the_swarm_is_dialed_in_one_place() {
     assert_eq!(found, [(1, "connections.rs".into())]);
 }
 
-/// What the tests above rest on: paths are followed through imports, parents and re-exports.
+/// Paths are followed through imports, parents and re-exports, on which the tests above rely.
 #[test]
 fn names_are_followed_to_where_they_are_defined() {
     let package = tempfile::tempdir().unwrap();

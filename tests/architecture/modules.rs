@@ -1,4 +1,4 @@
-//! A crate as a tree of modules: which items each defines, and what each imports.
+//! A crate as a tree of modules, with the items and the imports of each.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,33 +9,33 @@ use std::{
 use quote::ToTokens as _;
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree, Visibility};
 
-/// The names on the way from the root of the crate to a module, the root being empty.
+/// The names from the root of the crate to a module. The path of the root is empty.
 pub(crate) type ModulePath = Vec<String>;
 
 /// A name that a module imports.
 pub(crate) struct Import {
     pub(crate) path: Vec<String>,
-    /// Whether others see the name in this module: `pub use` of any visibility.
+    /// Whether other modules see the name here: `pub use` with any visibility.
     pub(crate) exported: bool,
 }
 
-/// A module, in a file of its own or within another's.
+/// A module, in its own file or in the file of another one.
 pub(crate) struct Module {
-    /// Relative to the sources of the crate.
+    /// Its file, relative to the sources of the crate.
     pub(crate) file: PathBuf,
     pub(crate) defined: Vec<String>,
     pub(crate) imports: HashMap<String, Import>,
-    /// `use path::*`.
+    /// The paths of imports with `*`.
     pub(crate) globs: Vec<Import>,
-    /// Everything that is neither an import nor a module.
+    /// All items except imports and modules.
     pub(crate) items: Vec<Item>,
 }
 
-/// All modules of a crate, without those that exist for tests only.
+/// All modules of a crate, except those for tests.
 pub(crate) struct Modules(pub(crate) BTreeMap<ModulePath, Module>);
 
 impl Modules {
-    /// Reads the crate whose root is `src/lib.rs`, and `src/main.rs` where there is none.
+    /// Reads the crate whose root is `lib.rs`, or `main.rs`, in `src`.
     pub(crate) fn read(src: &Path) -> Self {
         let mut modules = Self(BTreeMap::new());
         let root = ["lib.rs", "main.rs"]
@@ -155,7 +155,7 @@ fn attributes(item: &Item) -> Option<&[Attribute]> {
     })
 }
 
-/// `#[cfg(test)]`, and what only fuzzing and benchmarks compile.
+/// Whether an item is compiled only for tests, fuzzing or benchmarks.
 fn for_tests_only(attributes: &[Attribute]) -> bool {
     attributes
         .iter()

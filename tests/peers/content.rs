@@ -1,4 +1,4 @@
-//! Content, and the answers of an honest node about it.
+//! Content, and the answers of an honest node to requests for it.
 
 use futures::executor::block_on;
 use pelago::content::{
@@ -6,11 +6,11 @@ use pelago::content::{
 };
 use pelago_behaviour::chunk::{self, Answer, Item};
 
-/// Enough for three requests of the first level, the last of which is short and has a neighbour that
-/// is wholly past the end.
+/// Bytes of three chunks of the first level that a node requests. The last one is short, and its
+/// neighbour is past the end.
 pub(crate) const THREE_CHUNKS: u64 = 40 * 16_384 + 100;
 
-/// Bytes with all that is needed to prove them.
+/// Bytes, and the tree with which they are proven.
 #[derive(Clone)]
 pub(crate) struct Content {
     pub(crate) bytes: Vec<u8>,
@@ -18,7 +18,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Bytes that repeat nowhere near a block; another `seed` is other content.
+    /// Bytes without repetitions near a block; other seeds give other content.
     pub(crate) fn new(size: u64, seed: u64) -> Self {
         let mut state = seed.wrapping_mul(2) | 1;
         let mut bytes = Vec::with_capacity(size as usize + 8);
@@ -48,7 +48,7 @@ impl Content {
         self.descriptor.hash()
     }
 
-    /// The node at a place of the tree.
+    /// A node of the tree.
     pub(crate) fn node(&self, level: u8, index: u64) -> Node {
         let geometry = self.geometry();
         match geometry.chunk(level, index) {
@@ -60,7 +60,7 @@ impl Content {
         }
     }
 
-    /// The true answer to `item`, and the data that follows it.
+    /// The right answer to `item`, and the data that follows it.
     pub(crate) fn answer(&self, item: &Item) -> (Answer, Vec<u8>) {
         let geometry = self.geometry();
         let Ok(chunk) = geometry.chunk(item.level, item.index) else {
@@ -77,13 +77,13 @@ impl Content {
         (answer, data)
     }
 
-    /// The bytes of the true answer to `item`.
+    /// The bytes of the right answer to `item`.
     pub(crate) fn truth(&self, item: &Item) -> Vec<u8> {
         let (answer, data) = self.answer(item);
         encoded(&answer, &data)
     }
 
-    /// Bytes of the requested chunk.
+    /// How many bytes the requested chunk has.
     pub(crate) fn bytes_of(&self, item: &Item) -> u64 {
         self.answer(item).1.len() as u64
     }
@@ -93,14 +93,14 @@ impl Content {
     }
 }
 
-/// An answer as it travels.
+/// An answer as it is sent.
 pub(crate) fn encoded(answer: &Answer, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     block_on(chunk::write_answer(&mut bytes, answer, data)).unwrap();
     bytes
 }
 
-/// The 64 bytes whose root is that of 32 KiB: its two leaves.
+/// The two leaves of 32 KiB of content as a file of 64 bytes, which has the same root.
 pub(crate) fn two_leaves(original: &Content) -> Content {
     let (first, second) = original.bytes.split_at(16_384);
     Content::of([leaf(first), leaf(second)].concat())

@@ -1,4 +1,4 @@
-//! Many peers connect to one node; one more connects all the same.
+//! Many peers connect to one node, and one more can still connect.
 //!
 //! ```text
 //!   a crowd from one address ──> node <── an honest peer from another
@@ -18,17 +18,18 @@ use crate::{
     raw::Client,
 };
 
-/// The smallest budget that the settings allow: 16 places, 14 of them for peers, 8 for handshakes.
+/// The smallest budget that the settings allow, in bytes, and the number of its connections: 16, of
+/// which 14 are for peers, and 8 may be handshakes.
 const SMALL: u64 = 16 << 20;
-const PLACES: u64 = 16;
+const CONNECTIONS: u64 = 16;
 
-/// Honest peers that all stay connected to a node with the default settings.
+/// How many honest peers stay connected to a node with the default settings.
 const CROWD: usize = 200;
 
-/// Peers of a test that connect at a time.
+/// How many peers of a test connect at a time.
 const AT_A_TIME: usize = 16;
 
-/// Set for the part of a test that runs in a namespace.
+/// The variable that marks the part of a test that runs in a namespace.
 const INSIDE: &str = "PELAGO_TEST_IS_INSIDE";
 
 async fn small(listen: &[&str]) -> Home {
@@ -41,7 +42,7 @@ async fn small(listen: &[&str]) -> Home {
     .await
 }
 
-/// The peer gets content from the node: it is connected, and stays so.
+/// Asserts that the peer is still connected: it downloads content from the node.
 async fn is_served(client: &Client, content: &Content) {
     let item = Item {
         hash: content.hash(),
@@ -54,7 +55,7 @@ async fn is_served(client: &Client, content: &Content) {
     assert_eq!(data, content.bytes);
 }
 
-/// Connects this many idle peers; those that the node has refused are left out.
+/// Connects `count` idle peers, and returns those that the node has accepted.
 async fn crowd(node: &Multiaddr, source: Option<&Multiaddr>, count: usize) -> Vec<Client> {
     let dials = stream::iter(0..count).map(|_| Client::dial(node, source));
     let connected: Vec<_> = in_time(dials.buffer_unordered(AT_A_TIME).collect()).await;
@@ -90,7 +91,7 @@ async fn a_crowd_of_idle_peers_keeps_no_peer_out() {
     let node = address_of(&home, "/tcp/").await;
     let _crowd = crowd(&node, None, 40).await;
     is_served(&Client::connect(&home).await, &content).await;
-    assert!(home.counted("pelago_connections_tcp").await <= PLACES);
+    assert!(home.counted("pelago_connections_tcp").await <= CONNECTIONS);
 }
 
 #[tokio::test]
@@ -125,12 +126,12 @@ async fn as_many_connect_over_quic_as_there_is_memory_for() {
     }
     assert_eq!(home.counted("pelago_connections_quic").await, most);
     assert!(home.counted("pelago_connections_refused_total").await >= 4);
-    // There is room left for those who come over TCP.
+    // The node still accepts peers over TCP.
     let tcp = address_of(&home, "/tcp/").await;
     assert!(in_time(Client::dial(&tcp, None)).await.is_some());
 }
 
-/// A namespace with global addresses: the same test again inside it, as only root can make one.
+/// Runs a part of the test in a network namespace with global addresses, which requires root.
 #[test]
 fn one_address_keeps_no_other_out() {
     if !fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0) {
@@ -169,7 +170,7 @@ fn one_address_keeps_no_other_out() {
 }
 
 /// ```text
-///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> 11.0.0.1 <── 11.0.2.1
+///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> 11.0.0.1 <── 11.0.2.1: an honest peer
 /// ```
 #[tokio::test]
 #[ignore = "one_address_keeps_no_other_out runs it where these addresses are"]
@@ -206,7 +207,7 @@ async fn inside_a_namespace() {
         let source = source.parse().unwrap();
         let honest = Client::dial(node, Some(&source));
         let honest = in_time(honest).await.expect("the honest peer is let in");
-        // The crowd comes again, and displaces only its own.
+        // More peers of the crowd connect. They take the places of the crowd only.
         attackers.extend(crowd(&tcp, Some(&"/ip4/11.0.1.1/tcp/0".parse().unwrap()), 20).await);
         is_served(&honest, &content).await;
     }

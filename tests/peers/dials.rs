@@ -1,4 +1,4 @@
-//! A node dials addresses that peers name only as far as the dial policy allows.
+//! A node dials addresses that peers name only within the limits of the dial policy.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -24,11 +24,11 @@ use crate::{
     scripted::{Act, Script, Scripted, having_all, server, update},
 };
 
-/// Addresses that one peer can make a node dial at a time, and in the minutes of a test.
+/// How many dials one peer can cause at a time, and within the minutes of a test.
 const AT_A_TIME: usize = 8;
 const IN_ALL: usize = 32;
 
-/// The number of connections to the target.
+/// How many connections the target has and had.
 #[derive(Clone, Copy, Debug, Default)]
 struct Connected {
     now: usize,
@@ -36,8 +36,8 @@ struct Connected {
     in_all: usize,
 }
 
-/// A listener at every address of loopback that stands for as many hosts. It says nothing, and ends each
-/// connection after a moment.
+/// A listener at every address of loopback, each of which stands for a host. It sends nothing, and
+/// ends each connection after `patience`.
 struct Target {
     port: u16,
     connected: watch::Receiver<Connected>,
@@ -73,7 +73,7 @@ impl Target {
         }
     }
 
-    /// One of its addresses.
+    /// Its address number `n`.
     fn address(&self, n: usize) -> Multiaddr {
         let ip: IpAddr = [127, 1, (n / 250) as u8, (n % 250 + 1) as u8].into();
         Multiaddr::from(ip).with(Part::Tcp(self.port))
@@ -83,7 +83,7 @@ impl Target {
         *self.connected.borrow()
     }
 
-    /// Waits until this many connections were made.
+    /// Waits until there were `in_all` connections.
     async fn until(&self, in_all: usize) {
         let mut connected = self.connected.clone();
         let enough = connected.wait_for(|connected| connected.in_all >= in_all);
@@ -109,10 +109,10 @@ fn with_id(address: Multiaddr) -> Multiaddr {
 }
 
 /// ```text
-///   getter ──▶ liar      which names 1,024 addresses of others
+///   getter ──▶ liar      the liar names 1,024 addresses of others
 /// ```
 #[tokio::test]
-async fn a_lying_source_has_a_few_of_the_addresses_dialed_that_it_names() {
+async fn few_of_the_addresses_that_a_false_source_names_are_dialed() {
     let target = Target::start(Duration::from_millis(100)).await;
     let content = Content::new(THREE_CHUNKS, 1);
     let addresses: Vec<_> = (0..1024).map(|n| with_id(target.address(n))).collect();
@@ -142,7 +142,7 @@ async fn a_lying_source_has_a_few_of_the_addresses_dialed_that_it_names() {
     target.assert_bounded();
 }
 
-/// A peer that says that it is at other addresses than its own.
+/// A peer that claims `addresses` in place of its own.
 async fn liar_at(addresses: &[Multiaddr]) -> Swarm<Behaviour> {
     let mut swarm = server("liar");
     for address in addresses {
@@ -159,7 +159,7 @@ async fn liar_at(addresses: &[Multiaddr]) -> Swarm<Behaviour> {
 }
 
 /// ```text
-///   liar ──▶ seed ◀── stranger      the seed tells the stranger who else listens
+///   liar ──▶ seed ◀── stranger      the seed names its other subscribers to the stranger
 /// ```
 #[tokio::test]
 async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
@@ -175,7 +175,7 @@ async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
     let mut waiting = None;
     let liar = tokio::spawn(async move {
         loop {
-            // It listens once the seed knows where it says that it is.
+            // The liar subscribes once the seed has received its claimed addresses.
             if let SwarmEvent::Behaviour(pelago_behaviour::Event::Identify(event)) =
                 liar.select_next_some().await
                 && let libp2p::identify::Event::Sent { peer_id, .. } = *event
@@ -224,12 +224,12 @@ async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
 }
 
 /// ```text
-///   getter ──▶ liar      which answers Kademlia's questions with the addresses of others
+///   getter ──▶ liar      the liar answers Kademlia queries with addresses of others
 /// ```
 #[tokio::test]
-async fn answers_of_the_dht_have_a_few_of_their_addresses_dialed() {
+async fn few_of_the_addresses_in_answers_of_the_dht_are_dialed() {
     let target = Target::start(Duration::from_millis(50)).await;
-    // Some peers that are at many addresses, and many that are at one.
+    // A few peers with many addresses, and many peers with one.
     let named = |n| {
         let addresses = if n < 20 { 40 } else { 1 };
         (0..addresses)

@@ -1,4 +1,4 @@
-//! Peers that send wrong data: each is detected and dropped, and the file comes from another.
+//! Peers that send wrong data: the node detects and drops them, and downloads from another peer.
 //!
 //! ```text
 //!          1. wrong answer           2. right answer
@@ -18,24 +18,25 @@ use crate::{
     scripted::{Act, Script, Scripted},
 };
 
-/// Chunk streams to a liar whose answers are wrong for any content.
+/// How many chunk streams a liar gets whose answers are wrong for any content.
 const AT_ONCE: RangeInclusive<usize> = 1..=1;
 
-/// Chunk streams to a liar whose data fails its proof: one more, for the question that follows.
+/// How many a liar gets whose data fails its proof: one more, for the question that follows.
 const AFTER_A_QUESTION: RangeInclusive<usize> = 2..=2;
 
-/// The same where only some proofs have the right length. Chance decides which is requested first.
+/// How many a liar gets when only some proofs have the right length: it depends on the chunk that
+/// is requested first.
 const UP_TO_CHANCE: RangeInclusive<usize> = 1..=2;
 
-/// Starts a liar with `script`; `content` has to come from another peer, with the liar asked for
-/// chunks on `streams` streams in total.
+/// Asserts that `content` arrives from an honest peer though a liar with `script` is asked first,
+/// and that the liar gets `streams` chunk streams.
 async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive<usize>) {
     let liar = Scripted::start(script).await;
     let honest = Home::start("honest").await;
     honest.share("original", content).await;
     let getter = Home::asking_one_at_a_time("getter").await;
 
-    // Asked in this order: the liar, the liar again, the honest one.
+    // The getter asks the liar, then the liar at its other address, then the honest peer.
     let peers = [liar.address(), honest.address().await, liar.other_address()];
     let finished = getter.fetch(content, &peers).await;
 
@@ -46,7 +47,8 @@ async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive
     assert!(streams.contains(&asked.chunk_streams), "{asked:?}");
 }
 
-/// Every chunk is answered with what `forge` makes of the true answer and its data.
+/// As [`is_found_out`], of a liar that answers with what `forge` makes of the right answer and its
+/// data.
 async fn forged_answers_are_found_out(
     content: &Content,
     streams: RangeInclusive<usize>,
@@ -84,7 +86,7 @@ async fn a_subscription_answered_with_other_content_is_refused() {
 
 #[tokio::test]
 async fn a_chunk_whose_descriptor_does_not_hash_to_what_was_asked_is_refused() {
-    // All else is true: the bytes, and their proof.
+    // The bytes and their proof are right.
     let content = Content::new(THREE_CHUNKS, 1);
     let other = Content::new(THREE_CHUNKS, 2).descriptor;
     forged_answers_are_found_out(&content, AT_ONCE, move |_, answer, _| {
@@ -152,7 +154,7 @@ async fn sixty_four_bytes_of_two_leaves_are_not_the_32_kib_they_came_from() {
     assert_eq!(leaves.descriptor.size(), 64);
     let twin = Descriptor::new(Kind::File, 64, original.descriptor.root()).unwrap();
 
-    // Offered under its own descriptor, immediately or with the first chunk.
+    // The liar offers its own descriptor, immediately or with the first chunk.
     let bytes = leaves.bytes.clone();
     let offer = move |descriptor: Descriptor| {
         let (proof, length) = (Vec::new(), 64);
@@ -163,13 +165,13 @@ async fn sixty_four_bytes_of_two_leaves_are_not_the_32_kib_they_came_from() {
         };
         Act::Send(encoded(&answer, &bytes))
     };
-    let told = offer.clone();
-    let at_once = Script::claiming(twin, move |_, _| told(twin));
+    let answer = offer.clone();
+    let at_once = Script::claiming(twin, move |_, _| answer(twin));
     is_found_out(&original, at_once, 0..=0).await;
-    let told = offer.clone();
-    let later = Script::claiming(original.descriptor, move |_, _| told(twin));
+    let answer = offer.clone();
+    let later = Script::claiming(original.descriptor, move |_, _| answer(twin));
     is_found_out(&original, later, AT_ONCE).await;
-    // Offered under the true descriptor: the length gives it away.
+    // The liar offers the right descriptor: the length of the data is wrong.
     let descriptor = original.descriptor;
     let disguised = Script::claiming(descriptor, move |_, _| offer(descriptor));
     is_found_out(&original, disguised, AT_ONCE).await;
@@ -189,7 +191,7 @@ async fn all_zero_siblings_prove_nothing() {
 
 #[tokio::test]
 async fn padding_that_the_verifier_knows_is_not_taken_from_a_peer() {
-    // The last chunk has a neighbour wholly past the end, whose node has no place in a proof.
+    // The neighbour of the last chunk is past the end, so the proof must not have its node.
     forged_proofs_are_found_out(UP_TO_CHANCE, |item, proof| {
         if item.index == 2 {
             proof.insert(0, padding(item.level));
@@ -226,13 +228,13 @@ async fn an_answer_without_end_is_read_no_further_than_its_chunk() {
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let script = Script::claiming(content.descriptor, move |_, item| {
-        // It begins as it should, and never ends.
+        // The answer begins correctly, and never ends.
         Act::SendForever(truth.truth(&item))
     });
     is_found_out_after_one_chunk(&content, script).await;
 }
 
-/// Like [`is_found_out`], of a liar whose first chunk is true.
+/// As [`is_found_out`], of a liar whose first chunk is right.
 async fn is_found_out_after_one_chunk(content: &Content, script: Script) {
     let liar = Scripted::start(script).await;
     let honest = Home::start("honest").await;
@@ -258,7 +260,7 @@ async fn a_liar_that_is_gone_at_once_is_found_out() {
 
 #[tokio::test]
 async fn a_source_that_is_lost_inside_a_chunk_is_not_a_liar() {
-    // source (closes in the midst of its first answer) <--- getter: it is the only source
+    // source (closes the stream within its first answer) <--- getter, which has no other source
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -277,7 +279,7 @@ async fn a_source_that_is_lost_inside_a_chunk_is_not_a_liar() {
 async fn unrequested_answers_spoil_nothing() {
     let content = Content::new(1000, 1);
     let truth = content.clone();
-    // liar <--- getter: it is the only source
+    // liar <--- getter, which has no other source
     let liar = Scripted::start(Script::claiming(content.descriptor, move |_, item| {
         Act::SendForever(truth.truth(&item))
     }))
@@ -288,7 +290,8 @@ async fn unrequested_answers_spoil_nothing() {
 
 #[tokio::test]
 async fn a_lie_costs_nothing_of_what_was_proven_before() {
-    // liar (two chunks, then wrong data) <--- getter ---> honest: asked for the third chunk only
+    // liar (two chunks, then wrong data) <--- getter ---> honest, which is asked for the third
+    // chunk only
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let liar = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -312,7 +315,7 @@ async fn a_lie_costs_nothing_of_what_was_proven_before() {
 
 #[tokio::test]
 async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_resumes_later() {
-    // liar <--- getter, which gives up; later: getter ---> honest
+    // liar <--- getter, which fails; later: getter ---> honest
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let liar = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -344,7 +347,7 @@ async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_resumes_later
     assert_eq!(honest.asked().items.len(), 2);
 }
 
-/// Bytes of memory that this process has at most held so far.
+/// The highest resident memory of this process so far, in bytes.
 #[cfg(target_os = "linux")]
 pub(crate) fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -363,7 +366,7 @@ async fn a_claimed_pebibyte_allocates_nothing() {
         transfer::{DownloadError, DownloadState},
     };
 
-    // liar (its descriptor is what is asked for) <--- getter
+    // liar (offers the requested descriptor) <--- getter
     let descriptor = Descriptor::new(Kind::File, MAX_SIZE, [7; 32]).unwrap();
     let geometry = descriptor.geometry();
     let liar = Scripted::start(Script::claiming(descriptor, move |_, item| {
@@ -401,7 +404,8 @@ async fn a_claimed_pebibyte_allocates_nothing() {
     );
     let part = fs::metadata(getter.path("copy.part")).unwrap();
     assert_eq!((part.len(), part.blocks()), (0, 0));
-    // A bit for each claimed block would be 8 GiB. What else there is, other tests take meanwhile.
+    // A bit for each claimed block would take 8 GiB. Other tests of this process take memory as
+    // well.
     let grown = peak_memory() - before;
     assert!(grown < 256 << 20, "{grown} bytes more");
 }

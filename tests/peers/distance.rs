@@ -1,7 +1,7 @@
-//! Content over a long round trip: a node requests enough at a time to fill the path.
+//! Downloads over a long path: a node keeps enough requests in flight to fill it.
 //!
 //! ```text
-//!   getter <--- 100 ms ---> source        each way
+//!   getter <--- 100 ms ---> source        in each direction
 //! ```
 
 use std::{
@@ -33,29 +33,29 @@ use crate::{
     scripted::{has_all, proven, swarm},
 };
 
-/// The delay of all bytes.
+/// The delay of all bytes in one direction.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// Requests in flight at a peer of unknown rate, at least.
+/// How many requests are in flight, at least, to a source of unknown rate.
 const AT_FIRST: u64 = 4;
 
-/// Bytes in flight, at least, once the way is known to be long.
+/// How many bytes are in flight, at least, once the node knows that the path is long.
 const LATER: u64 = 2 << 20;
 
-/// Says what it has, and answers; but the first answer only after [`AT_FIRST`] requests.
+/// A source that answers all requests, but the first one only after [`AT_FIRST`] requests.
 struct Source {
     content: Content,
     asked: watch::Sender<Asked>,
-    /// Bytes that have arrived at the getter, with all overhead.
+    /// Bytes that have arrived at the getter, overhead included.
     delivered: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct Asked {
     items: u64,
-    /// However often they were asked for.
+    /// The requested blocks, each counted once.
     blocks: BlockRanges,
-    /// The most that was asked for and had not come.
+    /// The largest number of bytes that were requested and had not arrived.
     most_in_flight: u64,
 }
 
@@ -72,7 +72,7 @@ impl Source {
                 let update = proven(has_all(&self.content.descriptor), &local, &peer);
                 stream.write_all(&update).await?;
                 stream.flush().await?;
-                // Until the subscriber has enough.
+                // Keeps the stream until the subscriber ends it.
                 availability::read_request(&mut stream).await.map(drop)
             }
             Protocol::Chunk => self.send_chunks(stream).await,
@@ -80,14 +80,14 @@ impl Source {
         }
     }
 
-    /// Reads what is asked while it answers what was asked before.
+    /// Reads requests while it answers earlier ones.
     async fn send_chunks(&self, stream: Inbound) -> Result<(), FrameError> {
         let (mut reader, mut writer) = stream.split();
         let (sender, mut wanted) = mpsc::channel(4096);
-        let hear = async move {
+        let read = async move {
             while let Some(items) = chunk::read_request(&mut reader).await? {
                 for item in items {
-                    self.was_asked(&item);
+                    self.record(&item);
                     let _ = sender.send(item).await;
                 }
             }
@@ -102,10 +102,10 @@ impl Source {
             }
             Ok(())
         };
-        futures::try_join!(hear, answer).map(drop)
+        futures::try_join!(read, answer).map(drop)
     }
 
-    fn was_asked(&self, item: &Item) {
+    fn record(&self, item: &Item) {
         let geometry = self.content.descriptor.geometry();
         let chunk = geometry.chunk(item.level, item.index).unwrap();
         let delivered = self.delivered.load(Ordering::SeqCst);
@@ -118,7 +118,7 @@ impl Source {
     }
 }
 
-/// Lets `source` listen on loopback; it ends with the task.
+/// Starts `source` on loopback. It ends with the task.
 async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
     let mut swarm = swarm("far away");
     let local = *swarm.local_peer_id();
@@ -145,7 +145,7 @@ async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn a_long_way_is_filled() {
+async fn a_long_path_is_filled() {
     let content = Content::new(16 << 20, 1);
     let delivered: Arc<AtomicU64> = Arc::default();
     let (asked, what_was_asked) = watch::channel(Asked::default());
@@ -158,7 +158,7 @@ async fn a_long_way_is_filled() {
     let relay = Relay::start(address, DELAY, delivered).await;
     let getter = Home::start("getter").await;
 
-    // It hangs unless several chunks are asked for before the first has come.
+    // This hangs unless the node requests several chunks before the first one arrives.
     in_time(getter.fetch(&content, &[relay.address()])).await;
 
     let most = what_was_asked.borrow().most_in_flight;

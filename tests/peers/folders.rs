@@ -1,5 +1,5 @@
-//! Folders between honest nodes: what a peer learns and gets, and downloads from several that have
-//! parts or the whole.
+//! Folders: what a peer learns of them, and downloads from several sources, which have parts or all
+//! of a folder.
 
 use std::{
     fs,
@@ -41,7 +41,7 @@ async fn share(server: &Home, unlisted: bool) -> Hash {
     server.node.share(request, |_| {}).await.unwrap().hash
 }
 
-/// All of a short content, proven.
+/// Downloads and proves short content; `None` if the node does not have it.
 async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
     let item = Item {
         hash,
@@ -66,7 +66,7 @@ async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
     }
 }
 
-/// The name that the node gives the content on the request of the client.
+/// The name of the content that the node sends to the client.
 async fn name_of(client: &Client, hash: Hash) -> Option<String> {
     let mut stream = client.open(Protocol::Availability).await;
     availability::write_request(&mut stream, &client.question(&hash))
@@ -79,10 +79,10 @@ async fn name_of(client: &Client, hash: Hash) -> Option<String> {
 }
 
 /// ```text
-///   server <--- client        the client asks for manifests and files by their hashes
+///   server <--- client        the client requests manifests and files by their hashes
 /// ```
 #[tokio::test]
-async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
+async fn a_folder_is_served_manifest_by_manifest_and_file_by_file() {
     let server = Home::start("server").await;
     fs::create_dir_all(server.path("box/sub")).unwrap();
     fs::write(server.path("box/sub/file"), "content").unwrap();
@@ -120,7 +120,7 @@ async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
 }
 
 /// ```text
-///   liar (a folder of 200,200 folders, in a few kilobytes) <--- getter
+///   liar (200,200 folders in a few kilobytes of manifests) <--- getter
 /// ```
 #[tokio::test]
 async fn a_folder_that_expands_out_of_proportion_is_refused_before_anything_is_written() {
@@ -138,20 +138,20 @@ async fn a_folder_that_expands_out_of_proportion_is_refused_before_anything_is_w
     let refused = ended(&download).await.unwrap_err();
 
     assert_eq!(refused.code(), "folder-expands");
-    let told = refused.to_string();
-    assert!(told.contains("200200 entries"), "{told}");
+    let message = refused.to_string();
+    assert!(message.contains("200200 entries"), "{message}");
     assert!(refused.hint().unwrap().contains("--allow-expansion"));
     let here = fs::read_dir(getter.folder.path()).unwrap();
     assert_eq!(here.count(), 0);
 }
 
-/// `top` and `sub/inner`, of as many blocks each.
+/// A folder of two files, `top` and `sub/inner`, which have the same number of blocks.
 struct Halves {
     tree: Tree,
     files: [Content; 2],
 }
 
-/// Bytes of each half: large files, of which parts are passed on before they are whole.
+/// Bytes of each file: large enough to be served before it is complete.
 const HALF: u64 = 40 * 16_384;
 
 impl Halves {
@@ -173,7 +173,7 @@ impl Halves {
         assert!(files_in(folder) == expected, "{} differs", folder.display());
     }
 
-    /// Writes it to be shared.
+    /// Writes the folder, so that `home` can share it.
     fn write(&self, home: &Home) {
         let [inner, top] = &self.files;
         fs::create_dir_all(home.path("box/sub")).unwrap();
@@ -190,11 +190,11 @@ async fn has_half(download: &Download) {
 
 /// ```text
 ///   seed (one half) <--- holder <---.
-///                                    getter        the seeds stop; no node has what is in `lost`, so that
-///   seed (the other) <-- holder <---'              neither holder ends
+///                                    getter      the seeds stop; no node has the content of `lost`,
+///   seed (the other) <-- holder <---'            so that the downloads of the holders do not end
 /// ```
 #[tokio::test]
-async fn halves_of_a_folder_come_from_those_who_are_still_downloading() {
+async fn halves_of_a_folder_come_from_peers_that_are_still_downloading() {
     let files = [1, 2, 3].map(|seed| Content::new(HALF, seed));
     let names = ["first", "lost", "second"];
     let entries = names.iter().zip(&files);
@@ -222,11 +222,11 @@ async fn halves_of_a_folder_come_from_those_who_are_still_downloading() {
 
 /// ```text
 ///   first (chose sub) <---.
-///                          getter        each has one file, and no other
+///                          getter        each has one of the two files
 ///   other (chose top) <---'
 /// ```
 #[tokio::test]
-async fn what_others_chose_of_a_folder_is_had_from_them_by_the_hashes_of_files() {
+async fn files_that_others_chose_of_a_folder_are_downloaded_by_their_hashes() {
     let halves = Halves::new();
     let seed = Scripted::start(halves.tree.script()).await;
     let getter = Home::start("getter").await;
@@ -248,7 +248,7 @@ async fn what_others_chose_of_a_folder_is_had_from_them_by_the_hashes_of_files()
 }
 
 /// ```text
-///   harmed (has one file left) <--- getter ---> whole, which comes later
+///   harmed (has one file left) <--- getter ---> complete, which connects later
 /// ```
 #[tokio::test]
 async fn a_file_that_changed_in_a_shared_folder_comes_from_another() {
@@ -276,7 +276,7 @@ async fn a_file_that_changed_in_a_shared_folder_comes_from_another() {
 
 #[tokio::test]
 async fn a_folder_with_a_file_that_no_source_has_reports_it_and_resumes_later() {
-    // harmed <--- getter, which gives up; later: getter ---> whole
+    // harmed <--- getter, which fails; later: getter ---> complete
     let halves = Halves::new();
     let harmed = Home::start("harmed").await;
     halves.write(&harmed);
@@ -289,15 +289,15 @@ async fn a_folder_with_a_file_that_no_source_has_reports_it_and_resumes_later() 
     let download = getter.begin(wanted).await;
     let error = ended(&download).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");
-    // It is asked again meanwhile, and has to say that it has nothing of it any more.
-    let told = error.to_string();
+    // The getter may ask it again meanwhile, and it answers that it has nothing more.
+    let message = error.to_string();
     let is_right = [
         "1 source has no more of it",
         "1 peer was asked and does not have it",
     ]
     .iter()
-    .any(|right| told.contains(right));
-    assert!(is_right, "{told}");
+    .any(|right| message.contains(right));
+    assert!(is_right, "{message}");
     assert_eq!(download.status().borrow().verified_bytes, Some(HALF));
     assert!(!getter.path("copy").exists());
 
@@ -314,11 +314,11 @@ async fn a_folder_with_a_file_that_no_source_has_reports_it_and_resumes_later() 
 }
 
 /// ```text
-///   late <--- getter ---> silent        late sends the first manifest when silent, who was asked for
-///                                       it as well and sent it, is asked for the second
+///   late <--- getter ---> silent      both are asked for the first manifest, and silent sends it;
+///                                     late sends it when silent is asked for the second one
 /// ```
 #[tokio::test]
-async fn what_comes_late_of_one_manifest_is_not_taken_for_another() {
+async fn a_late_manifest_is_not_taken_for_another() {
     let halves = Halves::new();
     let (root, tree) = (halves.tree.hash(), halves.tree.clone());
     let (asked, silent_asked) = tokio::sync::watch::channel(());
@@ -356,8 +356,8 @@ async fn what_comes_late_of_one_manifest_is_not_taken_for_another() {
 }
 
 /// ```text
-///   slow <--- getter ---> quick        each has a folder with the same file; the slow one's comes first,
-///                                      and is there last
+///   slow <--- getter ---> quick      both have a folder with the same file; the download from slow
+///                                    begins first and ends last
 /// ```
 #[tokio::test]
 async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
@@ -410,7 +410,7 @@ async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
     let finished = ended(&first).await.unwrap();
     crate::nodes::assert_same(&finished.path.join("slow"), &common);
 
-    // Files without a record of their own are served like all others.
+    // Small files, which have no record, are served like all others.
     let is_shared = async {
         while getter.store.count().unwrap() == 0 {
             tokio::task::yield_now().await;

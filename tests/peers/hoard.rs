@@ -1,4 +1,4 @@
-//! The memory of a node when peers send and request much, and read nothing.
+//! Memory of a node whose peers send and request much, and read nothing.
 //!
 //! ```text
 //!   peers that fill every window, and read no answer ──> the node, a program of its own
@@ -27,32 +27,32 @@ use crate::{content::Content, nodes::in_time, raw::Client};
 
 const MIB: u64 = 1 << 20;
 
-/// The budget of the node, in MiB.
+/// The budget of the node for connections, in MiB.
 const BUDGET: u64 = 64;
 
-/// Memory that a node may take beyond its budget.
+/// Memory that the node may take beyond its budget, in MiB.
 const ALLOWANCE: u64 = 100;
 
-/// Peers that hoard, at most as many as may be connected.
+/// How many peers hoard: at most as many as the node accepts.
 const PEERS: usize = 40;
 
-/// Peers that do nothing.
+/// How many peers are idle.
 const IDLE: usize = 200;
 
 /// How long the peers hoard.
 const WHILE: Duration = Duration::from_secs(8);
 
-/// When memory has to be given back.
-const A_MINUTE: Duration = Duration::from_secs(60);
+/// How soon the node returns memory to the system.
+const RELEASE_TIME: Duration = Duration::from_secs(60);
 
-/// Memory that a node that has met peers may keep beyond a fifth more than before, in bytes: less than it takes to be
-/// worth giving back.
+/// Bytes that the node may keep afterwards, beyond 1.2 times its memory before: too few to be worth
+/// returning.
 const SLACK: u64 = 16 * MIB;
 
-/// Between two looks at the node's memory.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// The time between two readings of the node's memory.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The program, listening on loopback.
+/// The program `pelago`, which listens on loopback.
 struct Program {
     child: Child,
     listen: Vec<Multiaddr>,
@@ -60,7 +60,7 @@ struct Program {
 }
 
 impl Program {
-    /// With a budget in MiB; `None` where the program is not built.
+    /// Starts it with a budget in MiB. Returns `None` if it was not built.
     fn start(budget: u64) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(option_env!("CARGO_BIN_EXE_pelago")?)
@@ -100,10 +100,10 @@ impl Program {
         found.unwrap().clone()
     }
 
-    /// Bytes of memory that it holds.
+    /// Its resident memory in bytes.
     fn resident(&self) -> u64 {
-        let told = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
         kibibytes.parse::<u64>().unwrap() * 1024
     }
@@ -116,7 +116,7 @@ impl Drop for Program {
     }
 }
 
-/// Fills every stream that there may be with requests, and reads no answer.
+/// Opens all streams that the node allows, fills them with requests, and reads nothing.
 async fn hoard(client: Client) {
     let item = Item {
         hash: Content::new(1, 1).hash(),
@@ -137,7 +137,7 @@ async fn hoard(client: Client) {
     std::future::pending::<()>().await;
 }
 
-/// The most memory that the node takes while peers hoard; then they are gone.
+/// Lets peers hoard for a while, and returns the node's highest memory.
 async fn peak(node: &Program, address: &Multiaddr) -> u64 {
     let dials = stream::iter(0..PEERS).map(|_| Client::dial(address, None));
     let clients: Vec<_> = in_time(dials.buffer_unordered(8).collect()).await;
@@ -147,7 +147,7 @@ async fn peak(node: &Program, address: &Multiaddr) -> u64 {
         .map(|client| tokio::spawn(hoard(client)))
         .collect();
     let mut peak = node.resident();
-    let mut looks = interval(LOOK_INTERVAL);
+    let mut looks = interval(READ_INTERVAL);
     let end = Instant::now() + WHILE;
     while Instant::now() < end {
         looks.tick().await;
@@ -167,15 +167,15 @@ async fn stays_in_its_budget(kind: &str) {
     let mib = |bytes: u64| bytes / MIB;
     eprintln!("{} MiB before, {} MiB at most", mib(before), mib(peak));
     assert!(peak <= (BUDGET + ALLOWANCE) * MIB, "{} MiB", mib(peak));
-    // Once they are gone, so is what they made it hold.
+    // The node returns their memory once they have disconnected.
     let wanted = before + before / 5 + SLACK;
-    let mut looks = interval(LOOK_INTERVAL);
+    let mut looks = interval(READ_INTERVAL);
     let gone = async {
         while node.resident() > wanted {
             looks.tick().await;
         }
     };
-    let gone = timeout(A_MINUTE, gone).await;
+    let gone = timeout(RELEASE_TIME, gone).await;
     let after = mib(node.resident());
     eprintln!("{after} MiB after");
     assert!(gone.is_ok(), "{after} MiB, a minute after");
@@ -192,10 +192,10 @@ async fn unread_windows_over_quic_stay_in_the_budget() {
 }
 
 /// ```text
-///   200 idle peers ──> the node      the default budget reckons each at 128 KiB before it holds anything
+///   200 idle peers ──> the node      the default budget counts 128 KiB for each idle connection
 /// ```
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_cost_what_they_are_reckoned_at() {
+async fn idle_connections_cost_what_the_budget_counts_for_them() {
     let Some(node) = Program::start(256) else {
         eprintln!("skipped: the program is not built");
         return;
@@ -204,7 +204,7 @@ async fn idle_connections_cost_what_they_are_reckoned_at() {
     let dials = stream::iter(0..IDLE).map(|_| Client::dial(&address, None));
     let clients: Vec<_> = in_time(dials.buffer_unordered(8).collect()).await;
     assert!(clients.iter().all(Option::is_some));
-    // Each has opened a stream, and so did the node.
+    // On each connection, both sides have opened a stream.
     for client in clients.iter().flatten() {
         client.open(Protocol::Chunk).await;
     }

@@ -1,7 +1,7 @@
 //! Folders that are invalid, and peers that send wrong data about valid ones.
 //!
 //! ```text
-//!   liar <--- getter        what the manifests say is refused with words, or written where it may be
+//!   liar <--- getter      the getter refuses manifests with a reason, or writes to its folder only
 //! ```
 
 use std::fs;
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The folder is refused with all of `words`; tells what was asked for until then.
+/// Asserts that the download fails with all of `words`, and returns what the getter requested.
 async fn is_refused(tree: &Tree, words: &[&str]) -> Asked {
     let peer = Scripted::start(tree.script()).await;
     let getter = Home::start("getter").await;
@@ -34,7 +34,7 @@ async fn is_refused(tree: &Tree, words: &[&str]) -> Asked {
     peer.asked()
 }
 
-/// The node's folder is empty, and no download is recorded.
+/// Asserts that the node's folder is empty, and that no download has a record.
 fn has_nothing(getter: &Home) {
     assert_eq!(fs::read_dir(getter.folder.path()).unwrap().count(), 0);
     assert_eq!(getter.store.partials().unwrap(), []);
@@ -44,7 +44,7 @@ fn anything() -> Content {
     Content::new(10, 1)
 }
 
-/// The folder with `inner` as its only sub-folder, of which the totals are true.
+/// A folder with `inner` as its only sub-folder, with the right totals.
 fn with_sub_folder(inner: Content, files: &[Content]) -> Tree {
     let bytes = files.iter().map(|file| file.descriptor.size()).sum();
     let sub = folder("sub", &inner.descriptor, bytes, files.len() as u64);
@@ -55,7 +55,7 @@ fn with_sub_folder(inner: Content, files: &[Content]) -> Tree {
 }
 
 #[tokio::test]
-async fn a_name_that_is_more_or_less_than_a_name_is_refused() {
+async fn invalid_names_are_refused() {
     let long = "n".repeat(256);
     for (name, why) in [
         ("", "it is empty"),
@@ -75,7 +75,7 @@ async fn a_name_that_is_more_or_less_than_a_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_folder_or_a_link_of_a_wrong_name_is_refused_as_well() {
+async fn invalid_names_of_folders_and_links_are_refused() {
     let empty = Manifest::default().descriptor();
     for wrong in [folder("..", &empty, 0, 0), symlink("..", "somewhere")] {
         is_refused(
@@ -92,7 +92,7 @@ async fn the_same_name_twice_is_refused() {
     is_refused(&Tree::of(manifest(twice)), &["two entries called \"file\""]).await;
 }
 
-/// The folder `inner` with files in it, in a folder; it is written to `copy` with links as `links` says.
+/// Downloads a folder that contains the folder `inner` with `files`, to `copy`.
 async fn arrives(inner: Content, files: &[Content], links: Links) -> (Home, Finished) {
     let tree = with_sub_folder(inner, files);
     let peer = Scripted::start(tree.script()).await;
@@ -107,15 +107,15 @@ async fn arrives(inner: Content, files: &[Content], links: Links) -> (Home, Fini
     (getter, finished)
 }
 
-/// The only thing in the node's folder is what was downloaded.
+/// Asserts that the node's folder contains nothing but the download.
 fn is_all_there_is(getter: &Home) {
     let names = fs::read_dir(getter.folder.path()).unwrap();
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["copy"]);
 }
 
-/// Names by which something outside would be reached on some system. Here each is a name like others, or
-/// gets one that is.
+/// Names that lead out of a folder on some system. Here each is an ordinary name, or is replaced by
+/// one.
 #[tokio::test]
 async fn no_name_leads_out_of_the_folder_on_any_system() {
     let names = [
@@ -176,7 +176,7 @@ const LEADING_OUT: [&str; 7] = [
     "./.././../outside",
 ];
 
-/// The folder of links that lead out, and a file whose name begins like theirs.
+/// A folder of links that lead out, with a file, and the content of that file.
 fn leading_out() -> (Content, Content) {
     let content = anything();
     let links = LEADING_OUT.iter().enumerate();
@@ -213,7 +213,7 @@ async fn links_that_lead_out_are_left_out_and_named() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn links_that_lead_out_are_created_if_a_person_says_so_and_never_followed() {
+async fn links_that_lead_out_are_created_on_request_and_never_followed() {
     let (inner, content) = leading_out();
     let (getter, finished) = arrives(inner, &[content], Links::All).await;
     is_all_there_is(&getter);
@@ -222,7 +222,7 @@ async fn links_that_lead_out_are_created_if_a_person_says_so_and_never_followed(
         let link = finished.path.join(format!("sub/link {number}"));
         assert_eq!(fs::read_link(link).unwrap().to_str(), Some(*target));
     }
-    // Once more, over the first result: now links are where a folder is to be written.
+    // The same download again, over the first result: now there are links where it writes a folder.
     let outside = getter.path("outside");
     fs::create_dir(&outside).unwrap();
     let content = anything();
@@ -261,7 +261,7 @@ async fn a_manifest_in_any_other_form_is_refused() {
         manifest(vec![map(&fields)])
     };
     let is_form = "not in the one form";
-    // `1` in two bytes instead of one.
+    // The number 1 in two bytes instead of one.
     let mut long_number = right.bytes.clone();
     long_number.splice(3..4, [0x18, 0x01]);
     let endless = [&[0xbf], &right.bytes[1..], &[0xff]].concat();
@@ -314,7 +314,7 @@ async fn an_entry_whose_descriptor_is_of_the_other_kind_is_refused() {
 }
 
 #[tokio::test]
-async fn manifests_claimed_too_long_are_never_asked_for() {
+async fn manifests_with_a_claimed_length_over_the_limit_are_not_requested() {
     let claimed = |size, seed| Descriptor::new(Kind::Folder, size, [seed; 32]).unwrap();
     let too_long = MAX_MANIFEST_LEN + 1;
     let root = Content {
@@ -330,7 +330,7 @@ async fn manifests_claimed_too_long_are_never_asked_for() {
     let asked = is_refused(&root, &["\"sub\"", limit[0]]).await;
     assert_eq!(asked.items.len(), 1);
 
-    // Each would do, and all together would not.
+    // Each is short enough, and all together are not.
     let sub = |n: u8| folder(&n.to_string(), &claimed(MAX_MANIFEST_LEN, n), 0, 0);
     let root = Tree::of(manifest((1..10).map(sub).collect()));
     let asked = is_refused(&root, &["its manifests have", "536870912 are accepted"]).await;
@@ -349,7 +349,8 @@ async fn totals_that_prove_wrong_are_refused() {
     }
 }
 
-/// A folder that has `inner` twice, and so on, `levels` times over.
+/// A folder that contains `inner` twice, a folder that contains that one twice, and so on for
+/// `levels`.
 fn doubled(inner: Content, levels: u32, (bytes, files): (u64, u64)) -> Tree {
     let mut contents = vec![inner];
     for level in 0..levels {
@@ -369,9 +370,9 @@ async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
     is_refused(&doubled(manifest(Vec::new()), 40, (0, 0)), &too_many).await;
     let one = manifest(vec![file("file", &anything())]);
     is_refused(&doubled(one.clone(), 40, (10, 1)), &too_many).await;
-    // The totals deny it.
+    // The totals are too small.
     is_refused(&doubled(one, 40, (0, 0)), &["claims to have 0 files"]).await;
-    // Few entries, and more bytes than can be counted.
+    // A few entries, whose sizes overflow.
     let huge = Content {
         bytes: Vec::new(),
         descriptor: Descriptor::new(Kind::File, MAX_SIZE, [7; 32]).unwrap(),
@@ -382,7 +383,7 @@ async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
     assert!(grown < 256 << 20, "{grown} bytes more");
 }
 
-/// Nested folders: the path of the only file has this many names.
+/// Nested folders with one file, whose path has `names` names.
 fn deep(names: usize) -> Tree {
     let content = anything();
     let mut contents = vec![manifest(vec![file("file", &content)])];
@@ -408,7 +409,8 @@ async fn sixty_four_levels_are_the_most() {
     assert_eq!(files_in(&finished.path), [(path, anything().bytes)]);
 }
 
-/// The honest content of the following tests: `sub/file`, and nothing else.
+/// The content of the following tests: a folder with `sub/file`, the manifest of `sub`, and the
+/// file.
 fn honest_tree() -> (Tree, Content, Content) {
     let content = Content::new(THREE_CHUNKS, 1);
     let inner = manifest(vec![file("file", &content)]);
@@ -416,7 +418,8 @@ fn honest_tree() -> (Tree, Content, Content) {
     (tree, inner, content)
 }
 
-/// The folder comes, though `script` is asked first; tells what its peer and an honest one were asked.
+/// Asserts that the folder arrives, though the peer with `script` is asked first. Returns what that
+/// peer and the honest one were asked.
 async fn comes_from_another(script: Script) -> (Asked, Asked) {
     let (tree, _, content) = honest_tree();
     let liar = Scripted::start(script).await;
@@ -430,7 +433,7 @@ async fn comes_from_another(script: Script) -> (Asked, Asked) {
     (liar.asked(), honest.asked())
 }
 
-/// The script of a peer that tells the truth but about `about`, where it does `act`.
+/// The script of a peer that is honest except about `about`, for which it does `act`.
 fn liar_about(about: &Content, act: impl Fn(Vec<u8>) -> Act + Send + Sync + 'static) -> Script {
     let (tree, hash) = (honest_tree().0, about.hash());
     let truth = tree.clone();
@@ -450,7 +453,7 @@ fn flipped(mut bytes: Vec<u8>) -> Act {
 }
 
 #[tokio::test]
-async fn a_manifest_that_never_comes_comes_from_another_and_none_twice() {
+async fn a_manifest_that_does_not_arrive_comes_from_another_and_none_twice() {
     let (tree, inner, _) = honest_tree();
     let (_, honest) = comes_from_another(liar_about(&inner, |_| Act::Silence)).await;
     assert!(honest.items.iter().all(|item| item.hash != tree.hash()));
@@ -460,7 +463,7 @@ async fn a_manifest_that_never_comes_comes_from_another_and_none_twice() {
 async fn a_manifest_of_wrong_bytes_is_found_out_and_comes_from_another() {
     let (tree, inner, content) = honest_tree();
     let root = liar_about(tree.manifest(), flipped);
-    // A source that is wrong about a file, rather than a manifest, is asked a question about it.
+    // A source whose file, and not manifest, is wrong gets a question about it.
     for (script, truths, streams) in [
         (root, 0, 1),
         (liar_about(&inner, flipped), 1, 1),
@@ -491,7 +494,7 @@ async fn a_folder_whose_manifest_no_source_sends_ends_with_an_error_and_nothing_
 }
 
 #[tokio::test]
-async fn more_blocks_claimed_than_the_folder_has_spoil_nothing() {
+async fn claims_of_more_blocks_than_the_folder_has_are_harmless() {
     let (tree, _, content) = honest_tree();
     let most = MAX_SIZE / pelago::content::BLOCK_SIZE;
     for claimed in [0..most, 1..most, most - 1..most] {

@@ -1,4 +1,4 @@
-//! Rate limits between nodes.
+//! Limits on speed between nodes.
 //!
 //! ```text
 //!   giver <--- getter        one of them is limited
@@ -17,17 +17,17 @@ use crate::{
     nodes::{Home, ended, settings},
 };
 
-/// The initial content of a bucket: a tenth of a second's worth.
+/// How much passes immediately: a tenth of a second's worth.
 const HELD: Duration = Duration::from_millis(100);
 
-/// The part of the rate that may be lost by rounding.
+/// The factor by which rounding may change the rate.
 const ROUNDED: f64 = 0.99;
 
 fn rate(bytes: u64) -> Option<Rate> {
     Some(Rate::new(bytes).unwrap())
 }
 
-/// A node with `limits` and the time for a stall that people have.
+/// A node with `limits` and the default time for stalls.
 async fn limited(name: &str, limits: Rates) -> Home {
     let stall = Settings::default().stall;
     Home::with(Settings {
@@ -38,7 +38,7 @@ async fn limited(name: &str, limits: Rates) -> Home {
     .await
 }
 
-/// Fetches `size` bytes, which takes the time that it takes at `rate` at least.
+/// Downloads `size` bytes, and asserts that it takes at least the time for `rate` bytes a second.
 async fn takes_its_time(giver: &Home, getter: &Home, size: u64, rate: u64) {
     let content = Content::new(size, 1);
     giver.share("original", &content).await;
@@ -77,7 +77,7 @@ async fn an_upload_is_no_faster_than_its_limit() {
     takes_its_time(&giver, &getter, 800_000, 400_000).await;
 }
 
-/// Slower than a chunk takes that is asked for before the source's rate is known.
+/// The limit is so low that the first requested chunk takes longer than the time for stalls.
 #[tokio::test]
 async fn a_slow_upload_does_not_stall() {
     let upload = rate(50_000);
@@ -86,7 +86,7 @@ async fn a_slow_upload_does_not_stall() {
         ..Rates::default()
     };
     let giver = limited("giver", rates).await;
-    // Here any stall is noticed after a second.
+    // In this test, a node notices a stall after 1 s.
     let getter = Home::start("getter").await;
     takes_its_time(&giver, &getter, 200_000, 50_000).await;
 }
@@ -105,11 +105,11 @@ async fn a_slow_download_does_not_stall() {
 
 /// ```text
 ///   giver <---.
-///   giver <--- getter        each giver may send far less than it could
+///   giver <--- getter        the getter's limit is far below what the givers could send
 ///   giver <---'
 /// ```
 ///
-/// A giver that was asked for more than may be read would take the getter for one that stalls.
+/// If the getter requested more than it may read, the givers would take it for a peer that stalls.
 #[tokio::test]
 async fn many_sources_of_a_slow_download_do_not_stall() {
     let content = Content::new(1_600_000, 1);
@@ -143,7 +143,7 @@ async fn many_sources_of_a_slow_download_do_not_stall() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_lifted_no_longer_holds_up_anybody() {
+async fn a_limit_that_is_lifted_delays_no_waiting_transfer() {
     let content = Content::new(800_000, 1);
     let download = rate(1_000);
     let giver = Home::start("giver").await;
@@ -157,7 +157,7 @@ async fn a_limit_that_is_lifted_no_longer_holds_up_anybody() {
     let download = getter.download(content.hash(), &peers).await;
     let mut status = download.status();
     status.wait_for(|status| status.sources > 0).await.unwrap();
-    // At the rate of before, it would take far longer than a story may.
+    // At the earlier rate, the download would take longer than a test may.
     getter.node.set_limits(|rates| *rates = Rates::default());
     ended(&download).await.unwrap();
 }

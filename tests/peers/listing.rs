@@ -1,4 +1,4 @@
-//! Listed, answered and denied content, and names that other nodes chose.
+//! Catalogues, what strangers learn of content, and names that other nodes choose.
 
 use std::{collections::HashSet, fs, time::Duration};
 
@@ -39,7 +39,7 @@ fn page(number: usize, entries: usize) -> Vec<u8> {
     bytes
 }
 
-/// Everything that `home` lists for a stranger, entry by entry, and the cursors between.
+/// All entries of the catalogue of `home`, as a stranger reads it, and the cursors.
 async fn catalogue_of(home: &Home) -> (Vec<CatalogueEntry>, Vec<Vec<u8>>) {
     let stranger = Client::connect(home).await;
     let mut stream = stranger.open(Protocol::Catalogue).await;
@@ -63,7 +63,7 @@ async fn catalogue_of(home: &Home) -> (Vec<CatalogueEntry>, Vec<Vec<u8>>) {
 
 #[tokio::test]
 async fn a_catalogue_without_end_is_cut_off() {
-    // liar (another full page, always) <--- reader
+    // liar (always sends another full page) <--- reader
     let liar = Scripted::start(Script::listing(|number| {
         Act::Send(page(number, MAX_ENTRIES))
     }))
@@ -88,8 +88,8 @@ async fn a_catalogue_of_empty_pages_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn one_that_lists_without_end_leaves_others_their_part() {
-    // liar (another full page, always) <--- reader ---> honest
+async fn an_endless_catalogue_leaves_others_their_part() {
+    // liar (always sends another full page) <--- reader ---> honest
     let endless = |number| Act::Send(page(number, MAX_ENTRIES));
     let liar = Scripted::start(Script::listing(endless)).await;
     let honest = Home::start("honest").await;
@@ -129,7 +129,7 @@ async fn a_page_that_is_too_large_is_refused_and_others_are_still_listed() {
 }
 
 #[tokio::test]
-async fn unlisted_content_is_fetched_by_its_hash_and_stands_in_no_catalogue() {
+async fn unlisted_content_is_fetched_by_its_hash_and_is_in_no_catalogue() {
     let sharer = Home::start("sharer").await;
     let (listed, unlisted) = (Content::new(1000, 1), Content::new(THREE_CHUNKS, 2));
     sharer.share("listed", &listed).await;
@@ -144,8 +144,8 @@ async fn unlisted_content_is_fetched_by_its_hash_and_stands_in_no_catalogue() {
 }
 
 #[tokio::test]
-async fn no_cursor_of_a_catalogue_gives_an_unlisted_hash_away() {
-    // One more than fits on a page, so that there is a cursor; all but one are unlisted.
+async fn no_cursor_of_a_catalogue_reveals_an_unlisted_hash() {
+    // One share more than a page has, so that there is a cursor. All but one are unlisted.
     let sharer = Home::start("sharer").await;
     let contents = (0..=MAX_ENTRIES).map(|n| Content::new(8, n as u64));
     let contents: Vec<_> = contents.collect();
@@ -157,8 +157,8 @@ async fn no_cursor_of_a_catalogue_gives_an_unlisted_hash_away() {
     let unlisted: HashSet<_> = contents[1..].iter().map(Content::hash).collect();
     for cursor in cursors {
         for part in cursor.windows(32) {
-            let told = Hash::from_bytes(part.try_into().unwrap());
-            assert!(!unlisted.contains(&told), "a cursor tells {told}");
+            let hash = Hash::from_bytes(part.try_into().unwrap());
+            assert!(!unlisted.contains(&hash), "a cursor reveals {hash}");
         }
     }
 }
@@ -170,13 +170,14 @@ async fn pages_of_a_catalogue_leave_nothing_out() {
     let contents: Vec<_> = contents.collect();
     sharer.share_many(&contents, |_| false).await;
     let (entries, cursors) = catalogue_of(&sharer).await;
-    let told: HashSet<_> = entries.iter().map(|entry| entry.hash).collect();
+    let listed: HashSet<_> = entries.iter().map(|entry| entry.hash).collect();
     assert_eq!((entries.len(), cursors.len()), (contents.len(), 2));
-    assert_eq!(told, contents.iter().map(Content::hash).collect());
+    assert_eq!(listed, contents.iter().map(Content::hash).collect());
 }
 
-/// The bytes with which a node answers a stranger about `hash`, on every protocol that names one.
-async fn told_about(stranger: &Client, hash: Hash) -> [Vec<u8>; 2] {
+/// The bytes with which the node answers a stranger that asks for `hash`, on each protocol with
+/// hashes.
+async fn answers_about(stranger: &Client, hash: Hash) -> [Vec<u8>; 2] {
     let (mut subscription, mut wanted) = (Vec::new(), Vec::new());
     availability::write_request(&mut subscription, &stranger.question(&hash))
         .await
@@ -201,7 +202,7 @@ async fn withdrawn_content_looks_as_if_it_had_never_been_shared() {
     let content = Content::new(THREE_CHUNKS, 1);
     let shared = sharer.share("original", &content).await;
     let stranger = Client::connect(&sharer).await;
-    let while_shared = told_about(&stranger, shared.hash).await;
+    let while_shared = answers_about(&stranger, shared.hash).await;
 
     sharer
         .node
@@ -209,10 +210,10 @@ async fn withdrawn_content_looks_as_if_it_had_never_been_shared() {
         .await
         .unwrap();
 
-    let absent = told_about(&stranger, ABSENT).await;
+    let absent = answers_about(&stranger, ABSENT).await;
     assert!(absent.iter().all(|answer| !answer.is_empty()));
     assert_ne!(while_shared, absent);
-    assert_eq!(told_about(&stranger, shared.hash).await, absent);
+    assert_eq!(answers_about(&stranger, shared.hash).await, absent);
 }
 
 #[tokio::test]
@@ -236,7 +237,7 @@ async fn a_catalogue_of_what_is_unlisted_looks_like_an_empty_one() {
 
 #[tokio::test]
 async fn a_name_from_a_peer_leads_nowhere_but_into_the_folder() {
-    // peer (a name that climbs out) <--- getter
+    // peer (a name that leads out of the folder) <--- getter
     let content = Content::new(1000, 1);
     let getter = Home::start("getter").await;
     for (name, safe) in [
@@ -256,8 +257,8 @@ async fn a_name_from_a_peer_leads_nowhere_but_into_the_folder() {
         fs::create_dir_all(&folder).unwrap();
 
         let into = Output::Into(folder.clone());
-        let told = request(content.hash(), into.clone(), &[peer.address()]);
-        let finished = ended(&getter.begin(told).await).await.unwrap();
+        let wanted = request(content.hash(), into.clone(), &[peer.address()]);
+        let finished = ended(&getter.begin(wanted).await).await.unwrap();
         assert_eq!(finished.path, folder.join(safe), "{name:?} of a peer");
         assert_same(&finished.path, &content);
         fs::remove_file(&finished.path).unwrap();
@@ -304,8 +305,8 @@ async fn a_chunk_past_the_end_is_out_of_range_and_the_stream_continues() {
         );
     }
     let last = item(0, 40);
-    let told = crate::raw::ask_on(&mut stream, last).await;
-    assert_eq!(told, content.answer(&last));
-    assert_eq!(told.1.len(), 100);
+    let answer = crate::raw::ask_on(&mut stream, last).await;
+    assert_eq!(answer, content.answer(&last));
+    assert_eq!(answer.1.len(), 100);
     stream.close().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A node that names other peers in answers of Kademlia, and dials none of them itself.
+//! A node that names false peers in answers of Kademlia, and does not dial them itself.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use libp2p::{
 };
 use pelago_behaviour::{Connections, OwnIdCallers, Protocols, streams, swarm_config, transport};
 
-/// The behaviours that a peer needs to look like a node.
+/// The behaviours by which other nodes take a peer for a node.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Misnamer {
     limits: connection_limits::Behaviour,
@@ -19,7 +19,8 @@ pub(crate) struct Misnamer {
     pub(crate) kad: kad::Behaviour<MemoryStore>,
 }
 
-/// A node of `network` that names this many peers, each at addresses that `named` makes of their numbers.
+/// A node of `network` that names `count` peers; `named` returns the addresses for the number of a
+/// peer.
 pub(crate) fn misnamer(
     network: &str,
     peers: usize,
@@ -40,7 +41,7 @@ pub(crate) fn misnamer(
     let identify = identify::Config::new(protocols.identify().into(), key.public());
     let limits = connection_limits::ConnectionLimits::default();
     let behaviour = Misnamer {
-        // Kademlia would dial whom it names.
+        // Kademlia would dial the peers that it names.
         limits: connection_limits::Behaviour::new(limits.with_max_pending_outgoing(Some(0))),
         identify: identify::Behaviour::new(identify),
         streams: streams::Behaviour::new(protocols),

@@ -1,10 +1,11 @@
 //! Peers with global addresses of different sites.
 //!
-//! The test runs itself once more in a network namespace whose loopback device has these addresses: a peer that connects
-//! to one of them comes from there. That takes root; without root the test is skipped. It prints its figures.
+//! The test runs itself again in a network namespace whose loopback device has these addresses: a
+//! peer connects from the address to which it connects. This requires root; without root the test
+//! is skipped. It prints its figures.
 //!
 //! ```text
-//!   48 slow ones at 11.0.x.1 ===> server <--- honest at 12.0.0.1
+//!   48 slow peers at 11.0.x.1 ===> server <--- honest at 12.0.0.1
 //! ```
 
 use std::{
@@ -32,13 +33,13 @@ use crate::{
     slow::{SLOW, ask_for_much},
 };
 
-/// Set where the test runs in its namespace: how many MiB are downloaded.
+/// The variable that marks the test in its namespace: how many MiB it downloads.
 const INSIDE: &str = "PELAGO_TEST_MIB";
 
-/// MiB, unless the environment says.
+/// How many MiB are downloaded by default.
 const MIB: u64 = 64;
 
-/// The addresses that peers come from: one host, and a host in each of as many networks.
+/// How many networks have an address.
 const NETWORKS: usize = SLOW;
 
 fn run(line: &str) -> bool {
@@ -47,7 +48,7 @@ fn run(line: &str) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// A network namespace, gone when dropped.
+/// A network namespace. Dropping this removes it.
 struct Namespace(String);
 
 impl Namespace {
@@ -93,7 +94,8 @@ fn slow_and_greedy_peers_in_other_networks_leave_an_honest_one_its_part() {
     assert!(status.unwrap().success());
 }
 
-/// A node at all addresses, and where it is at one of them.
+/// A node that listens at all addresses, and a function that returns its multiaddr for an IP
+/// address.
 async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
     let server = Home::with(pelago::node::Settings {
         listen: vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()],
@@ -114,7 +116,7 @@ async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
     (server, at)
 }
 
-/// How long an honest peer takes for all of the content.
+/// How long an honest peer takes to download all of the content.
 async fn fetch(content: &Content, at: Multiaddr) -> Duration {
     let honest = Home::start("honest").await;
     let began = Instant::now();
@@ -158,7 +160,8 @@ async fn inside_the_namespace() {
     flood(&server, &content, &at).await;
 }
 
-/// Peers ask for proofs and search the catalogue as fast as they can; meanwhile the node says how it is.
+/// Peers request proofs and search the catalogue as fast as they can. Meanwhile the node still
+/// reports its status.
 async fn flood(server: &Home, content: &Content, at: &impl Fn(&str) -> Multiaddr) {
     static IS_OVER: AtomicBool = AtomicBool::new(false);
     let hash = content.hash();

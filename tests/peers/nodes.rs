@@ -1,4 +1,4 @@
-//! Honest nodes, and the operations of people on them.
+//! Honest nodes, and what people do with them.
 
 use std::{
     fs,
@@ -22,20 +22,20 @@ use tokio::time::timeout;
 
 use crate::content::Content;
 
-/// No story takes longer, unless something hangs.
+/// How long a test may take. A test that takes longer hangs.
 const STORY: Duration = Duration::from_secs(20);
 
-/// How long a peer may make no progress: short, so that stalls are noticed soon.
+/// How long a peer may make no progress: short, so that nodes notice stalls soon.
 const STALL: Duration = Duration::from_secs(1);
 
-/// A node with a folder of its own.
+/// A node with its own folder.
 pub(crate) struct Home {
     pub(crate) node: Node,
     pub(crate) store: Store,
     pub(crate) folder: TempDir,
 }
 
-/// Settings of a node on loopback without discovery.
+/// The settings of a node on loopback without discovery.
 pub(crate) fn settings(name: &str) -> Settings {
     Settings {
         name: name.to_owned(),
@@ -52,7 +52,7 @@ impl Home {
         Self::with(settings(name)).await
     }
 
-    /// A node that asks one source at a time: the order of the sources is that of the story.
+    /// A node that asks one source at a time, in the order that the test gives.
     pub(crate) async fn asking_one_at_a_time(name: &str) -> Self {
         Self::with(Settings {
             max_sources: 1,
@@ -66,7 +66,7 @@ impl Home {
         Self::with_store(settings, Store::in_memory(), tempfile::tempdir().unwrap()).await
     }
 
-    /// A node with a data folder, in which it keeps what is read.
+    /// A node with a data folder, in which it caches what is read.
     pub(crate) async fn on_disk(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = DataFolder::lock(folder.path().join("data")).unwrap();
@@ -84,7 +84,7 @@ impl Home {
         }
     }
 
-    /// The node's value of `sample`, a name with its labels; 0 if it has none.
+    /// The value of a metric, given by name and labels; 0 if there is none.
     pub(crate) async fn counted(&self, sample: &str) -> u64 {
         let text = self.node.metrics().await.unwrap();
         let mut samples = text.lines().filter_map(|line| line.rsplit_once(' '));
@@ -112,14 +112,16 @@ impl Home {
         self.share_written(name, content, true).await
     }
 
-    /// Writes and shares many, each called by its number; `is_unlisted` says which are not listed.
+    /// Writes and shares many files, whose names are their numbers; `is_unlisted` says which are
+    /// unlisted.
     pub(crate) async fn share_many(
         &self,
         contents: &[Content],
         is_unlisted: impl Fn(usize) -> bool,
     ) {
         let numbered = || contents.iter().enumerate();
-        // First all are written: each that was written just before would be waited for.
+        // All files are written first: the node would wait for each file that was written just
+        // before.
         numbered().for_each(|(n, content)| self.write(&n.to_string(), content));
         for (n, content) in numbered() {
             self.share_written(&n.to_string(), content, is_unlisted(n))
@@ -146,8 +148,8 @@ impl Home {
         shared
     }
 
-    /// Starts the download of `hash` to `copy` in this node's folder, from `peers`: the first is asked
-    /// first, then the last, and so on to the second.
+    /// Starts the download of `hash` to `copy` in this node's folder. The node asks the first of
+    /// `peers` first, then the last one, and so on backwards to the second.
     pub(crate) async fn download(&self, hash: Hash, peers: &[PeerAddress]) -> Download {
         self.begin(request(hash, Output::At(self.path("copy")), peers))
             .await
@@ -157,7 +159,7 @@ impl Home {
         self.node.download(request).await.unwrap()
     }
 
-    /// Bytes of content that have come from `other`.
+    /// How many bytes of content this node has received from `other`.
     pub(crate) async fn received_from(&self, other: &Self) -> u64 {
         let peers = self.node.peers().await.unwrap();
         let is_other = |peer: &&Peer| peer.peer_id == other.node.peer_id();
@@ -167,7 +169,7 @@ impl Home {
             .map_or(0, |peer| peer.received_bytes)
     }
 
-    /// Downloads `content` from `peers`, and compares what came.
+    /// Downloads `content` from `peers`, and compares the result.
     pub(crate) async fn fetch(&self, content: &Content, peers: &[PeerAddress]) -> Finished {
         let download = self.download(content.hash(), peers).await;
         let finished = ended(&download).await.unwrap();
@@ -176,7 +178,7 @@ impl Home {
     }
 }
 
-/// A download that waits for a source as long as a story takes.
+/// A request for a download that waits for a source as long as a test may take.
 pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> DownloadRequest {
     DownloadRequest {
         target: Target::Hash(hash),
@@ -197,12 +199,12 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
     }
 }
 
-/// The end of a download, which must not hang.
+/// Waits for the end of a download. Panics if it hangs.
 pub(crate) async fn ended(download: &Download) -> Result<Finished, Arc<DownloadError>> {
     in_time(download.finished()).await
 }
 
-/// The result of `story`, which must not hang.
+/// Waits for the result of `story`. Panics if it hangs.
 pub(crate) async fn in_time<T>(story: impl Future<Output = T>) -> T {
     let in_time = timeout(STORY, story).await;
     in_time.expect("the story hangs")

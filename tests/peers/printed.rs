@@ -22,13 +22,13 @@ use crate::{
     scripted::{Act, Script, Scripted, having_all, update},
 };
 
-/// Clears a terminal, begins a line of its own, rings, and turns text around.
+/// A name that clears the terminal, begins a line, rings, and reverses text.
 const HOSTILE: &str = "evil\u{1b}[2J\u{9b}1m\r\nFORGED\u{7}\u{202e}\u{2028}end";
 
-/// As people see it.
+/// The name as commands print it.
 const SHOWN: &str = r"evil\u{1b}[2J\u{9b}1m\r\nFORGED\u{7}\u{202e}\u{2028}end";
 
-/// A page with two things of that name.
+/// A page of a catalogue with two entries of that name.
 fn hostile_page(hash: Hash, size: u64) -> Vec<u8> {
     let entry = |hash, size| CatalogueEntry {
         hash,
@@ -45,7 +45,7 @@ fn hostile_page(hash: Hash, size: u64) -> Vec<u8> {
     bytes
 }
 
-/// Tells the truth about content, but calls it and everything else as it likes.
+/// The script of a peer that serves content correctly, with hostile names.
 fn script(content: &Content) -> Script {
     let (honest, descriptor) = (Script::honest(content), content.descriptor);
     let page = hostile_page(content.hash(), descriptor.size());
@@ -60,11 +60,11 @@ fn script(content: &Content) -> Script {
     }
 }
 
-/// The binary, in a folder of its own.
+/// The working directory of commands, with a data folder in it.
 #[derive(Clone)]
-struct Place(PathBuf);
+struct Machine(PathBuf);
 
-impl Place {
+impl Machine {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pelago"));
         command
@@ -81,7 +81,7 @@ impl Place {
         command
     }
 
-    /// All that a command prints.
+    /// Runs a command, and returns its output.
     async fn run(&self, arguments: &[&str]) -> String {
         let mut command = self.command(arguments);
         let ended = spawn_blocking(move || command.output().unwrap());
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-/// A node that runs, and all that it has printed.
+/// A running node and its output so far.
 struct Running {
     child: Child,
     printed: Arc<Mutex<Vec<u8>>>,
@@ -138,7 +138,7 @@ impl Drop for Running {
     }
 }
 
-/// Nothing in it does more than being seen, and no line of it is a peer's.
+/// Asserts that the output has no control characters, and no line that a peer wrote.
 fn assert_printable(what: &str, text: &str) {
     for line in text.split('\n') {
         let is_unsafe = line.contains(pelago::content::is_unsafe);
@@ -159,11 +159,11 @@ fn claimed() -> [Multiaddr; 2] {
 
 #[tokio::test]
 async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
-    // evil (its name, its addresses, what it shares) <--- node that logs all, commands that show it
+    // evil (its name, addresses and shares are hostile) <--- a node with `-vv`, and commands
     let content = Content::new(THREE_CHUNKS, 1);
     let evil = Scripted::called(HOSTILE, &claimed(), script(&content)).await;
     let folder = tempfile::tempdir().unwrap();
-    let place = Place(folder.path().to_owned());
+    let place = Machine(folder.path().to_owned());
     let at = evil.address().to_string();
     let start = [
         "start",
@@ -175,7 +175,7 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
     ];
     let node = Running::new(place.command(&start));
     node.says("ready").await;
-    // The node has received its identify message.
+    // The node has received the identify message of the peer.
     in_time(async {
         while !place.run(&["peers"]).await.contains("evil") {
             sleep(Duration::from_millis(20)).await;
@@ -203,7 +203,7 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
         let text = place.run(line).await;
         assert_printable(&line.join(" "), &text);
         seen += usize::from(text.contains(SHOWN));
-        // Programs get the exact text.
+        // JSON has the exact text.
         if line == ["peers"] {
             let json = place.run(&["--json", "peers"]).await;
             let peers: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,4 +1,4 @@
-//! Strangers cannot displace the provider records of honest peers.
+//! Peers cannot displace the provider records of honest peers.
 
 use futures::StreamExt;
 use libp2p::{
@@ -15,7 +15,7 @@ use crate::{
     scripted::server,
 };
 
-/// A peer that knows one node of the DHT: `home`.
+/// A peer whose only node of the DHT is `home`.
 async fn joined(home: &Home, name: &str) -> Swarm<Behaviour> {
     let mut swarm = server(name);
     swarm
@@ -37,7 +37,7 @@ async fn joined(home: &Home, name: &str) -> Swarm<Behaviour> {
     .await
 }
 
-/// Announces in the DHT that `swarm` provides all of `hashes`, and is there from then on.
+/// Announces that `swarm` provides all of `hashes`, and keeps the swarm running.
 async fn announce(mut swarm: Swarm<Behaviour>, hashes: Vec<Hash>) -> (PeerId, JoinHandle<()>) {
     let id = *swarm.local_peer_id();
     let (done, is_done) = oneshot::channel();
@@ -68,7 +68,7 @@ async fn announce(mut swarm: Swarm<Behaviour>, hashes: Vec<Hash>) -> (PeerId, Jo
     (id, task)
 }
 
-/// Asks again and again until an answer names `provider`: what it names is drawn at random.
+/// Repeats the query until an answer names `provider`: answers are drawn at random.
 async fn find(swarm: &mut Swarm<Behaviour>, hash: &Hash, provider: PeerId) {
     in_time(async {
         loop {
@@ -101,7 +101,7 @@ async fn find(swarm: &mut Swarm<Behaviour>, hash: &Hash, provider: PeerId) {
 }
 
 /// ```text
-///   honest ──▶ home ◀── 20 liars, then a getter      all provide the same
+///   honest ──▶ home ◀── 20 liars, then a getter      all announce the same content
 /// ```
 #[tokio::test]
 async fn twenty_messages_do_not_push_an_honest_provider_off_its_key() {
@@ -116,7 +116,7 @@ async fn twenty_messages_do_not_push_an_honest_provider_off_its_key() {
 }
 
 /// ```text
-///   8 liars ──▶ home ◀── honest      5 MiB of records, then one
+///   8 liars ──▶ home ◀── honest      5 MiB of records, then one record
 /// ```
 #[tokio::test]
 async fn five_mebibytes_of_records_do_not_shut_out_an_honest_one() {

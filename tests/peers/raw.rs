@@ -1,4 +1,4 @@
-//! A peer that opens streams to a node and writes and reads their bytes itself.
+//! A peer that opens streams to a node, and writes and reads bytes directly.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
@@ -16,7 +16,7 @@ use crate::{
     scripted::swarm,
 };
 
-/// A connection to one node. It ends when it is dropped.
+/// A connection to one node. Dropping this ends it.
 pub(crate) struct Client {
     local: PeerId,
     node: PeerId,
@@ -30,17 +30,17 @@ impl Client {
         Self::connect_at(address.address().clone()).await
     }
 
-    /// A connection to the node at an address.
+    /// Connects to the node at an address.
     pub(crate) async fn connect_at(address: Multiaddr) -> Self {
         in_time(Self::dial(&address, None)).await.unwrap()
     }
 
-    /// Connects to the node at `address`, from where `source` says; `None` if the node refuses.
+    /// Connects to the node at `address`, from `source`; `None` if the node refuses.
     pub(crate) async fn dial(address: &Multiaddr, source: Option<&Multiaddr>) -> Option<Self> {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
         if let Some(source) = source {
-            // A dial comes from the address at which its transport listens.
+            // A transport dials from the address at which it listens.
             swarm.listen_on(source.clone()).unwrap();
             while swarm.listeners().next().is_none() {
                 swarm.select_next_some().await;
@@ -74,12 +74,12 @@ impl Client {
         })
     }
 
-    /// Whom the node takes this peer for.
+    /// The id of this peer.
     pub(crate) const fn local(&self) -> PeerId {
         self.local
     }
 
-    /// The question what the node has of `hash`, with the proof that this peer has the hash.
+    /// The request for the availability of `hash`, with the proof that this peer has the hash.
     pub(crate) fn question(&self, hash: &Hash) -> Request {
         Request::new(hash, &self.local, &self.node)
     }
@@ -97,22 +97,22 @@ impl Client {
         in_time(stream).await.unwrap().unwrap()
     }
 
-    /// Asks for one thing on a stream of its own.
+    /// Requests one item on a new stream.
     pub(crate) async fn ask(&self, item: Item) -> (Answer, Vec<u8>) {
         let mut stream = self.open(Protocol::Chunk).await;
         ask_on(&mut stream, item).await
     }
 
-    /// Sends `bytes` on a stream of its own and closes it; all that comes back, until the node ends
+    /// Sends `bytes` on a new stream and closes it. Returns all that the node sends until it ends
     /// the stream.
     pub(crate) async fn say(&self, protocol: Protocol, bytes: &[u8]) -> Vec<u8> {
         let mut stream = self.open(protocol).await;
-        let mut heard = Vec::new();
-        // The node may end the stream before everything is sent.
+        let mut received = Vec::new();
+        // The node may end the stream before it has received all bytes.
         let _ = stream.write_all(bytes).await;
         let _ = stream.close().await;
-        let _ = in_time(stream.read_to_end(&mut heard)).await;
-        heard
+        let _ = in_time(stream.read_to_end(&mut received)).await;
+        received
     }
 }
 
@@ -122,7 +122,7 @@ impl Drop for Client {
     }
 }
 
-/// Asks for one thing, and reads what comes.
+/// Requests one item, and reads the answer.
 pub(crate) async fn ask_on(stream: &mut Outbound, item: Item) -> (Answer, Vec<u8>) {
     in_time(async {
         chunk::write_request(stream, &[item]).await.unwrap();

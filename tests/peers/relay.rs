@@ -1,4 +1,4 @@
-//! A relay that delays all bytes like a long path, at any rate.
+//! A TCP proxy that delays all bytes like a long path, without limiting the rate.
 
 use std::{
     net::SocketAddr,
@@ -18,20 +18,20 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Pieces under way in one direction, at most: with pieces of 64 KiB more than any window.
+/// How many pieces may be in flight in one direction: with 64 KiB each, more than any window.
 const UNDER_WAY: usize = 1024;
 
 const PIECE: usize = 64 << 10;
 
-/// The way. It ends when it is dropped.
+/// The proxy. Dropping this ends it.
 pub(crate) struct Relay {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Relay {
-    /// A way to `target` on which everything takes `delay`, there and back. What comes from there is
-    /// counted, of any kind.
+    /// A proxy to `target` that delays bytes in each direction by `delay`, and counts all bytes
+    /// from `target`.
     pub(crate) async fn start(
         target: SocketAddr,
         delay: Duration,

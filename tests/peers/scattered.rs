@@ -17,17 +17,17 @@ use crate::{
     scripted::{Act, Script, Scripted, having_all, update},
 };
 
-/// Sources that scatter.
+/// How many sources send scattered claims.
 const SOURCES: usize = 24;
 
-/// Updates that each of them sends, of 2048 runs and as many suggestions.
+/// How many updates each of them sends, with 2048 runs and as many suggestions each.
 const UPDATES: u64 = 60;
 
-/// Bytes by which the node, and the peers in the same process, may grow meanwhile. All claims, kept as
-/// runs of blocks, would take more than twice as much.
+/// Bytes by which the memory of this process, with the node and the peers, may grow. All claims as
+/// runs of blocks would take more than twice as much.
 const MAY_GROW: u64 = 160 << 20;
 
-/// An update that claims every other block of the `number`th part of the content.
+/// An update that claims every second block of part `number` of the content.
 fn scattered(descriptor: &Descriptor, number: u64) -> Vec<u8> {
     let runs = MAX_RUNS as u64;
     let parts = runs * number..runs * (number + 1);
@@ -39,7 +39,7 @@ fn scattered(descriptor: &Descriptor, number: u64) -> Vec<u8> {
     })
 }
 
-/// Bytes of memory that this process has.
+/// The resident memory of this process in bytes.
 fn resident() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     let resident = pages.split(' ').nth(1).unwrap();
@@ -47,7 +47,7 @@ fn resident() -> u64 {
 }
 
 /// ```text
-///   24 liars (every other block of it, in 60 updates each) <--- getter
+///   24 liars (each claims every second block, in 60 updates) <--- getter
 /// ```
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,10 +86,10 @@ async fn sources_that_scatter_what_they_have_do_not_fill_the_memory() {
 }
 
 /// ```text
-///   liar (scattered) <--- getter ---> honest
+///   liar (claims every second block) <--- getter ---> honest
 /// ```
 #[tokio::test]
-async fn a_download_with_a_source_that_scatters_ends_all_the_same() {
+async fn a_download_with_a_source_that_scatters_still_ends() {
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);

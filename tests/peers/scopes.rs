@@ -12,7 +12,7 @@ use crate::{
     nodes::{Home, ended, request},
 };
 
-/// `getter` downloads `hash` from `source`, and shares it.
+/// The request with which `getter` downloads `hash` from `source`, and shares it.
 async fn wanted(getter: &Home, hash: Hash, source: &Home) -> DownloadRequest {
     let output = Output::Into(getter.folder.path().to_owned());
     DownloadRequest {
@@ -26,7 +26,7 @@ async fn get(getter: &Home, wanted: DownloadRequest) {
     assert!(finished.is_shared);
 }
 
-/// The hashes in the catalogue of `home`, as `other` reads it.
+/// The hashes in the catalogue of `home`, which `other` reads.
 async fn listed(home: &Home, other: &Home) -> Vec<Hash> {
     let listed = other.node.list_peer(&home.address().await).await.unwrap();
     listed.listed.iter().map(|listed| listed.hash).collect()
@@ -64,11 +64,11 @@ async fn unlisted_content_stays_unlisted_from_node_to_node() {
 }
 
 /// ```text
-///   sharer (listed) <--- getter, in four ways
+///   sharer (listed) <--- getter, with four kinds of target
 /// ```
 #[tokio::test]
-async fn what_a_source_lists_is_listed_on_unless_the_link_or_a_person_says_otherwise() {
-    /// The form of the target.
+async fn listed_content_stays_listed_unless_the_link_or_a_flag_says_otherwise() {
+    /// How the download names its content.
     #[derive(Clone, Copy)]
     enum By {
         Hash,
@@ -109,7 +109,7 @@ async fn what_a_source_lists_is_listed_on_unless_the_link_or_a_person_says_other
 }
 
 #[tokio::test]
-async fn what_is_found_by_its_name_is_listed_on() {
+async fn content_that_is_found_by_name_stays_listed() {
     let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
     let content = Content::new(THREE_CHUNKS, 1);
     sharer.share("shell", &content).await;
@@ -121,9 +121,9 @@ async fn what_is_found_by_its_name_is_listed_on() {
     assert_eq!(listed(&getter, &sharer).await, [content.hash()]);
 }
 
-/// The same of a folder, which says what it is in steps.
+/// A folder has its manifests first, and then its scope.
 #[tokio::test]
-async fn a_folder_is_listed_on_as_its_source_lists_it() {
+async fn a_folder_keeps_the_scope_that_its_source_gave_it() {
     for unlisted in [true, false] {
         let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
         fs::create_dir_all(sharer.path("box/sub")).unwrap();
@@ -145,9 +145,9 @@ async fn a_folder_is_listed_on_as_its_source_lists_it() {
     }
 }
 
-/// Content that is at its target already keeps its scope.
+/// Content that is already at its target keeps its scope.
 #[tokio::test]
-async fn asking_again_for_what_is_here_does_not_change_who_may_know_of_it() {
+async fn downloading_again_what_is_here_does_not_change_its_scope() {
     let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
     let (public, private) = (Content::new(1000, 1), Content::new(1000, 2));
     getter.share("public", &public).await;

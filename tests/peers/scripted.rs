@@ -1,4 +1,4 @@
-//! A real libp2p node that answers as a test wants, and records the requests to it.
+//! A real libp2p node that answers as a test chooses, and records the requests to it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,21 +20,21 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{content::Content, nodes::in_time};
 
-/// The reaction to one item of a request.
+/// The reaction to one item of a request, or to another request.
 pub(crate) enum Act {
-    /// Send these bytes as they are.
+    /// Send these bytes.
     Send(Vec<u8>),
-    /// Send these bytes, and others when there are.
+    /// Send these bytes, and later those that the future returns.
     SendThen(Vec<u8>, BoxFuture<'static, Vec<u8>>),
-    /// Send these bytes, and all of the others one after another.
+    /// Send these bytes, then all of the others.
     SendAll(Vec<u8>, Arc<[Vec<u8>]>),
     /// Send these bytes, then close the stream.
     SendAndClose(Vec<u8>),
-    /// Send these bytes again and again, without end.
+    /// Send these bytes again and again.
     SendForever(Vec<u8>),
-    /// Send these bytes, a byte at a time with a pause before each.
+    /// Send these bytes one by one, with a pause before each.
     Trickle(Vec<u8>, Duration),
-    /// Keep the stream, and say nothing.
+    /// Keep the stream open, and send nothing.
     Silence,
 }
 
@@ -52,7 +52,8 @@ impl Act {
     }
 }
 
-/// The answers of a node: to a subscription, and to requests for chunks, each with its number.
+/// The answers of a node to subscriptions, chunk requests and catalogue requests. Each gets the
+/// number of earlier ones.
 pub(crate) struct Script {
     pub(crate) availability: Box<dyn Fn(usize) -> Act + Send + Sync>,
     pub(crate) chunk: Box<dyn Fn(usize, Item) -> BoxFuture<'static, Act> + Send + Sync>,
@@ -60,7 +61,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Tells the truth about `content`, all of which it has.
+    /// Has all of `content`, and answers correctly.
     pub(crate) fn honest(content: &Content) -> Self {
         let descriptor = content.descriptor;
         let content = Arc::new(content.clone());
@@ -74,7 +75,8 @@ impl Script {
         }
     }
 
-    /// Claims all of the content that `descriptor` describes, and does `act` about each chunk.
+    /// Claims all of the content that `descriptor` describes, and answers each chunk request with
+    /// `act`.
     pub(crate) fn claiming(
         descriptor: Descriptor,
         act: impl Fn(usize, Item) -> Act + Send + Sync + 'static,
@@ -86,7 +88,7 @@ impl Script {
         }
     }
 
-    /// Says `act` to who asks for a page of its catalogue.
+    /// Answers each request for a page of its catalogue with `act`.
     pub(crate) fn listing(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         Self {
             availability: Box::new(|_| Act::Silence),
@@ -104,7 +106,7 @@ pub(crate) fn update(has: Availability) -> Vec<u8> {
     bytes
 }
 
-/// An update by which a peer has all of the content, without a name for it.
+/// An update that claims all of the content, without a name.
 pub(crate) fn having_all(descriptor: &Descriptor) -> Availability {
     Availability {
         blocks: BlockRanges::from(0..descriptor.geometry().blocks()),
@@ -117,8 +119,8 @@ pub(crate) fn has_all(descriptor: &Descriptor) -> Vec<u8> {
     update(having_all(descriptor))
 }
 
-/// The same bytes, whose first update proves to `peer` that `local` has the hash, if it is one that says what
-/// `local` has and proves nothing yet.
+/// These bytes, with the proof for `peer` that `local` has the hash, if they begin with an update
+/// that claims blocks and has no proof yet.
 pub(crate) fn proven(bytes: Vec<u8>, local: &PeerId, peer: &PeerId) -> Vec<u8> {
     let mut rest = &bytes[..];
     let first = futures::executor::block_on(availability::read_update(&mut rest));
@@ -131,7 +133,7 @@ pub(crate) fn proven(bytes: Vec<u8>, local: &PeerId, peer: &PeerId) -> Vec<u8> {
     [update(has), rest].concat()
 }
 
-/// The bytes by which a peer has nothing.
+/// The bytes of the update that denies the content.
 pub(crate) fn absent() -> Vec<u8> {
     let mut bytes = Vec::new();
     futures::executor::block_on(availability::write_update(&mut bytes, &Update::Absent)).unwrap();
@@ -142,7 +144,7 @@ pub(crate) fn absent() -> Vec<u8> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) subscriptions: usize,
-    /// Streams on which everything was sent.
+    /// Subscriptions to which everything was sent.
     pub(crate) subscriptions_answered: usize,
     pub(crate) chunk_streams: usize,
     pub(crate) chunk_streams_ended: usize,
@@ -152,7 +154,7 @@ pub(crate) struct Asked {
     pub(crate) ended: usize,
 }
 
-/// The node. It ends when it is dropped.
+/// A scripted node. Dropping this ends it.
 pub(crate) struct Scripted {
     addresses: Vec<Multiaddr>,
     asked: watch::Receiver<Asked>,
@@ -161,12 +163,12 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Starts a node that listens at two addresses, so that it can be found twice.
+    /// Starts a node that listens at two addresses, so that others can find it twice.
     pub(crate) async fn start(script: Script) -> Self {
         Self::called("scripted", &[], script).await
     }
 
-    /// The same, by a name of its own, and claiming to listen at these addresses as well.
+    /// Starts a node with this name, which also claims to listen at these addresses.
     pub(crate) async fn called(name: &str, claimed: &[Multiaddr], script: Script) -> Self {
         let mut swarm = swarm(name);
         for address in claimed {
@@ -206,12 +208,12 @@ impl Scripted {
         }
     }
 
-    /// Its address without its id, so that a node that dials it learns the id later.
+    /// Its first address, without its id, so that a node that dials it learns the id later.
     pub(crate) fn address(&self) -> PeerAddress {
         PeerAddress::from(self.addresses[0].clone())
     }
 
-    /// Its second address.
+    /// Its second address, without its id.
     pub(crate) fn other_address(&self) -> PeerAddress {
         PeerAddress::from(self.addresses[1].clone())
     }
@@ -226,14 +228,14 @@ impl Scripted {
         self.asked.clone()
     }
 
-    /// Waits until what it was asked is as `wanted`.
+    /// Waits until `wanted` holds for the requests to it.
     pub(crate) async fn until(&self, wanted: impl FnMut(&Asked) -> bool) -> Asked {
         let mut asked = self.asked.clone();
         let found = in_time(asked.wait_for(wanted)).await;
         found.expect("the node is gone").clone()
     }
 
-    /// Ends it immediately, as if its machine had stopped.
+    /// Ends it immediately, as if its machine lost power.
     pub(crate) fn stop(&self) {
         self.swarm.abort();
         self.tasks.lock().iter().for_each(JoinHandle::abort);
@@ -246,17 +248,17 @@ impl Drop for Scripted {
     }
 }
 
-/// A swarm of the network that the other nodes of these tests are of.
+/// A swarm in the network of the other nodes of these tests.
 pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
     swarm_with(name, false)
 }
 
-/// The same, and it answers Kademlia's questions.
+/// A swarm that also answers Kademlia queries.
 pub(crate) fn server(name: &str) -> Swarm<Behaviour> {
     swarm_with(name, true)
 }
 
-/// Memory that the connections of a scripted node may take.
+/// The memory budget for the connections of a scripted node.
 pub(crate) fn connections() -> Connections {
     Connections::new(64 << 20)
 }
@@ -272,7 +274,7 @@ fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     )
 }
 
-/// The behaviour of its swarm.
+/// The behaviour of a scripted node.
 pub(crate) fn behaviour(key: &Keypair, name: &str, is_server: bool) -> Behaviour {
     let config = Config {
         protocols: Protocols::new("pelago").unwrap(),
@@ -290,7 +292,7 @@ type Shared = Arc<(Script, watch::Sender<Asked>)>;
 async fn converse(script: Shared, local: PeerId, event: streams::Event) {
     let (peer, stream) = (event.peer, event.inbound);
     let is_chunk = stream.held.protocol == Protocol::Chunk;
-    // However it ends: the other side ends streams when it likes.
+    // Errors are ignored: the other side may end streams at any time.
     let _ = match stream.held.protocol {
         Protocol::Availability => tell_availability(&script, &local, &peer, stream).await,
         // Current nodes do not open such streams.
@@ -323,7 +325,7 @@ async fn tell_availability(
         .1
         .send_modify(|asked| asked.subscriptions_answered += 1);
     if goes_on {
-        // Until the subscriber has enough.
+        // Keeps the stream until the subscriber ends it.
         availability::read_request(&mut stream).await?;
     }
     Ok(())
@@ -364,7 +366,7 @@ async fn send_pages(script: &Shared, mut stream: Inbound) -> Result<(), FrameErr
     Ok(())
 }
 
-/// Follows the script; whether the conversation continues.
+/// Follows the script. Returns whether the stream continues.
 async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
     match act {
         Act::Send(bytes) => {
@@ -403,7 +405,7 @@ async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
             }
             Ok(true)
         }
-        // The stream is kept until the other side gives up.
+        // Keeps the stream until the other side ends it.
         Act::Silence => until_ended(stream).await.map(|()| false),
     }
 }

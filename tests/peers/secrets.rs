@@ -43,14 +43,14 @@ use crate::{
     scripted::{Act, Script, Scripted, absent, behaviour, having_all, update},
 };
 
-/// All bytes that came to a stranger, under the encryption of its connections.
+/// All decrypted bytes that a stranger has received.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<u8>>>);
+struct Received(Arc<Mutex<Vec<u8>>>);
 
-impl Heard {
+impl Received {
     fn contains(&self, secret: &[u8]) -> bool {
-        let heard = self.0.lock();
-        heard.windows(secret.len()).any(|part| part == secret)
+        let received = self.0.lock();
+        received.windows(secret.len()).any(|part| part == secret)
     }
 
     fn len(&self) -> usize {
@@ -58,11 +58,11 @@ impl Heard {
     }
 }
 
-/// Noise, and a record of all that comes through it.
+/// Noise, with a record of all received bytes.
 #[derive(Clone)]
-struct Recorded(noise::Config, Heard);
+struct Recorded(noise::Config, Received);
 
-struct Tap<S>(S, Heard);
+struct Tap<S>(S, Received);
 
 impl UpgradeInfo for Recorded {
     type Info = <noise::Config as UpgradeInfo>::Info;
@@ -79,10 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> InboundConnectionUpgrad
     type Future = futures::future::BoxFuture<'static, Result<Self::Output, Self::Error>>;
 
     fn upgrade_inbound(self, stream: S, info: Self::Info) -> Self::Future {
-        let Self(noise, heard) = self;
+        let Self(noise, received) = self;
         Box::pin(async move {
             let (peer, stream) = noise.upgrade_inbound(stream, info).await?;
-            Ok((peer, Tap(stream, heard)))
+            Ok((peer, Tap(stream, received)))
         })
     }
 }
@@ -93,10 +93,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> OutboundConnectionUpgra
     type Future = futures::future::BoxFuture<'static, Result<Self::Output, Self::Error>>;
 
     fn upgrade_outbound(self, stream: S, info: Self::Info) -> Self::Future {
-        let Self(noise, heard) = self;
+        let Self(noise, received) = self;
         Box::pin(async move {
             let (peer, stream) = noise.upgrade_outbound(stream, info).await?;
-            Ok((peer, Tap(stream, heard)))
+            Ok((peer, Tap(stream, received)))
         })
     }
 }
@@ -133,10 +133,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     }
 }
 
-/// A peer that has no hash: it takes every stream, answers what it likes, and records all that comes.
+/// A peer without the hash. It accepts all streams, answers as a test chooses, and records all
+/// received bytes.
 struct Stranger {
     address: Multiaddr,
-    heard: Heard,
+    received: Received,
     /// The requests to it, and the peers that made them.
     asked: watch::Receiver<Vec<(PeerId, Request)>>,
     open: mpsc::Sender<(PeerId, Protocol, Reply)>,
@@ -144,10 +145,11 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// A stranger that is connected to `homes`, and answers questions with the bytes that `says` gives.
+    /// Starts a stranger that is connected to `homes`, and answers subscriptions with the bytes of
+    /// `says`.
     async fn start(homes: &[&Home], says: fn() -> Vec<u8>) -> Self {
-        let (key, heard) = (Keypair::generate_ed25519(), Heard::default());
-        let mut swarm = recording(&key, heard.clone());
+        let (key, received) = (Keypair::generate_ed25519(), Received::default());
+        let mut swarm = recording(&key, received.clone());
         swarm
             .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
             .unwrap();
@@ -184,7 +186,7 @@ impl Stranger {
         };
         Self {
             address: address.unwrap(),
-            heard,
+            received,
             asked,
             open,
             swarm: tokio::spawn(run),
@@ -195,14 +197,14 @@ impl Stranger {
         PeerAddress::from(self.address.clone())
     }
 
-    /// Waits until a peer asks it for content.
+    /// Waits until a peer subscribes to content, and returns the peer and its request.
     async fn asked(&self) -> (PeerId, Request) {
         let mut asked = self.asked.clone();
         let asked = in_time(asked.wait_for(|asked| !asked.is_empty())).await;
         asked.unwrap()[0]
     }
 
-    /// Says `bytes` to `peer` on a stream of its own, and closes it; what is answered.
+    /// Sends `bytes` to `peer` on a new stream, and closes it. Returns the answer.
     async fn say(&self, peer: PeerId, protocol: Protocol, bytes: &[u8]) -> Vec<u8> {
         let (reply, stream) = futures::channel::oneshot::channel();
         self.open.send((peer, protocol, reply)).await.unwrap();
@@ -214,7 +216,7 @@ impl Stranger {
         answer
     }
 
-    /// Tries all that a peer without the hash can try with the question that it was asked.
+    /// Tries all that a peer without the hash can do with a subscription that it has received.
     async fn pry(&self, node: PeerId, question: &Request) {
         let own = Request {
             proof: Proof::from_bytes([0; 32]),
@@ -225,7 +227,7 @@ impl Stranger {
             let answer = self.say(node, Protocol::Availability, &asked).await;
             assert_eq!(answer, absent());
         }
-        // The key for the hash, in version 1 as well as for chunks.
+        // The key in place of the hash: in version 1, and in a chunk request.
         let key = Hash::from_bytes(question.key);
         let asked = naming(&key);
         let named = self.say(node, Protocol::ListedAvailability, &asked).await;
@@ -245,10 +247,11 @@ impl Stranger {
         self.say(node, Protocol::Catalogue, &listing).await;
     }
 
-    /// Nothing by which the hash of `content` could be learned has come here, nor what it is called.
+    /// Asserts that it has received neither the name of `content` nor anything that reveals its
+    /// hash.
     fn assert_knows_nothing_of(&self, content: &Content, name: &str) {
         let (hash, descriptor) = (content.hash(), content.descriptor.to_bytes());
-        assert!(self.heard.len() > 1000, "there is a record");
+        assert!(self.received.len() > 1000, "there is a record");
         for secret in [
             &hash.as_bytes()[..8],
             &hash.as_bytes()[24..],
@@ -258,7 +261,7 @@ impl Stranger {
             &content.bytes[..16],
             name.as_bytes(),
         ] {
-            assert!(!self.heard.contains(secret), "{secret:02x?} was sent");
+            assert!(!self.received.contains(secret), "{secret:02x?} was sent");
         }
     }
 }
@@ -269,10 +272,10 @@ impl Drop for Stranger {
     }
 }
 
-fn recording(key: &Keypair, heard: Heard) -> Swarm<Behaviour> {
+fn recording(key: &Keypair, received: Received) -> Swarm<Behaviour> {
     let transport = tcp::tokio::Transport::default()
         .upgrade(Version::V1Lazy)
-        .authenticate(Recorded(noise::Config::new(key).unwrap(), heard))
+        .authenticate(Recorded(noise::Config::new(key).unwrap(), received))
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
@@ -281,7 +284,7 @@ fn recording(key: &Keypair, heard: Heard) -> Swarm<Behaviour> {
     Swarm::new(transport, behaviour(key, "stranger", false), local, config)
 }
 
-/// Reads a stream until it ends; answers questions.
+/// Reads a stream until it ends, and answers subscriptions.
 async fn take(
     event: streams::Event,
     asking: Arc<watch::Sender<Vec<(PeerId, Request)>>>,
@@ -306,13 +309,13 @@ async fn bytes_of(request: &Request) -> Vec<u8> {
     bytes
 }
 
-/// A question of version 1, as clients asked it that know nothing newer.
+/// A subscription of version 1, as older clients send it.
 fn naming(hash: &Hash) -> Vec<u8> {
     let map = [&[0xa1, 0x61, b'h', 0x58, 32][..], hash.as_bytes()].concat();
     [&(map.len() as u32).to_be_bytes()[..], &map].concat()
 }
 
-/// Invented content, of which a stranger claims to have all.
+/// An update that claims all of other content.
 fn made_up() -> Vec<u8> {
     update(having_all(&Content::new(THREE_CHUNKS, 999).descriptor))
 }
@@ -320,10 +323,10 @@ fn made_up() -> Vec<u8> {
 /// ```text
 ///   sharer (unlisted) <--- getter (by hash)
 ///        \                  /
-///          --- stranger ---         connected to both, given to the getter as a peer to ask
+///          --- stranger ---         connected to both; the getter asks it first
 /// ```
 #[tokio::test]
-async fn a_stranger_learns_nothing_of_unlisted_content_from_who_gets_and_who_gives_it() {
+async fn a_stranger_learns_nothing_of_unlisted_content_from_sharer_and_getter() {
     let name = "diary-of-a-lighthouse-keeper";
     for (seed, says) in [(1, absent as fn() -> Vec<u8>), (2, made_up), (3, Vec::new)] {
         let content = Content::new(THREE_CHUNKS, seed);
@@ -331,7 +334,7 @@ async fn a_stranger_learns_nothing_of_unlisted_content_from_who_gets_and_who_giv
         sharer.share_unlisted(name, &content).await;
         let stranger = Stranger::start(&[&sharer, &getter], says).await;
 
-        // The stranger is the only one to ask, until it was asked.
+        // The getter asks only the stranger first.
         let output = Output::Into(getter.folder.path().to_owned());
         let mut wanted = request(content.hash(), output, &[stranger.address()]);
         wanted.seed = true;
@@ -376,7 +379,7 @@ async fn a_source_that_does_not_prove_that_it_has_the_hash_is_asked_for_no_chunk
     assert_eq!((asked.subscriptions, asked.chunk_streams), (1, 0));
 }
 
-/// The answers of `home` to `client` about `hash`: first with a proof, then in version 1.
+/// The answers to subscriptions of `client` to `hash`: with a proof, then in version 1.
 async fn answers(client: &Client, hash: Hash) -> [Option<Update>; 2] {
     let mut proven = client.open(Protocol::Availability).await;
     let question = client.question(&hash);

@@ -1,7 +1,7 @@
-//! Peers that ask for too much, or for nonsense: the node continues to serve others.
+//! Peers that request too much, or send nonsense: the node continues to serve others.
 //!
 //! ```text
-//!   greedy ---> server <--- modest        modest downloads while the other does what it does
+//!   greedy ---> server <--- modest        modest downloads meanwhile
 //! ```
 
 use std::{
@@ -24,14 +24,14 @@ use crate::{
     raw::{Client, ask_on},
 };
 
-/// Streams that a greedy peer opens: nearly all that a connection can carry.
+/// How many streams a greedy peer opens: nearly all that a connection may have.
 const MANY_STREAMS: usize = 100;
 
-/// Bytes a chunk of level 6 has: what an honest node asks for at most.
+/// Bytes of a chunk of level 6, the largest that an honest node requests.
 pub(crate) const MEBIBYTE: u64 = 1 << 20;
 
 pub(crate) async fn serving(content: &Content) -> Home {
-    // Longer than a test: a greedy peer does not go away because it stalls.
+    // Longer than a test, so that the node does not disconnect a greedy peer that stalls.
     let stall = Duration::from_secs(600);
     let server = Home::with(Settings {
         stall,
@@ -42,7 +42,7 @@ pub(crate) async fn serving(content: &Content) -> Home {
     server
 }
 
-/// Another peer gets the whole content from `server`.
+/// Asserts that another peer can download all of the content.
 pub(crate) async fn still_serves(server: &Home, content: &Content) {
     let modest = Home::start("modest").await;
     modest.fetch(content, &[server.address().await]).await;
@@ -72,7 +72,7 @@ async fn a_peer_that_opens_every_stream_gets_its_share_and_others_are_served() {
     });
     let answers = in_time(join_all(asks)).await;
 
-    // All streams are still held.
+    // The peer still holds all streams.
     still_serves(&server, &content).await;
 
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -88,22 +88,22 @@ async fn streams_that_a_peer_has_ended_make_room_for_others() {
     let stranger = Client::connect(&server).await;
     for _ in 0..3 * MAX_INBOUND_STREAMS {
         let mut stream = stranger.open(Protocol::Chunk).await;
-        let told = ask_on(&mut stream, item(content.hash(), 0, 0)).await;
-        assert!(matches!(told.0, Answer::Data { .. }), "{told:?}");
+        let answer = ask_on(&mut stream, item(content.hash(), 0, 0)).await;
+        assert!(matches!(answer.0, Answer::Data { .. }), "{answer:?}");
         stream.close().await.unwrap();
-        // The node has ended it as well.
+        // The node has ended the stream as well.
         in_time(stream.read_to_end(&mut Vec::new())).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_peer_that_never_finishes_its_question_is_not_waited_for() {
+async fn the_node_does_not_wait_for_a_peer_that_never_completes_its_request() {
     let server = Home::start("server").await;
     let stranger = Client::connect(&server).await;
     let mut stream = stranger.open(Protocol::Availability).await;
     stream.write_all(&[0]).await.unwrap();
     stream.flush().await.unwrap();
-    // The node ends the stream, one way or the other.
+    // The node closes or resets the stream.
     let _ = in_time(stream.read_to_end(&mut Vec::new())).await;
 }
 
@@ -112,7 +112,7 @@ async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     let content = Content::new(8 * MEBIBYTE, 1);
     let server = serving(&content).await;
     let greedy = Client::connect(&server).await;
-    // 8 streams with 1000 requests each, for 8 GB in all, of which it takes nothing.
+    // 8 streams with 1000 requests each, for 8 GB in all, and the peer reads nothing.
     let mut requests = Vec::new();
     for n in 0..1000 {
         let wanted = item(content.hash(), 6, n % 8);
@@ -127,13 +127,13 @@ async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     let ask = |mut stream: pelago_behaviour::streams::Outbound| {
         let requests = requests.clone();
         tokio::spawn(async move {
-            // Requests that the server does not read are not sent.
+            // The peer cannot send requests that the server does not read.
             let _ = stream.write_all(&requests).await;
             let _ = stream.flush().await;
             std::future::pending::<()>().await;
         })
     };
-    // Each has been answered once before it asks for everything.
+    // The node has answered a first request on each stream.
     for stream in &mut streams {
         ask_on(stream, item(content.hash(), 0, 0)).await;
     }
@@ -185,7 +185,8 @@ async fn one_request_is_answered_with_four_mebibytes_at_most() {
     let server = serving(&content).await;
     let greedy = Client::connect(&server).await;
     let mut stream = greedy.open(Protocol::Chunk).await;
-    // A block, then more mebibytes than there is room for beside it.
+    // A block, then four chunks of 1 MiB, which exceed the 4 MiB of an answer together with the
+    // block.
     let block = item(content.hash(), 0, 0);
     let mebibytes = (0..8).map(|n| item(content.hash(), 6, n));
     let items: Vec<_> = [block].into_iter().chain(mebibytes).collect();
@@ -211,12 +212,12 @@ async fn one_request_is_answered_with_four_mebibytes_at_most() {
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts panics from now on, also those of detached tasks.
+/// Counts all panics from now on, also in detached tasks.
 fn count_panics() {
-    let told = panic::take_hook();
+    let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         PANICS.fetch_add(1, Ordering::Relaxed);
-        told(info);
+        previous(info);
     }));
 }
 
@@ -224,10 +225,10 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32).to_be_bytes()[..], body].concat()
 }
 
-/// Bytes that are not a message of any protocol, each hostile in another way.
+/// Bytes that are not a message of any protocol.
 fn nonsense() -> Vec<Vec<u8>> {
     let mut nonsense = vec![
-        // Frames that end too early, or claim what they do not have.
+        // Frames that are truncated, or shorter than their length.
         vec![],
         vec![0],
         vec![0xff; 4],
@@ -239,7 +240,7 @@ fn nonsense() -> Vec<Vec<u8>> {
         framed(&[0xf6]),
         framed(&[0xbf]),
         framed(&[0xa1, 0x62, 0xff, 0xfe, 0x00]),
-        // Arrays, maps, bytes and texts of 2^64-1.
+        // Arrays, maps, bytes and texts of length 2^64-1.
         framed(&[&[0x9b][..], &[0xff; 8]].concat()),
         framed(&[&[0xbb][..], &[0xff; 8]].concat()),
         framed(&[&[0xa1, 0x61, b'h', 0x5b][..], &[0xff; 8]].concat()),
@@ -256,8 +257,8 @@ fn nonsense() -> Vec<Vec<u8>> {
             .concat(),
         ),
     ];
-    // Arrays, maps and tags inside each other, a thousand deep, as a message and below an unknown key;
-    // and as deep as the longest frame allows.
+    // Arrays, maps and tags that are nested a thousand times, as a message and below an unknown
+    // key, and as often as the longest frame allows.
     for (depth, open) in [
         (900, 0x81),
         (900, 0xa1),
@@ -270,7 +271,7 @@ fn nonsense() -> Vec<Vec<u8>> {
             &[&[0xa1, 0x61, b'x'][..], &vec![open; depth]].concat(),
         ));
     }
-    // Noise, the same in every run.
+    // Random bytes, the same in every run.
     for seed in 0..40 {
         let noise = Content::new(1 + seed * 37, seed).bytes;
         nonsense.push(framed(&noise));
@@ -288,7 +289,7 @@ async fn no_nonsense_on_any_protocol_makes_a_node_panic_or_stop_serving() {
     for protocol in Protocol::ALL {
         let said = nonsense();
         let says = said.iter().map(|bytes| stranger.say(protocol, bytes));
-        // As many at a time as streams are allowed, less some that are still ending.
+        // Nearly as many at a time as the node allows streams: some may still be ending.
         let mut says: Vec<_> = says.collect();
         while !says.is_empty() {
             let some = says.split_off(says.len().saturating_sub(MAX_INBOUND_STREAMS / 2));
@@ -296,7 +297,7 @@ async fn no_nonsense_on_any_protocol_makes_a_node_panic_or_stop_serving() {
         }
     }
     assert_eq!(PANICS.load(Ordering::Relaxed), 0);
-    // The very same connection is still good, and so is the node.
+    // The same connection and the node still work.
     let last = item(content.hash(), 0, 40);
     assert_eq!(stranger.ask(last).await, content.answer(&last));
     still_serves(&server, &content).await;
@@ -305,7 +306,7 @@ async fn no_nonsense_on_any_protocol_makes_a_node_panic_or_stop_serving() {
 }
 
 #[tokio::test]
-async fn levels_and_indices_out_of_this_world_are_answered_calmly() {
+async fn extreme_levels_and_indices_are_answered() {
     count_panics();
     let content = Content::new(THREE_CHUNKS, 1);
     let server = serving(&content).await;

@@ -1,7 +1,7 @@
-//! Peers that stall: a node notices it, and another source takes over.
+//! Peers that stall: the node notices, and uses another source.
 //!
 //! ```text
-//!   silent <--- getter ---> honest        the silent one is asked first, and alone
+//!   silent <--- getter ---> honest        the getter asks the silent peer first, and alone
 //! ```
 
 use std::{net::TcpListener, time::Duration};
@@ -12,7 +12,7 @@ use crate::{
     scripted::{Act, Script, Scripted, has_all},
 };
 
-/// A byte a second would be no other story: fewer than a kibibyte in the time for a stall.
+/// The pause between two bytes: the peer sends fewer than 1 KiB in the time for a stall.
 const PAUSE: Duration = Duration::from_millis(100);
 
 async fn is_left_for_another(content: &Content, script: Script) {
@@ -77,7 +77,7 @@ async fn a_peer_that_closes_inside_a_chunk_is_left() {
 
 #[tokio::test]
 async fn a_listener_that_never_shakes_hands_delays_no_download() {
-    // The system accepts for a program that never does.
+    // The system accepts the connection, and the program does not.
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let deaf = deaf.local_addr().unwrap().to_string();
     let content = Content::new(THREE_CHUNKS, 1);

@@ -1,7 +1,7 @@
-//! Peers that request much and read nothing: the node serves others all the same.
+//! Peers that request much and read nothing: the node still serves others.
 //!
 //! ```text
-//!   48 slow ones ===> server <--- honest        what is held for the slow ones is all that there may be
+//!   48 slow peers ===> server <--- honest        the slow peers hold all buffers
 //! ```
 
 use pelago::content::Hash;
@@ -14,13 +14,13 @@ use crate::{
     serving::{MEBIBYTE, item, serving, still_serves},
 };
 
-/// Peers that take nothing.
+/// How many peers read nothing.
 pub(crate) const SLOW: usize = 48;
 
-/// The request of each peer on its stream: more than it is granted, 4 MiB at a time.
+/// How many chunks each peer requests: more than the 4 MiB that it may have at a time.
 pub(crate) const REQUESTS: u64 = 16;
 
-/// Asks for far more than may be held, and takes nothing.
+/// Requests far more than may be buffered, and reads nothing.
 pub(crate) async fn ask_for_much(slow: &Client, hash: Hash) -> Outbound {
     let mut stream = slow.open(Protocol::Chunk).await;
     for n in 0..REQUESTS {
@@ -42,7 +42,7 @@ async fn many_that_take_nothing_do_not_keep_an_honest_peer_waiting() {
         let stream = ask_for_much(&slow, content.hash()).await;
         held.push((slow, stream));
     }
-    // All that newcomers may hold is held.
+    // The slow peers hold all buffers that new peers may have.
     in_time(async {
         while server.counted("pelago_serve_unsent_waiting").await == 0 {
             tokio::task::yield_now().await;
@@ -63,7 +63,8 @@ async fn many_that_ask_without_end_do_not_keep_an_honest_peer_waiting() {
         let greedy = Client::connect(&server).await;
         let mut stream = greedy.open(Protocol::Chunk).await;
         let hash = content.hash();
-        // Proofs of blocks, which take reading and hashing: as fast as they can be asked for.
+        // Proofs of blocks, for which the node has to read and hash, as fast as peers can request
+        // them.
         asking.push(tokio::spawn(async move {
             let _connected = greedy;
             for n in 0.. {

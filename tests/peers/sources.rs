@@ -1,4 +1,4 @@
-//! Downloads while sources change, leave and join.
+//! Downloads whose sources change, leave and join.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::{
     scripted::{Act, Script, Scripted, has_all},
 };
 
-/// Changes to a shared file.
+/// Changes a shared file.
 type Harm = fn(&Path);
 
 fn rewritten(path: &Path) {
@@ -90,7 +90,7 @@ async fn a_file_changed_between_two_chunks_is_not_sent_under_its_hash() {
 
 #[tokio::test]
 async fn a_download_of_a_harmed_file_ends_from_another_source() {
-    // harmed <--- getter ---> whole: the harmed one is asked first
+    // harmed <--- getter ---> whole; harmed is asked first
     let content = Content::new(THREE_CHUNKS, 1);
     for harm in HARMS {
         let (harmed, whole) = (Home::start("harmed").await, Home::start("whole").await);
@@ -122,7 +122,8 @@ async fn a_download_whose_only_source_has_a_changed_file_ends_with_an_error() {
 
 #[tokio::test]
 async fn a_source_that_gets_the_rest_long_after_is_asked_on_another_stream() {
-    // source (has the first of three chunks, and the others once it was asked nothing for long) <--- getter
+    // source (has the first of three chunks, and the others after a time without requests) <---
+    // getter
     let content = Content::new(THREE_CHUNKS, 1);
     let mut has = crate::scripted::having_all(&content.descriptor);
     has.blocks = (0..16).into();
@@ -152,7 +153,7 @@ async fn a_source_that_gets_the_rest_long_after_is_asked_on_another_stream() {
 
 #[tokio::test]
 async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
-    // source (of three chunks it has the first, and says so) <--- getter
+    // source (has the first of three chunks) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);
     let mut has = crate::scripted::having_all(&content.descriptor);
     has.blocks = (0..16).into();
@@ -172,7 +173,8 @@ async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
 
 #[tokio::test]
 async fn what_a_source_denied_once_is_asked_of_it_again() {
-    // source (says that it has all, denies a chunk once, as if just then it ended its own download)
+    // source (claims all, and denies a chunk once, as if its own download had just ended) <---
+    // getter
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -205,7 +207,7 @@ async fn a_source_that_denies_all_that_it_claims_is_soon_left() {
 
 #[tokio::test]
 async fn a_source_that_denies_all_for_a_moment_is_asked_again_and_again() {
-    // source (denies the first nine chunks it is asked for, as if its file was being hashed again)
+    // source (denies the first nine requests, as if its file was being hashed again) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -222,7 +224,7 @@ async fn a_source_that_denies_all_for_a_moment_is_asked_again_and_again() {
 
 #[tokio::test]
 async fn a_peer_that_was_named_and_has_nothing_yet_is_asked_again() {
-    // source (does not have it when it is asked first) <--- getter: it is the only source
+    // source (denies the first subscription) <--- getter, which has no other source
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);
@@ -237,8 +239,8 @@ async fn a_peer_that_was_named_and_has_nothing_yet_is_asked_again() {
 }
 
 #[tokio::test]
-async fn sources_with_nothing_to_give_make_room() {
-    // empty, empty (say that they have it, and nothing of it yet) <--- getter ---> seed, found last
+async fn sources_without_blocks_give_way_to_others() {
+    // empty, empty (offer the content, and have no block yet) <--- getter ---> seed, found last
     let content = Content::new(THREE_CHUNKS, 1);
     let mut nothing = crate::scripted::having_all(&content.descriptor);
     nothing.blocks = pelago::content::BlockRanges::default();
@@ -270,7 +272,7 @@ async fn sources_with_nothing_to_give_make_room() {
 
 #[tokio::test]
 async fn updates_without_end_do_not_keep_a_download_from_ending() {
-    // chatty (says without end that it has the first block) <--- getter
+    // chatty (sends updates with the first block without end) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);
     let mut first_block = crate::scripted::having_all(&content.descriptor);
     first_block.blocks = (0..1).into();
@@ -288,7 +290,7 @@ async fn updates_without_end_do_not_keep_a_download_from_ending() {
 
 #[tokio::test]
 async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
-    // busy (`r` 0) <--- getter ---> honest, which comes later
+    // busy (`r` 0) <--- getter ---> honest, which connects later
     let content = Content::new(THREE_CHUNKS, 1);
     let busy = Scripted::start(Script::claiming(content.descriptor, |_, _| {
         Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
@@ -324,7 +326,7 @@ async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() 
 }
 
 #[tokio::test]
-async fn a_download_under_way_is_joined_only_by_who_asks_for_the_same() {
+async fn a_running_download_is_joined_only_by_requests_for_the_same() {
     let getter = Home::start("getter").await;
     let hash = Content::new(1000, 1).hash();
     let at = |name| pelago::node::Output::At(getter.path(name));
@@ -371,7 +373,7 @@ async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
     let wanted = request(second.hash(), other, &[honest.address().await]);
     ended(&getter.begin(wanted).await).await.unwrap();
 
-    // It is its turn again.
+    // The first download has its turn again.
     let asked = busy.asked().items.len();
     busy.until(|now| now.items.len() > asked).await;
     assert!(!waits.status().borrow().state.is_ended());
@@ -379,7 +381,8 @@ async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
 
 #[tokio::test]
 async fn a_source_that_stops_midway_is_replaced_and_nothing_is_fetched_twice() {
-    // first (one chunk, then its machine stops) <--- getter ---> second: asked for the rest
+    // first (one chunk, then its machine stops) <--- getter ---> second, which is asked for the
+    // rest
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let first = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -415,7 +418,7 @@ async fn a_source_that_stops_midway_is_replaced_and_nothing_is_fetched_twice() {
 
 #[tokio::test]
 async fn a_node_that_shuts_down_midway_is_replaced() {
-    // first (a node, shut down) <--- getter ---> second, which joins the download later
+    // first (a node, which shuts down) <--- getter ---> second, which joins the download later
     let content = Content::new(32 << 20, 1);
     let (first, second) = (Home::start("first").await, Home::start("second").await);
     for home in [&first, &second] {
@@ -437,7 +440,7 @@ async fn a_node_that_shuts_down_midway_is_replaced() {
 
 #[tokio::test]
 async fn several_sources_are_all_used() {
-    // three sources <--- getter: none answers before all have been asked
+    // three sources <--- getter; none answers before all have been asked
     let content = Content::new(16 << 20, 1);
     let all_asked = Arc::new(Barrier::new(3));
     let mut sources = Vec::new();
@@ -462,9 +465,9 @@ async fn several_sources_are_all_used() {
 }
 
 #[tokio::test]
-async fn a_second_acquaintance_that_fails_does_not_cost_the_first() {
-    // One peer, met twice: by its address, and as a connected peer. The second subscription is
-    // refused after the first has been answered and chunks are asked for.
+async fn a_peer_that_is_met_twice_stays_a_source_if_one_subscription_fails() {
+    // The getter meets one peer twice: by its address, and as a connected peer. The peer refuses
+    // the second subscription after it has answered the first, and chunks are requested.
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let (subscribed, second_subscribed) = tokio::sync::watch::channel(0);

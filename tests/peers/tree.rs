@@ -1,4 +1,4 @@
-//! Folders of a scripted peer. Manifests are written key by key, so that they can be wrong.
+//! Folders of a scripted peer. Manifests are written key by key, so that they can be invalid.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -29,7 +29,7 @@ pub(crate) fn file(name: &str, content: &Content) -> Value {
     map(&[("f", descriptor(&content.descriptor)), ("n", text(name))])
 }
 
-/// The entry of a sub-folder, with what is claimed to be below.
+/// The entry of a sub-folder, with claimed totals.
 pub(crate) fn folder(name: &str, manifest: &Descriptor, bytes: u64, files: u64) -> Value {
     map(&[
         ("b", Value::Integer(bytes.into())),
@@ -51,14 +51,14 @@ pub(crate) fn manifest(entries: Vec<Value>) -> Content {
     ]))
 }
 
-/// The bytes that are offered as a manifest.
+/// Any CBOR value, offered as a manifest.
 pub(crate) fn of_value(value: &Value) -> Content {
     let mut bytes = BufWriter::new(Vec::new());
     value.encode(&mut bytes).unwrap();
     of_bytes(bytes.into_inner())
 }
 
-/// Anything that is offered for a manifest.
+/// Any bytes, offered as a manifest.
 pub(crate) fn of_bytes(bytes: Vec<u8>) -> Content {
     Content::of_kind(Kind::Folder, bytes)
 }
@@ -66,19 +66,19 @@ pub(crate) fn of_bytes(bytes: Vec<u8>) -> Content {
 /// A folder: manifests and files.
 #[derive(Clone)]
 pub(crate) struct Tree {
-    /// Its manifest comes first.
+    /// Manifests and files; the manifest of the folder comes first.
     contents: Arc<[Content]>,
-    /// The blocks of its files that a peer claims to have.
+    /// The blocks of its sequence that the peer claims.
     claimed: BlockRanges,
 }
 
 impl Tree {
-    /// A folder whose files are never reached.
+    /// A folder of which only the manifest is requested.
     pub(crate) fn of(manifest: Content) -> Self {
         Self::new([manifest], 0)
     }
 
-    /// A folder whose files have this many blocks.
+    /// A folder whose sequence has `blocks`.
     pub(crate) fn new(contents: impl IntoIterator<Item = Content>, blocks: u64) -> Self {
         Self {
             contents: contents.into_iter().collect(),
@@ -86,7 +86,7 @@ impl Tree {
         }
     }
 
-    /// The same, of a peer that claims these blocks only.
+    /// This folder, of which the peer claims these blocks only.
     pub(crate) fn claiming(&self, blocks: std::ops::Range<u64>) -> Self {
         Self {
             claimed: BlockRanges::from(blocks),
@@ -102,7 +102,7 @@ impl Tree {
         self.manifest().hash()
     }
 
-    /// The bytes of the true answer to `item`.
+    /// The bytes of the right answer to `item`.
     pub(crate) fn truth(&self, item: &Item) -> Vec<u8> {
         let mut contents = self.contents.iter();
         match contents.find(|content| content.hash() == item.hash) {
@@ -111,13 +111,13 @@ impl Tree {
         }
     }
 
-    /// Tells the truth about it.
+    /// The script of a peer that answers correctly.
     pub(crate) fn script(&self) -> Script {
         let tree = self.clone();
         self.doing(move |_, item| Act::Send(tree.truth(&item)))
     }
 
-    /// Does `act` about each chunk of it.
+    /// The script of a peer that answers each chunk request with `act`.
     pub(crate) fn doing(&self, act: impl Fn(usize, Item) -> Act + Send + Sync + 'static) -> Script {
         let root = self.manifest().descriptor;
         let mut has = having_all(&root);
@@ -128,7 +128,7 @@ impl Tree {
     }
 }
 
-/// The files below a folder: their paths and bytes, in order.
+/// The paths and contents of the files below a folder, in order.
 pub(crate) fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

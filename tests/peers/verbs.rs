@@ -1,7 +1,7 @@
-//! People stop downloads at any moment, and the answers are true.
+//! People stop downloads at any moment, and the reported results are right.
 //!
 //! ```text
-//!   a ---> b      b's person stops each download as it comes to its end
+//!   a ---> b      the person at b stops each download near its end
 //! ```
 
 use std::{
@@ -20,32 +20,32 @@ use crate::{
     nodes::{Home, assert_same, ended, in_time, request},
 };
 
-/// Downloads that are stopped, each a little later in its life than the one before.
+/// How many downloads are stopped, each a little later than the one before.
 const ROUNDS: usize = 40;
 
 /// The longest time between the start of the last step of a download and the command that stops it.
 const LONGEST: Duration = Duration::from_millis(200);
 
-/// Bytes of each: more than what is written without a record.
+/// Bytes of each: more than a download writes without a record.
 const SIZE: u64 = 300_000;
 
-/// The answer to a person.
+/// The result that a person gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Stopped,
     Done,
 }
 
 async fn is_finishing(download: &Download) {
     let mut status = download.status();
-    let comes_to_its_end =
+    let is_near_its_end =
         |state: DownloadState| state == DownloadState::Finishing || state.is_ended();
     // An error means that it has ended.
-    let _ = in_time(status.wait_for(|status| comes_to_its_end(status.state))).await;
+    let _ = in_time(status.wait_for(|status| is_near_its_end(status.state))).await;
 }
 
-/// Stops a download for good; every other is paused before that.
-async fn stop(home: &Home, hash: Hash, pauses: bool) -> Told {
+/// Cancels a download; pauses it before if `pauses`.
+async fn stop(home: &Home, hash: Hash, pauses: bool) -> Reported {
     let what = hash.to_string();
     if pauses {
         match in_time(home.node.pause(&what)).await {
@@ -54,22 +54,22 @@ async fn stop(home: &Home, hash: Hash, pauses: bool) -> Told {
         }
     }
     match in_time(home.node.cancel(&what)).await {
-        Ok(_) => Told::Stopped,
+        Ok(_) => Reported::Stopped,
         Err(error) if pauses => panic!("it was paused: {error}"),
         Err(error) => done(&error),
     }
 }
 
-fn done(error: &ManageError) -> Told {
+fn done(error: &ManageError) -> Reported {
     assert!(error.to_string().ends_with("is done already"), "{error}");
-    Told::Done
+    Reported::Done
 }
 
-/// Content that `a` shares, and where `b` wants it.
+/// Content that `a` shares, and the target of `b`'s download.
 struct Wanted {
     hash: Hash,
     path: PathBuf,
-    /// Its content by the paths of its files; the path of a single file is empty.
+    /// Paths and contents of the files. The path of a single file is empty.
     files: Vec<(String, Content)>,
 }
 
@@ -107,17 +107,17 @@ impl Wanted {
         }
     }
 
-    async fn assert_is_so(&self, home: &Home, told: Told) {
+    async fn assert_is_so(&self, home: &Home, reported: Reported) {
         let shares = home.node.list().await.unwrap();
         let is_shared = shares.iter().any(|share| share.hash == self.hash);
         let path = &self.path;
-        match told {
-            Told::Stopped => {
+        match reported {
+            Reported::Stopped => {
                 assert!(!path.exists() && !is_shared, "{}", path.display());
                 let part = path.with_extension("part");
                 assert!(!part.exists(), "{}", part.display());
             }
-            Told::Done => {
+            Reported::Done => {
                 assert!(is_shared, "{}", path.display());
                 for (inner, content) in &self.files {
                     match inner.as_str() {
@@ -141,28 +141,28 @@ async fn stop_each(a: &Home, b: &Home, all: Vec<Wanted>) {
         is_finishing(&download).await;
         (download, Instant::now())
     };
-    // The first is not stopped: the others are within twice the time that its end takes.
+    // The first download is not stopped. The time that its end takes bounds when the others are.
     let (download, since) = begin(&all[0]).await;
     ended(&download).await.unwrap();
     let longest = (since.elapsed() * 2).min(LONGEST);
-    let mut ends = vec![Told::Done];
+    let mut ends = vec![Reported::Done];
     for (wanted, round) in all.iter().zip(0..).skip(1) {
         let (_, since) = begin(wanted).await;
         while since.elapsed() < longest * round / ROUNDS as u32 {
             tokio::task::yield_now().await;
         }
-        let told = stop(b, wanted.hash, round % 2 == 0).await;
-        wanted.assert_is_so(b, told).await;
-        ends.push(told);
+        let reported = stop(b, wanted.hash, round % 2 == 0).await;
+        wanted.assert_is_so(b, reported).await;
+        ends.push(reported);
     }
-    // Nothing came to its place later either.
-    for (wanted, told) in all.iter().zip(ends) {
-        wanted.assert_is_so(b, told).await;
+    // The results still hold after all rounds.
+    for (wanted, reported) in all.iter().zip(ends) {
+        wanted.assert_is_so(b, reported).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_about_a_stopped_file_are_true() {
+async fn reports_about_a_stopped_file_are_right() {
     let (a, b) = (Home::start("a").await, Home::start("b").await);
     let mut all = Vec::new();
     for round in 0..ROUNDS {
@@ -172,7 +172,7 @@ async fn answers_about_a_stopped_file_are_true() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_about_a_stopped_folder_are_true() {
+async fn reports_about_a_stopped_folder_are_right() {
     let (a, b) = (Home::start("a").await, Home::start("b").await);
     let mut all = Vec::new();
     for round in 0..ROUNDS {

@@ -1,4 +1,5 @@
-//! Downloads without a source, or with one that sends nothing: they end, wait or resume, and report it.
+//! Downloads without a source, or with a source that sends nothing: they fail, wait or resume, and
+//! say so.
 
 use std::{fs, time::Duration};
 
@@ -15,11 +16,11 @@ use crate::{
     scripted::{Act, Script, Scripted, absent, has_all},
 };
 
-/// Bytes of a photo.
+/// Bytes of the content.
 const PHOTO: u64 = 2 << 20;
 
-/// How long a download in these tests looks for a source before it waits.
-/// A source has to answer and give something within it, also on a busy machine.
+/// How long a download looks for a source before it waits. Within this time, a source has to send
+/// something, also on a busy machine.
 const SEARCH: Duration = Duration::from_secs(1);
 
 fn waiting(home: &Home, hash: Hash, peers: &[PeerAddress]) -> DownloadRequest {
@@ -49,7 +50,7 @@ async fn arrives(download: &Download, content: &Content) {
 
 #[tokio::test]
 async fn a_source_that_claims_all_and_gives_nothing_does_not_keep_a_download_from_its_end() {
-    // source (says that it has all, and denies each chunk) <--- getter
+    // source (claims all, and denies each chunk) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);
     let source = Scripted::start(Script::claiming(content.descriptor, |_, _| {
         Act::Send(encoded(&Answer::Absent, &[]))
@@ -115,7 +116,7 @@ async fn a_download_that_waits_starts_when_a_person_names_a_source() {
 
 #[tokio::test]
 async fn a_named_peer_that_shares_unlisted_content_later_is_noticed_over_one_connection() {
-    // named (by an address without its id; it has it when it is asked for the fifth time) <--- getter
+    // named (by its address without an id; accepts the fifth subscription) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);
@@ -137,7 +138,8 @@ async fn a_named_peer_that_shares_unlisted_content_later_is_noticed_over_one_con
 
 #[tokio::test]
 async fn a_download_that_waits_starts_when_a_record_of_a_source_is_found() {
-    // getter ---> hub <--- sharer (announces; the getter learns of it by the record alone)
+    // getter ---> hub <--- sharer, which announces; the getter finds it by the provider record
+    // alone
     let content = Content::new(THREE_CHUNKS, 1);
     let (hub, getter) = (Home::start("hub").await, Home::start("getter").await);
     getter.node.connect(&hub.address().await).await.unwrap();
@@ -177,7 +179,8 @@ async fn what_waits_is_paused_and_resumed_and_never_fails() {
 
 #[tokio::test]
 async fn time_that_our_own_limit_takes_is_not_without_a_source() {
-    // sharer <--- getter, which lets in 100 KB a second: the first chunks take longer than it looks
+    // sharer <--- getter (limit 100 KB/s): the first chunks take longer than the search for a
+    // source
     let content = Content::new(THREE_CHUNKS, 1);
     let (getter, sharer) = (Home::start("getter").await, Home::start("sharer").await);
     sharer.share("original", &content).await;
@@ -190,7 +193,7 @@ async fn time_that_our_own_limit_takes_is_not_without_a_source() {
 
 #[tokio::test]
 async fn a_refused_stream_does_not_mean_that_the_peer_has_nothing() {
-    // source (resets the first streams) <--- getter, connected, and without the address
+    // source (resets the first streams) <--- getter, which is connected, and has no address to dial
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);
@@ -207,7 +210,7 @@ async fn a_refused_stream_does_not_mean_that_the_peer_has_nothing() {
     assert_eq!(source.asked().subscriptions, 4);
 }
 
-/// Downloads `contents` from a new node that shares them, this many at a time.
+/// Downloads `contents` from one node, `at_a_time`. Returns how long it takes.
 async fn download_all(contents: &[Content], at_a_time: usize) -> Duration {
     let sharer = Home::start("sharer").await;
     sharer.share_many(contents, |_| false).await;
@@ -227,7 +230,7 @@ async fn download_all(contents: &[Content], at_a_time: usize) -> Duration {
         arrives(download, content).await;
     }
     let refused = sharer.counted("pelago_streams_refused_total").await;
-    // One may be opened before the source knows that another has ended.
+    // A stream may be opened before the source knows that another has ended.
     assert!(
         refused <= 16,
         "{at_a_time} at a time: {refused} are refused"
@@ -242,11 +245,11 @@ async fn forty_downloads_at_a_time_are_refused_no_stream_by_their_only_source() 
         .collect();
     let four = download_all(&contents, 4).await;
     let forty = download_all(&contents, 40).await;
-    // For people: on a busy machine this figure means little.
+    // Printed only: on a busy machine, this figure means little.
     println!("80 downloads, 4 at a time: {four:?}; 40 at a time: {forty:?}");
 }
 
-/// Reads all of what `hash` is.
+/// Reads all of the content, or of the file at `path` in a folder.
 async fn read(home: &Home, hash: Hash, path: &[&str]) -> Vec<u8> {
     let reading = home.node.read(pelago::node::ReadRequest {
         hash,
@@ -287,7 +290,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
     assert!(in_time(read(&getter, film.hash(), &[])).await == film.bytes);
     let whole = begun.elapsed();
     let begun = std::time::Instant::now();
-    // As a browser does: some at a time.
+    // Several at a time, like a browser.
     let numbers: Vec<_> = (0..photos.len()).map(|number| number.to_string()).collect();
     let getter = &getter;
     let reads = numbers
@@ -301,7 +304,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
             "{number}"
         );
     }
-    // For people: on a busy machine this figure means little.
+    // Printed only: on a busy machine, this figure means little.
     println!("one file: {whole:?}; an album of 60 of the same size: {pieces:?}");
     assert!(sharer.counted("pelago_streams_refused_total").await <= 4);
     let given_back = async {
@@ -312,7 +315,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
             }
         }
     };
-    // Nothing is read any more: idle readings, which linger for 30 s, hold no stream.
+    // Readings stay for 30 s after their last reader, and hold no stream meanwhile.
     in_time(given_back).await;
 }
 

@@ -1,9 +1,10 @@
-//! Sources that are wrong about single files, because a program wrote to a file without a trace. Each
-//! loses the file, is asked a question by which it finds out, and sends the other files.
+//! Sources whose files have other content, because a program wrote to them without a trace. The
+//! getter asks such a source a question that lets it find out, takes the file from another source,
+//! and the other files from this one.
 //!
 //! ```text
 //!          1. all but `b`, and a question about it          2. `b`
-//!   wrong <------------------------------------- getter ----------> honest, which comes later
+//!   wrong <------------------------------------- getter ----------> honest, which connects later
 //! ```
 
 use std::time::Duration;
@@ -30,14 +31,15 @@ fn folder() -> (Tree, [Content; 4]) {
     (Tree::new(contents, blocks), files)
 }
 
-/// The bytes of the true answer, but for one.
+/// The bytes of the right answer, with one wrong byte.
 fn wrong(content: &Content, item: &Item) -> Vec<u8> {
     let (answer, mut data) = content.answer(item);
     data[0] ^= 1;
     encoded(&answer, &data)
 }
 
-/// Whether the item is the question that follows a failed proof. Manifests have one block, too.
+/// Whether the item is the question that follows a failed proof. Requests for manifests of one
+/// block look the same.
 fn is_question(item: &Item) -> bool {
     item.level == 0 && item.data && item.hash != folder().0.hash()
 }
@@ -64,7 +66,7 @@ fn wrong_about(lost: &[usize], reply: Reply) -> Script {
     })
 }
 
-/// Waits until the download has this many of the files.
+/// Waits until the download has `count` of the files.
 async fn has_files(download: &Download, count: u64) {
     let mut status = download.status();
     let has_them = |status: &pelago::node::DownloadStatus| {
@@ -81,7 +83,8 @@ fn assert_folder(download: &pelago::node::Finished) {
 
 #[tokio::test]
 async fn a_source_that_is_wrong_about_a_file_gives_the_others_and_is_asked_about_that_one() {
-    // It finds out; it healed: in both cases the file comes from another.
+    // Whether the source finds out or has the right content again, the file comes from another
+    // source.
     let replies: [Reply; 3] = [
         withdrawn,
         |_, _| encoded(&Answer::Absent, &[]),
@@ -102,7 +105,7 @@ async fn a_source_that_is_wrong_about_a_file_gives_the_others_and_is_asked_about
             .filter(|item| is_question(item))
             .collect();
         assert!(questions.iter().all(|item| item.hash == files[1].hash()));
-        // The first block of the chunk that failed.
+        // The question is about the first block of the chunk that failed.
         let failed = |item: &&Item| item.hash == files[1].hash() && !is_question(item);
         let mut failed = asked.items.iter().filter(failed);
         assert!(failed.any(|chunk| questions[0].index == chunk.index << chunk.level));
@@ -125,7 +128,8 @@ async fn a_source_that_is_wrong_about_a_file_gives_the_others_and_is_asked_about
 async fn a_source_that_is_wrong_about_three_files_is_asked_no_more() {
     let (tree, files) = folder();
     let source = Scripted::start(wrong_about(&[0, 1, 2], withdrawn)).await;
-    // A source that is slow on a busy machine is not given up for that, and met on another stream.
+    // A long time for stalls: on a busy machine, the getter could otherwise drop the source for
+    // that.
     let getter = Home::with(Settings {
         max_sources: 1,
         max_asked: 1,
@@ -139,7 +143,8 @@ async fn a_source_that_is_wrong_about_three_files_is_asked_no_more() {
         .await
         .unwrap();
     assert_folder(&finished);
-    // One stream for the folder, and one for each question; none when it was met again.
+    // One stream for the folder, one for each question, and none when the getter meets the source
+    // again.
     assert_eq!(source.asked().chunk_streams, 4, "{:?}", source.asked());
     let asked_of_honest = |n: usize| {
         let items = honest.asked().items;
@@ -148,12 +153,12 @@ async fn a_source_that_is_wrong_about_three_files_is_asked_no_more() {
     assert!([0, 1, 2].into_iter().all(asked_of_honest));
 }
 
-/// The end of a download that only has `source`.
+/// The error of a download whose only source is `source`.
 async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
     let getter = Home::start("getter").await;
     let copy = Output::At(getter.path("copy"));
     let mut wanted = request(content, copy, &[source.address(), source.other_address()]);
-    // Long enough for all questions on a busy machine.
+    // Long enough for all questions, also on a busy machine.
     wanted.timeout = Duration::from_secs(2);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");
@@ -174,18 +179,18 @@ async fn the_reason_for_losing_a_file_is_reported_and_only_three_make_a_liar() {
         ),
     ] {
         let source = Scripted::start(wrong_about(lost, withdrawn)).await;
-        let said = failure(&source, tree.hash()).await;
-        assert!(said.contains(says), "{said}");
-        assert_eq!(said.contains(untrue), is_liar, "{said}");
+        let message = failure(&source, tree.hash()).await;
+        assert!(message.contains(says), "{message}");
+        assert_eq!(message.contains(untrue), is_liar, "{message}");
         let names_one = files
             .iter()
-            .any(|file| said.contains(&file.hash().to_string()));
-        assert!(names_one || is_liar, "{said}");
+            .any(|file| message.contains(&file.hash().to_string()));
+        assert!(names_one || is_liar, "{message}");
     }
-    // A wrong answer to the question is wrong data like any other.
+    // A wrong answer to the question is wrong data.
     let source = Scripted::start(wrong_about(&[1], wrong)).await;
-    let said = failure(&source, tree.hash()).await;
-    assert!(said.contains(untrue), "{said}");
+    let message = failure(&source, tree.hash()).await;
+    assert!(message.contains(untrue), "{message}");
 }
 
 #[tokio::test]
@@ -204,12 +209,12 @@ async fn a_source_of_one_file_with_a_wrong_byte_is_left_and_another_completes_it
         })
     };
     let source = Scripted::start(script()).await;
-    let said = failure(&source, content.hash()).await;
+    let message = failure(&source, content.hash()).await;
     assert!(
-        said.contains("may have changed since it was shared"),
-        "{said}"
+        message.contains("may have changed since it was shared"),
+        "{message}"
     );
-    assert!(!said.contains("wrong data"), "{said}");
+    assert!(!message.contains("wrong data"), "{message}");
     source
         .until(|asked| asked.items.iter().any(is_question))
         .await;
@@ -229,7 +234,7 @@ async fn a_source_of_one_file_with_a_wrong_byte_is_left_and_another_completes_it
 }
 
 #[tokio::test]
-async fn a_question_that_is_never_answered_keeps_nothing_from_going_on() {
+async fn a_question_without_an_answer_does_not_stop_the_download() {
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let source = Scripted::start(Script::claiming(content.descriptor, move |_, item| {

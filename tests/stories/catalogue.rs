@@ -92,7 +92,7 @@ fn what_is_unlisted_is_in_no_list_and_yet_fetched_by_hash() {
 }
 
 /// ```text
-///   A (unlisted) ── B ── C      B downloads by the link and shares again, and C lists what B shares
+///   A (unlisted) ── B ── C      B downloads by the link and shares; C reads the catalogue of B
 /// ```
 #[test]
 fn content_of_an_unlisted_link_is_listed_again_only_with_a_flag() {

@@ -192,7 +192,7 @@ fn a_folder_that_may_not_be_written_is_named() {
 }
 
 /// ```text
-///   browser ── B ── A      the disk with B's data folder has 32 MiB, of which 1.6 have to stay free
+///   browser ── B ── A      the disk with B's data folder has 32 MiB, of which 1.6 must stay free
 /// ```
 #[test]
 fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {

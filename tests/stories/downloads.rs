@@ -351,8 +351,8 @@ fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
 }
 
 /// ```text
-///   B ── A      B has downloads of content of A, of content whose search has failed, and of content
-///               for which it still looks for a source
+///   B ── A      B has downloads of content that A shares, of content whose search has failed, and
+///               of content for which it still looks for a source
 /// ```
 #[test]
 fn all_downloads_are_resumed_cancelled_or_cleared_by_one_command() {

@@ -288,7 +288,7 @@ fn a_refused_setting_is_marked_until_it_is_changed() {
 }
 
 /// ```text
-///   page of C ── C ── A, B      A shares one file alone, both share another; C has one at two paths
+///   page of C ── C ── A, B      A shares one file, A and B share another; C has one at two paths
 /// ```
 #[test]
 fn offers_name_their_peers_and_shares_their_paths() {

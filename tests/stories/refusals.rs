@@ -39,7 +39,7 @@ fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
 }
 
 /// ```text
-///   B ── A      B knows no other node, then A, which has nothing, then the address of A, which has ended
+///   B ── A      B knows no other node; then A, which has nothing; then A has ended
 /// ```
 #[test]
 fn without_a_source_it_says_what_was_tried() {

@@ -52,7 +52,7 @@ fn not_kept(home: &Home, command: &[&str], says: &str) {
 }
 
 /// ```text
-///   B ──valve── A      the disk with B's data folder is full, so B cannot save what commands change
+///   B ──valve── A      the disk with B's data folder is full: B cannot save what commands change
 /// ```
 #[test]
 fn a_change_that_cannot_be_saved_is_made_and_reported() {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// How long any step may take, with a margin for slow and busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The id of the user and group `nobody`.
+/// The id of an unprivileged user, and of the user's group.
 pub(crate) const NOBODY: u32 = 65534;
 
 /// The time between two checks of a state that reports no changes.
@@ -119,7 +119,7 @@ impl Home {
         self.with("PELAGO_NETWORK_MDNS", "true")
     }
 
-    /// This home with the user `nobody` as its owner. Requires root, and [`World::for_others`].
+    /// This home with an unprivileged user as its owner. Requires root, and [`World::for_others`].
     pub(crate) fn of_nobody(mut self) -> Self {
         // Other users may have no access to what root built.
         let copy = self.path("pelago");
