@@ -1,5 +1,5 @@
-//! What it costs to say a chunk request and its answer, without any network: writing into memory,
-//! and reading back, checks included.
+//! The cost of a chunk request and its answer without a network: writing them to memory, and
+//! reading them back with all checks.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use pelago_behaviour::chunk::{
 };
 use pelago_content::{Descriptor, Hash, Kind, Node, proof_len};
 
-/// Bytes of the content that is asked for.
+/// Bytes of the requested content.
 const SIZE: u64 = 1 << 30;
 
 fn items(hash: Hash, count: usize) -> Vec<Item> {

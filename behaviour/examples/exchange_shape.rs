@@ -1,7 +1,6 @@
-//! Measures two shapes of chunk exchange against each other, between two processes over loopback:
-//! libp2p's request-response (a stream for each exchange) and the chunk protocol of this crate
-//! (exchanges pipelined on one long-lived stream). No disk and no content hashing on either side.
-//! docs/PROTOCOL.md has the figures that decided.
+//! Compares two ways to exchange chunks between two processes over loopback: libp2p's
+//! request-response, with a stream for each exchange, and the chunk protocol of this crate, with
+//! pipelined exchanges on one stream. Neither side uses a disk or hashes content.
 //!
 //! ```text
 //! cargo run --release -p pelago-behaviour --example exchange_shape -- [MEBIBYTES]
@@ -30,7 +29,7 @@ use pelago_content::{Descriptor, Hash, Kind};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Chunk sizes, in KiB, each with how many are in flight.
+/// Chunk sizes in KiB, and how many chunks are in flight.
 const CASES: [(u32, usize); 3] = [(256, 32), (1024, 8), (1024, 16)];
 
 #[derive(NetworkBehaviour)]
@@ -117,7 +116,7 @@ async fn serve() -> Result<(), Failure> {
                     },
                 ..
             })) => {
-                // The requester may have gone.
+                // The requester may have disconnected.
                 let _ = swarm
                     .behaviour_mut()
                     .exchange
@@ -128,7 +127,7 @@ async fn serve() -> Result<(), Failure> {
     }
 }
 
-/// Answers every item with as many bytes as its index says.
+/// Answers each item with as many bytes as its index.
 async fn serve_stream(stream: streams::Inbound) -> Result<(), Failure> {
     let (mut reader, mut writer) = stream.split();
     while let Some(items) = chunk::read_request(&mut reader).await? {
@@ -242,7 +241,7 @@ async fn by_stream(
     Ok(started.elapsed())
 }
 
-/// The least that a request-response codec can do: a length, and raw bytes.
+/// A minimal codec for request-response: a length, and raw bytes.
 #[derive(Clone, Default)]
 struct Bytes;
 

@@ -22,7 +22,7 @@ fn resident() -> usize {
     kib.parse::<usize>().unwrap() << 10
 }
 
-/// The record `n` of a provider that is connected from `remote`, with 16 KiB of addresses.
+/// Sends record `n` of a provider that is connected from `remote`, with 16 KiB of addresses.
 fn send(store: &mut ProviderStore, n: usize, provider: PeerId, remote: &str, sent: &[Multiaddr]) {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&n.to_be_bytes());
@@ -39,8 +39,8 @@ fn send(store: &mut ProviderStore, n: usize, provider: PeerId, remote: &str, sen
     store.add_provider(record).unwrap();
 }
 
-/// 8 ids send 960 MiB: 61,440 records of 16 KiB. Then each of 65,536 records has a host and an id
-/// of its own, which takes most.
+/// First 8 ids send 960 MiB: 61,440 records of 16 KiB. Then each of 65,536 records has its own host
+/// and id, which takes the most memory.
 #[test]
 fn the_store_stays_within_its_bytes_for_any_records() {
     let mut store = ProviderStore::new(PeerId::random(), OwnKeys::default());

@@ -1,4 +1,4 @@
-//! How fast content becomes nodes, and chunks are verified: bytes a second on one core.
+//! How fast content is hashed into nodes, and chunks are verified: bytes a second on one core.
 //!
 //! Compare with `openssl speed -bytes 16384 -evp sha256`.
 
@@ -12,7 +12,7 @@ use pelago_content::{
 
 const MIB: usize = 1 << 20;
 
-/// Hashing of a warm buffer: one block alone, then runs in which blocks may share the core.
+/// Hashes a warm buffer: one block, then runs whose blocks are interleaved.
 fn hashing(c: &mut Criterion) {
     let data: Vec<u8> = (0..MIB).map(|at| (at % 251) as u8).collect();
     let mut group = c.benchmark_group("hash");
@@ -39,10 +39,10 @@ fn hashing(c: &mut Criterion) {
     group.finish();
 }
 
-/// 1 GiB of zeroes, whose tree is quick to know.
+/// 1 GiB of zeroes, whose tree is quick to compute.
 struct Zeroes {
     descriptor: Descriptor,
-    /// The node of each level; all of one level are the same.
+    /// The node of each level: all nodes of a level are the same.
     nodes: Vec<Node>,
 }
 
@@ -71,8 +71,8 @@ impl Zeroes {
     }
 }
 
-/// The sender of a chunk proves it; the receiver verifies the proof and keeps the proven nodes: the
-/// last chunk of 1 GiB.
+/// The sender builds the proof of the last chunk of 1 GiB, the receiver verifies it and keeps the
+/// proven nodes.
 fn proving(c: &mut Criterion) {
     let Some(zeroes) = Zeroes::new() else { return };
     let geometry = zeroes.descriptor.geometry();

@@ -1,5 +1,5 @@
-//! Trees built from runs or from a stream, and the positions of their nodes, against the plain
-//! tree.
+//! Compares trees built from runs or from a stream, and the positions of their nodes, with the
+//! reference tree.
 
 mod support;
 
@@ -153,7 +153,7 @@ proptest! {
         }
     }
 
-    /// For everything that a peer may send, and every size that a file system may claim.
+    /// For all values that a peer may send, and all sizes that a file system may report.
     #[test]
     fn geometry_is_total(size in any::<u64>(), level in any::<u8>(), index in any::<u64>()) {
         let geometry = Geometry::new(size);
@@ -196,7 +196,7 @@ fn three_blocks_have_their_root_at_level_2() {
 
 #[test]
 #[should_panic(expected = "3 blocks do not fit below one node of level 1")]
-fn too_long_a_run_is_the_callers_mistake() {
+fn a_run_that_is_too_long_panics() {
     subtree(&vec![0; 2 * BLOCK_SIZE as usize + 1], 1);
 }
 

@@ -1,4 +1,4 @@
-//! Listings of folders: their order, and the trees that are refused.
+//! Listings of folders: their order, and folders that are refused.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -26,7 +26,7 @@ impl Shelf {
         self.expander(root)?.finish()
     }
 
-    /// All manifests taken.
+    /// An expander that has all manifests.
     fn expander(&self, root: Descriptor) -> Result<Expander, ListingError> {
         let mut expander = Expander::new(root)?;
         loop {
@@ -136,7 +136,7 @@ fn entries_come_depth_first_and_blocks_in_their_order() {
 }
 
 #[test]
-fn a_manifest_is_asked_for_once() {
+fn a_manifest_is_requested_once() {
     let mut shelf = Shelf::default();
     let empty = shelf.put(Vec::new());
     let middle = shelf.put(vec![folder("1", empty, 0, 0), folder("2", empty, 0, 0)]);
@@ -158,7 +158,7 @@ fn a_manifest_is_asked_for_once() {
 }
 
 #[test]
-fn what_is_missing_is_not_made_up() {
+fn a_listing_needs_all_manifests() {
     let mut shelf = Shelf::default();
     let sub = shelf.put(Vec::new());
     let root = shelf.put(vec![folder("sub", sub, 0, 0)]);
@@ -175,7 +175,7 @@ fn what_is_missing_is_not_made_up() {
 }
 
 #[test]
-fn only_folders_of_a_sane_size_are_listed() {
+fn folders_over_the_size_limit_are_refused() {
     let EntryKind::File { descriptor, .. } = file("f", 1).kind else {
         panic!("a file");
     };
@@ -187,7 +187,8 @@ fn only_folders_of_a_sane_size_are_listed() {
     assert_eq!(error, ListingError::TooLong { found });
 }
 
-/// A chain of folders, `names` names long, the last of them a file's if `with_file`.
+/// Nested folders, whose longest path has `names` names, the last of which is a file if
+/// `with_file`.
 fn chain(shelf: &mut Shelf, names: usize, with_file: bool) -> Descriptor {
     let files = u64::from(with_file);
     let last = if with_file {
@@ -203,7 +204,7 @@ fn chain(shelf: &mut Shelf, names: usize, with_file: bool) -> Descriptor {
 }
 
 #[test]
-fn deep_trees_are_refused_however_they_are_found() {
+fn deep_folders_are_refused_in_any_order() {
     let mut shelf = Shelf::default();
     for with_file in [false, true] {
         let deepest = chain(&mut shelf, MAX_DEPTH, with_file);
@@ -212,7 +213,7 @@ fn deep_trees_are_refused_however_they_are_found() {
         let error = shelf.expand(deeper).unwrap_err();
         assert!(matches!(error, ListingError::TooDeep { .. }), "{error}");
     }
-    // Each folder of a long chain is found near the top first.
+    // The expander meets each folder of a long chain near the top first.
     let mut at = shelf.put(Vec::new());
     let mut top = Vec::new();
     for number in 0..2000 {
@@ -224,7 +225,7 @@ fn deep_trees_are_refused_however_they_are_found() {
     assert!(matches!(error, ListingError::TooDeep { .. }), "{error}");
 }
 
-/// A folder with as many as `top` sub-folders that are alike and have `below` entries each.
+/// A folder with `top` identical sub-folders of `below` entries each.
 fn repeated(shelf: &mut Shelf, top: usize, below: usize) -> Descriptor {
     let empty = shelf.put(Vec::new());
     let alike = (0..below).map(|n| folder(format!("{n:05}"), empty, 0, 0));
@@ -237,9 +238,9 @@ fn repeated(shelf: &mut Shelf, top: usize, below: usize) -> Descriptor {
 }
 
 #[test]
-fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_a_person_allows_it() {
+fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_it_is_allowed() {
     let mut shelf = Shelf::default();
-    // 18 KB for a million folders.
+    // A million folders in 18 KB of manifests.
     let bomb = repeated(&mut shelf, 100, 10_000);
     let error = shelf.expander(bomb).unwrap().finish_in_proportion();
     let ListingError::Expands {
@@ -254,7 +255,7 @@ fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_a_person_allows
     assert_eq!((entries, folders), (1_000_100, 1_000_100));
     assert_eq!(shelf.expand(bomb).unwrap().folders(), 1_000_100);
 
-    // Few enough not to be asked for.
+    // So few entries are accepted without a check.
     let few = repeated(&mut shelf, 99, 1000);
     let listed = shelf.expander(few).unwrap().finish_in_proportion();
     assert_eq!(listed.unwrap().len(), 99_099);
@@ -276,7 +277,7 @@ fn a_large_folder_whose_manifests_list_it_is_in_proportion() {
 }
 
 #[test]
-fn a_folder_that_repeats_inside_itself_is_refused_before_it_is_unfolded() {
+fn a_folder_with_nested_repetitions_is_refused_before_it_is_expanded() {
     let mut shelf = Shelf::default();
     let mut at = shelf.put(Vec::new());
     for _ in 0..MAX_DEPTH - 1 {
@@ -284,7 +285,7 @@ fn a_folder_that_repeats_inside_itself_is_refused_before_it_is_unfolded() {
     }
     assert_eq!(shelf.expand(at).unwrap_err(), ListingError::TooMany);
 
-    // With files, totals claim it sooner or overflow.
+    // With files, the totals exceed the limit or overflow earlier.
     let huge = Descriptor::new(Kind::File, 1 << 50, [1; 32]).unwrap();
     let huge = EntryKind::File {
         descriptor: huge,
@@ -311,7 +312,7 @@ fn a_folder_that_repeats_inside_itself_is_refused_before_it_is_unfolded() {
 }
 
 #[test]
-fn totals_that_prove_wrong_are_refused_by_path() {
+fn wrong_totals_are_refused_with_the_path() {
     let mut shelf = Shelf::default();
     let sub = shelf.put(vec![file("f", 5)]);
     for (bytes, files) in [(4, 1), (6, 1), (5, 0), (5, 2)] {
@@ -334,7 +335,7 @@ fn totals_that_prove_wrong_are_refused_by_path() {
 }
 
 #[test]
-fn a_link_is_listed_wherever_it_leads() {
+fn a_link_is_listed_with_any_target() {
     let mut shelf = Shelf::default();
     let sub = shelf.put(vec![symlink("up", "../../x"), symlink("root", "/")]);
     let root = shelf.put(vec![folder("sub", sub, 0, 0), symlink("top", "..")]);
@@ -343,7 +344,7 @@ fn a_link_is_listed_wherever_it_leads() {
     assert_eq!(paths, ["sub", "sub/root", "sub/up", "top"]);
 }
 
-/// A tree of names and sizes, a model to hold listings against.
+/// A tree of names and sizes, with which listings are compared.
 #[derive(Clone, Debug)]
 enum Tree {
     File(u64),
@@ -388,7 +389,7 @@ fn paths(at: &str, entries: &[(String, Tree)], paths_of: &mut Vec<String>) {
 
 proptest! {
     #[test]
-    fn listings_have_all_there_is(tree in trees()) {
+    fn listings_are_complete(tree in trees()) {
         let entries = match tree {
             Tree::Folder(entries) => entries,
             file => vec![("only".to_owned(), file)],

@@ -1,4 +1,4 @@
-//! Manifests: one form for each directory, and a refusal for everything else.
+//! Manifests: each directory has exactly one encoding, and all other bytes are refused.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
@@ -41,7 +41,7 @@ fn new(entries: impl IntoIterator<Item = ManifestEntry>) -> Result<Manifest, Man
     Manifest::new(entries.into_iter().collect())
 }
 
-/// One of each kind.
+/// A manifest with an entry of each kind.
 fn sample() -> Manifest {
     let empty = folder(&Manifest::default());
     let run = EntryKind::File {
@@ -128,7 +128,7 @@ fn entries_are_sorted_by_the_bytes_of_their_names() {
 }
 
 #[test]
-fn bad_names_are_refused_by_name() {
+fn the_error_quotes_an_invalid_name() {
     let refused = [
         ("..", NameError::Dots),
         ("a/b", NameError::Separator),
@@ -145,9 +145,9 @@ fn bad_names_are_refused_by_name() {
     assert!(long.to_string().len() < 400, "{long}");
 }
 
-/// A manifest says what is there. What a file system cannot hold is the receiver's affair.
+/// A manifest may have names that some file systems cannot hold: the receiver chooses other names.
 #[test]
-fn what_only_some_systems_hold_is_read_as_it_was_written() {
+fn names_that_only_some_systems_hold_are_unchanged() {
     let names = [
         "aux.c",
         "XT_DSCP.c",
@@ -170,7 +170,7 @@ fn what_only_some_systems_hold_is_read_as_it_was_written() {
 }
 
 #[test]
-fn targets_that_no_system_holds_are_refused_by_name() {
+fn the_error_names_a_link_with_an_invalid_target() {
     for (target, source) in [("", TargetError::Empty), ("a\0", TargetError::Nul)] {
         let name = "link".to_owned();
         let expected = ManifestError::Target { name, source };
@@ -179,7 +179,7 @@ fn targets_that_no_system_holds_are_refused_by_name() {
 }
 
 #[test]
-fn a_name_that_is_there_twice_is_refused() {
+fn a_repeated_name_is_refused() {
     let twice = ManifestError::Twice { name: "a".into() };
     assert_eq!(new([file("a"), file("b"), symlink("a", "b")]), Err(twice));
 }
@@ -234,7 +234,7 @@ fn what_is_too_long_is_refused_before_it_is_read() {
     let error = ManifestError::FolderLength { name, found };
     assert_eq!(new([sub]), Err(error));
 
-    // Long names make few entries too long together; few bytes may claim many entries.
+    // A few entries with long names exceed the limit. A few bytes can claim many entries.
     let target = "t/".repeat(2000);
     let links = (0..17_000).map(|number| symlink(&number.to_string(), &target));
     assert!(matches!(new(links), Err(ManifestError::Length { .. })));
@@ -245,7 +245,7 @@ fn what_is_too_long_is_refused_before_it_is_read() {
     assert_eq!(Manifest::from_bytes(&claims), Err(error));
 }
 
-/// Other ways to write the same, and what this version does not know.
+/// Other encodings of the same manifest, and fields that this version does not know.
 #[test]
 fn there_is_one_form_only() {
     let bytes = sample().to_bytes();
@@ -327,7 +327,7 @@ fn any_entry() -> impl Strategy<Value = ManifestEntry> {
 }
 
 proptest! {
-    /// Every valid manifest can be read again, whichever order its entries were given in.
+    /// Every valid manifest can be read again, in whichever order its entries are given.
     #[test]
     fn manifests_round_trip(mut entries in prop::collection::vec(any_entry(), 0..12)) {
         if let Ok(manifest) = Manifest::new(entries.clone()) {
@@ -338,7 +338,7 @@ proptest! {
         }
     }
 
-    /// Names that are valid each by themselves, and differ, are valid together.
+    /// Different valid names are valid together.
     #[test]
     fn different_names_are_valid_together(names in prop::collection::btree_set("[^/\0]{3,9}", 0..12)) {
         let names: Vec<_> = names.iter().filter(|name| &name[..] != "...").collect();
@@ -347,7 +347,7 @@ proptest! {
         prop_assert_eq!(found, names);
     }
 
-    /// A manifest that was read is written as the same bytes; nothing panics.
+    /// Bytes that are read as a manifest are written as the same bytes. Nothing panics.
     #[test]
     fn bytes_have_one_meaning(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
         let mut bytes = sample().to_bytes();
@@ -361,7 +361,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Manifest::from_bytes(&bytes);
     }
 }

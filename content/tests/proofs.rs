@@ -1,4 +1,4 @@
-//! Every chunk of any content verifies with its proof, and nothing else does.
+//! Every chunk of any content verifies with its proof, and no other bytes do.
 
 mod support;
 
@@ -11,7 +11,7 @@ use pelago_content::{
 use proptest::prelude::*;
 use support::{MAX_LEN, ReferenceTree, any_chunk, content, sizes, slice};
 
-/// Content, its tree, and a chunk of it with data and proof.
+/// Content, its tree, and one of its chunks with data and proof.
 struct Proven {
     tree: ReferenceTree,
     descriptor: Descriptor,
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_bit_does_not(it in proven(), bit in any::<prop::sample::Index>()) {
+    fn a_changed_bit_does_not_verify(it in proven(), bit in any::<prop::sample::Index>()) {
         prop_assume!(!it.data.is_empty());
         let data = flipped(it.data, bit);
         prop_assert_eq!(verify(&it.descriptor, it.chunk, &data, &it.proof), Err(ProofError::Root));
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_proof_does_not(
+    fn a_changed_proof_does_not_verify(
         it in proven(),
         at in any::<prop::sample::Index>(),
         bit in any::<prop::sample::Index>(),
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn data_elsewhere_does_not(it in proven(), level in 0..12u8, pick in any::<u64>()) {
+    fn data_of_another_chunk_does_not_verify(it in proven(), level in 0..12u8, pick in any::<u64>()) {
         let other = any_chunk(it.descriptor.size(), level, pick);
         let geometry = it.descriptor.geometry();
         // At the right edge, chunks of several levels are the same bytes.
@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn data_of_another_length_does_not(it in proven(), cut in any::<prop::sample::Index>()) {
+    fn data_of_another_length_does_not_verify(it in proven(), cut in any::<prop::sample::Index>()) {
         let expected = it.data.len() as u64;
         let mut longer = it.data.to_vec();
         longer.push(0);
@@ -144,7 +144,7 @@ proptest! {
         }
     }
 
-    /// The last chunk is what turns the size from a claim into a fact.
+    /// The size is a claim until the last chunk is verified.
     #[test]
     fn the_last_chunk_binds_the_size(
         size in sizes(MAX_LEN), other in sizes(MAX_LEN), level in 0..12u8, by in 1..40_000u64,
@@ -161,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn a_verified_chunk_teaches_true_nodes(it in proven()) {
+    fn the_proven_nodes_of_a_chunk_are_right(it in proven()) {
         let geometry = it.descriptor.geometry();
         let (level, blocks) = (it.chunk.level(), it.chunk.blocks(geometry));
         let leaves = &it.tree.levels[0][blocks.start as usize..blocks.end as usize];
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_refused(
+    fn random_bytes_are_refused(
         size in sizes(MAX_SIZE), of in sizes(MAX_SIZE), level in any::<u8>(), pick in any::<u64>(),
         data in prop::collection::vec(any::<u8>(), 0..100),
         proof in prop::collection::vec(any::<Node>(), 0..40), root in any::<Node>(),
@@ -194,7 +194,7 @@ proptest! {
     }
 }
 
-/// A proof that spells out the constants which belong to the verifier is not another form of it.
+/// The verifier supplies the padding nodes. A proof that contains them is refused.
 #[test]
 fn a_proof_with_padding_does_not_verify() {
     let it = Proven::new(5 * BLOCK_SIZE, 0, any_chunk(5 * BLOCK_SIZE, 0, 4));
@@ -209,7 +209,7 @@ fn a_proof_with_padding_does_not_verify() {
 }
 
 #[test]
-fn empty_content_is_one_chunk_without_bytes() {
+fn empty_content_has_one_chunk_without_bytes() {
     let empty = Descriptor::new(Kind::File, 0, [0; 32]).unwrap();
     let chunk = empty.geometry().chunk(7, 0).unwrap();
     assert_eq!(verify(&empty, chunk, &[], &[]), Ok(()));

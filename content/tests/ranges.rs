@@ -1,11 +1,11 @@
-//! Block ranges against a plain set of numbers.
+//! Compares block ranges with a plain set of numbers.
 
 use std::{collections::BTreeSet, ops::Range};
 
 use pelago_content::{BlockRanges, RangesError};
 use proptest::prelude::*;
 
-/// Numbers in the model: few enough that runs meet.
+/// How many numbers the model has: few enough that runs touch.
 const WIDTH: u64 = 64;
 
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
-/// Takes the same steps on both, offset so that the ends of the numbers are reached as well.
+/// Applies the same steps to both. With an offset, they reach the largest numbers.
 fn play(steps: &[Step], offset: u64) -> (BlockRanges, BTreeSet<u64>) {
     let (mut ranges, mut model) = (BlockRanges::new(), BTreeSet::new());
     for step in steps {
@@ -46,7 +46,7 @@ fn play(steps: &[Step], offset: u64) -> (BlockRanges, BTreeSet<u64>) {
 
 proptest! {
     #[test]
-    fn gaps_are_what_is_not_there(steps in steps(), range in range()) {
+    fn gaps_are_what_the_set_does_not_contain(steps in steps(), range in range()) {
         let (ranges, model) = play(&steps, 0);
         let gaps: Vec<_> = ranges.gaps(range.clone()).collect();
         prop_assert!(gaps.iter().all(|gap| gap.start < gap.end));
@@ -60,7 +60,7 @@ fn blocks(ranges: &BlockRanges) -> BTreeSet<u64> {
     ranges.iter().flatten().collect()
 }
 
-/// Sorted, not empty, not touching; and counted right.
+/// Asserts that runs are sorted, not empty and do not touch, and that the count is right.
 fn check_form(ranges: &BlockRanges) -> Result<(), TestCaseError> {
     let runs: Vec<Range<u64>> = ranges.iter().collect();
     prop_assert!(runs.iter().all(|run| run.start < run.end));
@@ -77,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn it_is_a_set(steps in steps(), far in any::<bool>(), probe in range()) {
+    fn ranges_equal_the_set(steps in steps(), far in any::<bool>(), probe in range()) {
         let offset = if far { u64::MAX - WIDTH } else { 0 };
         let (ranges, model) = play(&steps, offset);
         let probe = probe.start + offset..probe.end + offset;
@@ -156,7 +156,7 @@ fn the_largest_content_is_one_run() {
 }
 
 #[test]
-fn refusals_name_the_run() {
+fn errors_name_the_run() {
     let error = BlockRanges::from_pairs([(0, 4), (4, 8)]).unwrap_err();
     assert_eq!(
         error,

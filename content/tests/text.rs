@@ -1,4 +1,4 @@
-//! What people paste: hashes and links, and the bytes of descriptors. Nothing panics on any input.
+//! Hashes and links as people paste them, and bytes of descriptors. No input panics.
 
 use pelago_content::{Descriptor, Hash, HashError, Link, LinkError};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ fn any_hash() -> impl Strategy<Value = Hash> {
     any::<[u8; 32]>().prop_map(Hash::from_bytes)
 }
 
-/// Any Unicode, and what file names and addresses mostly are.
+/// Any Unicode, and texts like file names and addresses.
 fn any_text() -> impl Strategy<Value = String> {
     let wild = prop::collection::vec(any::<char>(), 0..60).prop_map(String::from_iter);
     prop_oneof![
@@ -64,7 +64,7 @@ proptest! {
         prop_assert_eq!(text.parse(), Ok(link));
     }
 
-    /// Every link that is displayed can be parsed.
+    /// Every link that is displayed can be parsed, also if it exceeds limits.
     #[test]
     fn any_link_shown_can_be_read(
         hash in any_hash(), name in "\\PC{0,1200}", peers in prop::collection::vec("\\PC{0,300}", 0..80),
@@ -153,7 +153,7 @@ fn a_link_says_that_its_content_is_unlisted() {
 }
 
 #[test]
-fn a_link_is_read_with_goodwill() {
+fn a_link_is_read_leniently() {
     let bare: Link = format!("PELAGO:{}", HASH.to_uppercase()).parse().unwrap();
     assert_eq!(bare, Link::new(HASH.parse().unwrap()));
     assert_eq!(bare.to_string(), format!("pelago:{HASH}"));

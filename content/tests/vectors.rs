@@ -1,4 +1,4 @@
-//! The published vectors, and the attack that shows why a bare root names nothing.
+//! The published vectors, and the attack because of which a bare root is not a name of content.
 
 use pelago_content::{
     Builder, Descriptor, Geometry, Hasher, Kind, Node, ProofError, STORED_LEVEL, leaf, parent,
@@ -110,8 +110,8 @@ fn runs_of_256_kib_and_the_builder_compute_the_vectors() {
     }
 }
 
-/// Two blocks of content, and a file of 64 bytes that holds their hashes: one leaf over the very
-/// bytes over which the other has its root.
+/// Content of two blocks, and a file of 64 bytes with their hashes: the leaf of the file is
+/// computed from the same bytes as the root of the content.
 #[test]
 fn a_file_of_two_hashes_is_not_the_file_they_came_from() {
     let original: Vec<u8> = (0..32 * 1024).map(counting).collect();
@@ -142,7 +142,7 @@ fn a_file_of_two_hashes_is_not_the_file_they_came_from() {
     });
     assert_eq!(verify(&short, whole(&short), &original, &[]), error);
 
-    // Nor block by block: the short file has no second block, and no proof.
+    // The short file has neither a second block nor a proof.
     let first = long.geometry().chunk(0, 0).unwrap();
     assert_eq!(verify(&long, first, left, &[leaf(right)]), Ok(()));
     let error = Err(ProofError::Length {

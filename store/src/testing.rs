@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{DataFolder, NewShare, Origin, Scope, Store};
 
-/// Sizes at which the behaviour changes: empty, a block, a group, a batch, a response.
+/// Sizes at which the behaviour changes: none, a block, a group, a batch, a response.
 pub(super) const SIZES: [u64; 12] = [
     0, 1, 16_384, 16_385, 49_152, 65_537, 262_143, 262_144, 262_145, 300_000, 4_194_304, 5_000_001,
 ];
@@ -75,7 +75,7 @@ pub(super) fn open(folder: &Path) -> Store {
     Store::open(&data).unwrap()
 }
 
-/// Bytes without repetition near a block.
+/// Bytes without repetitions near a block; other seeds give other bytes.
 pub(super) fn bytes(size: u64, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2) | 1;
     let mut bytes = Vec::with_capacity(size as usize + 8);

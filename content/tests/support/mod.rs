@@ -1,5 +1,5 @@
-//! A second, plain implementation of the tree, straight from its definition, and content to feed
-//! both: the tests hold the crate's streaming code against it.
+//! A second, plain implementation of the tree, which follows its definition, and content. The tests
+//! compare the streaming code of the crate with it.
 
 #![allow(
     dead_code,
@@ -13,7 +13,7 @@ use pelago_content::{BLOCK_SIZE, Chunk, Descriptor, Geometry, Kind, Node};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// Content of the property tests is a slice of this: 3 MiB and a bit in which no block recurs.
+/// A little over 3 MiB without repeated blocks. Content of the property tests is a slice of it.
 static POOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let words = 0..(4 << 20) / 32u64;
     words
@@ -21,15 +21,15 @@ static POOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Bytes in the largest content of the property tests that hash.
+/// Bytes of the largest content that property tests hash.
 pub const MAX_LEN: u64 = 3 << 20;
 
-/// `size` bytes, different for each `salt`.
+/// `size` bytes, which differ for each `salt`.
 pub fn content(size: u64, salt: u16) -> &'static [u8] {
     &POOL[usize::from(salt)..][..size as usize]
 }
 
-/// Sizes up to `max`, often at or next to a number of blocks, a power of two of them above all.
+/// Sizes up to `max`, often at or next to a whole number of blocks, most often a power of two.
 pub fn sizes(max: u64) -> impl Strategy<Value = u64> {
     let near = |blocks: u64, offset: u64| (blocks * BLOCK_SIZE).saturating_add(offset) - 1;
     prop_oneof![
@@ -42,7 +42,7 @@ pub fn sizes(max: u64) -> impl Strategy<Value = u64> {
     .prop_map(move |size| size.min(max))
 }
 
-/// A chunk of content of `size` bytes, for any numbers.
+/// A chunk of content of `size` bytes, chosen by any numbers.
 pub fn any_chunk(size: u64, level: u8, pick: u64) -> Chunk {
     let geometry = Geometry::new(size);
     geometry
@@ -50,7 +50,7 @@ pub fn any_chunk(size: u64, level: u8, pick: u64) -> Chunk {
         .expect("below the count of chunks")
 }
 
-/// The whole tree, padding included: `levels[level][index]`.
+/// The complete tree with its padding: `levels[level][index]`.
 pub struct ReferenceTree {
     pub size: u64,
     pub levels: Vec<Vec<Node>>,
@@ -95,7 +95,7 @@ impl ReferenceTree {
         index << level < self.size.div_ceil(BLOCK_SIZE)
     }
 
-    /// Every node with content below it, from `base` up, bottom-up and from left to right.
+    /// All nodes with content below them, from level `base` up, each level from left to right.
     pub fn nodes(&self, base: u8) -> Vec<(u8, u64, Node)> {
         let levels = (0..).zip(&self.levels).skip(usize::from(base));
         let all = levels.flat_map(|(level, nodes)| {

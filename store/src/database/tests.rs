@@ -13,7 +13,7 @@ fn count(folder: &Path) -> Result<u64, DatabaseError> {
     })
 }
 
-/// Makes a database with a row.
+/// Creates a database with one row.
 fn make(folder: &Path) {
     let database = Database::in_folder(folder);
     let put = database.write(|transaction| {
@@ -36,7 +36,7 @@ fn reading_changes_nothing_on_disk() {
 }
 
 #[test]
-fn what_is_written_is_read_from_then_on() {
+fn what_is_written_can_be_read_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::in_folder(folder.path());
     let read = || {
@@ -75,7 +75,7 @@ fn a_database_that_was_not_closed_is_read() {
 }
 
 #[test]
-fn what_was_begun_and_not_finished_is_no_database() {
+fn an_unfinished_database_counts_as_none() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
     assert_eq!(count(folder.path()).unwrap(), 0);
@@ -192,7 +192,7 @@ fn what_the_disk_refuses_is_not_set_aside() {
 }
 
 #[test]
-fn damaged_pages_panic_nobody() {
+fn damaged_pages_cause_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::in_folder(folder.path());
     let fill = |database: &Database| {
@@ -234,7 +234,7 @@ fn damaged_pages_panic_nobody() {
 }
 
 #[test]
-fn a_failed_transaction_leaves_nothing_and_stops_nothing() {
+fn a_failed_transaction_changes_nothing_and_later_ones_work() {
     let folder = tempfile::tempdir().unwrap();
     for database in [Database::in_memory(), Database::in_folder(folder.path())] {
         let put = |byte, fails| {

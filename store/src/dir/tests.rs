@@ -26,7 +26,7 @@ fn nothing_is_reached_through_a_link() {
     assert_eq!(top.metadata_of("link").unwrap().kind, EntryType::Link);
     assert_eq!(fs::read(path("elsewhere/keep")).unwrap(), b"keep");
     assert_eq!(fs::read_dir(path("elsewhere")).unwrap().count(), 1);
-    // The link itself may go.
+    // The link itself can be removed.
     top.remove_file("link").unwrap();
     assert!(path("elsewhere").exists());
 }
@@ -47,7 +47,7 @@ fn a_directory_that_is_swapped_for_a_link_stays_the_one_that_was_opened() {
 }
 
 #[test]
-fn a_rename_replaces_only_when_it_is_to() {
+fn a_rename_replaces_only_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let top = Dir::open(folder.path()).unwrap();
@@ -70,7 +70,7 @@ fn a_rename_replaces_only_when_it_is_to() {
     assert!(top.make("to").is_err());
 }
 
-/// Each directory is made by all threads at once, with those above it.
+/// All threads create the same directories at the same time.
 #[test]
 fn threads_that_make_the_same_directories_do_not_fail_each_other() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use crate::{
     unfinished_downloads,
 };
 
-/// Writes files, making the folders above them.
+/// Writes files, and creates the folders above them.
 fn write(root: &Path, files: &[(&str, &[u8])]) {
     for (path, data) in files {
         let path = root.join(path);
@@ -44,7 +44,7 @@ fn hash_of(path: &Path) -> Hash {
     made.unwrap().descriptor.hash()
 }
 
-/// Reads all content of a hash in chunks of a level, each proven.
+/// Reads all content of a hash in chunks of `level`, and proves each.
 fn read(store: &Store, hash: &Hash, level: u8) -> Result<Vec<u8>, ReadError> {
     let mut data = Vec::new();
     for index in 0.. {
@@ -59,7 +59,7 @@ fn read(store: &Store, hash: &Hash, level: u8) -> Result<Vec<u8>, ReadError> {
     Ok(data)
 }
 
-/// Unfolds a folder with what the store serves.
+/// The listing of a folder, from manifests that the store serves.
 fn listing(store: &Store, folder: &Share) -> Listing {
     unfold(folder.descriptor, |hash| {
         let manifest = Manifest::from_bytes(&read(store, hash, 0).unwrap()).unwrap();
@@ -68,7 +68,7 @@ fn listing(store: &Store, folder: &Share) -> Listing {
     })
 }
 
-/// Names of what is kept in a folder of the data folder; nothing for a store in memory.
+/// The names in a folder of the data folder; none for a store in memory.
 fn kept(home: &Home, folder: &str) -> BTreeSet<String> {
     let Ok(found) = fs::read_dir(home.path("data").join(folder)) else {
         return BTreeSet::new();
@@ -138,7 +138,7 @@ fn only_the_folder_itself_is_a_share() {
 }
 
 #[test]
-fn one_tree_has_one_hash_wherever_it_lies() {
+fn one_tree_has_one_hash_at_any_path() {
     let home = Home::in_memory();
     let files: [(&str, &[u8]); 3] = [("b", b"1"), ("a/c", b"2"), ("a/d", b"")];
     let (one, other) = (home.path("one"), home.path("other"));
@@ -166,7 +166,7 @@ fn one_tree_has_one_hash_wherever_it_lies() {
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 #[test]
-fn what_downloads_make_grow_is_left_out_and_what_only_has_their_names_is_not() {
+fn entries_with_the_mark_are_left_out_and_those_with_only_the_name_are_not() {
     let home = Home::in_memory();
     let root = home.path("root");
     write(&root, &[("a", b"1"), ("box/inner", b"2")]);
@@ -184,7 +184,7 @@ fn what_downloads_make_grow_is_left_out_and_what_only_has_their_names_is_not() {
     }
     assert_eq!(hash_of(&root), before);
     assert_eq!(share(&home.store, &root).hash, before);
-    // A mark that a crash left on what is whole says nothing.
+    // A mark that a crash left on a complete entry has no effect.
     unfinished_downloads::mark(&fs::File::open(root.join("box")).unwrap());
     assert_eq!(hash_of(&root), before);
     unfinished_downloads::unmark(&fs::File::open(root.join("box")).unwrap());
@@ -196,7 +196,7 @@ fn what_downloads_make_grow_is_left_out_and_what_only_has_their_names_is_not() {
 }
 
 #[test]
-fn what_grows_by_a_record_is_left_out() {
+fn a_part_file_with_a_record_is_left_out() {
     let home = Home::on_disk();
     let root = home.path("root");
     write(&root, &[("a", b"1")]);
@@ -215,7 +215,7 @@ fn what_grows_by_a_record_is_left_out() {
         strict_names: false,
     };
     let partial = Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap();
-    // As on a file system without extended attributes.
+    // Without the mark, as on a file system without extended attributes.
     unfinished_downloads::unmark(&fs::File::open(root.join("film.part")).unwrap());
     let recorded = UnfinishedDownloads::in_data_folder(&home.path("data")).unwrap();
     let hashed = try_hash(&root, &recorded).unwrap();
@@ -226,7 +226,7 @@ fn what_grows_by_a_record_is_left_out() {
 
 #[cfg(unix)]
 #[test]
-fn rights_to_run_and_links_are_part_of_a_folder() {
+fn executable_files_and_links_are_part_of_a_folder() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let home = Home::in_memory();
     let root = home.path("root");
@@ -255,7 +255,7 @@ fn sharing_again_hashes_what_has_changed_and_no_more() {
         );
         let before = share(&home.store, &root);
 
-        // What is known of a file that has not changed is believed, true or not.
+        // The store uses what it knows of a file that has not changed, even if it is wrong.
         let mut members = home.store.members(&root).unwrap();
         let invented = describe(b"not what is there");
         for member in members.iter_mut().filter(|member| member.path == "kept") {
@@ -300,7 +300,7 @@ fn sharing_again_hashes_what_has_changed_and_no_more() {
 }
 
 #[test]
-fn a_folder_that_is_shared_no_more_leaves_nothing() {
+fn a_folder_that_is_unshared_leaves_nothing() {
     on_every_store(|home| {
         let root = home.path("root");
         let large = bytes(600_000, 1);
@@ -402,7 +402,7 @@ fn a_changed_member_is_not_served_under_its_old_hash() {
         let error = read(&home.store, &hash, 0).unwrap_err();
         let changed = root.join("sub/file");
         assert!(matches!(error, ReadError::Changed { path } if path == changed));
-        // The same content elsewhere in the folder does as well.
+        // Another file of the folder with the same content is served instead.
         write(&root, &[("copy", b"content")]);
         share(&home.store, &root);
         assert_eq!(read(&home.store, &hash, 0).unwrap(), b"content");
@@ -470,7 +470,7 @@ fn manifests_that_are_released_go_unless_a_shared_folder_has_them() {
     assert!(hashes.iter().all(|hash| read(&home.store, hash, 0).is_ok()));
 }
 
-/// What the rules for all systems kept from being shared.
+/// Names and targets of links that are invalid on other systems are shared.
 #[cfg(unix)]
 #[test]
 fn a_directory_is_shared_as_it_is() {
@@ -536,7 +536,7 @@ fn what_has_no_content_is_left_out() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_carried_is_named_and_left_out_if_that_is_asked_for() {
+fn what_cannot_be_carried_is_named_and_left_out_on_request() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt, os::unix::fs::symlink};
     let home = Home::on_disk();
     let root = home.path("root");
@@ -547,14 +547,14 @@ fn what_cannot_be_carried_is_named_and_left_out_if_that_is_asked_for() {
     let folder = new(&root, Scope::Everyone);
     let error = home.store.share_folder(&folder, &go_on).unwrap_err();
     assert!(matches!(error, FolderError::Unsupported { count: 2, .. }));
-    let told = error.to_string();
+    let message = error.to_string();
     assert!(
-        told.contains(r"sub/\xff\n: its name is not valid UTF-8"),
-        "{told}"
+        message.contains(r"sub/\xff\n: its name is not valid UTF-8"),
+        "{message}"
     );
     assert!(
-        told.contains("link: it is a link whose target is not valid UTF-8"),
-        "{told}"
+        message.contains("link: it is a link whose target is not valid UTF-8"),
+        "{message}"
     );
     assert_eq!(home.store.count().unwrap(), 0);
     let options = FolderOptions {
@@ -579,7 +579,7 @@ fn what_cannot_be_carried_is_named_and_left_out_if_that_is_asked_for() {
 }
 
 #[test]
-fn what_the_rules_say_is_left_out_with_the_rules() {
+fn what_the_rules_exclude_is_left_out_with_the_rules() {
     let home = Home::on_disk();
     let root = home.path("root");
     write(
@@ -612,7 +612,7 @@ fn what_the_rules_say_is_left_out_with_the_rules() {
     assert_ne!(hash_of(&root), before);
 }
 
-/// Earlier versions shared a file of rules as a file like others.
+/// Earlier versions also shared the file with the rules.
 #[test]
 fn a_folder_that_was_shared_with_its_rules_is_found_again() {
     let home = Home::on_disk();
@@ -709,7 +709,7 @@ fn what_is_not_there_or_private_is_not_shared() {
 }
 
 #[test]
-fn hashing_tells_how_far_it_is_and_stops_when_told() {
+fn hashing_reports_progress_and_stops_on_request() {
     let home = Home::in_memory();
     let root = home.path("root");
     let large = bytes(9_000_000, 1);

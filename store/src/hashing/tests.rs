@@ -43,7 +43,7 @@ fn the_vectors_hold() {
 }
 
 #[test]
-fn progress_counts_all_bytes_and_may_stop() {
+fn progress_counts_all_bytes_and_can_stop_hashing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     fs::write(&path, bytes(9_000_001, 1)).unwrap();
@@ -150,12 +150,12 @@ fn an_unreadable_file_is_named() {
 }
 
 #[test]
-fn odd_times_cost_nothing() {
+fn odd_times_do_not_delay_hashing() {
     let year = Duration::from_secs(365 * 24 * 3600);
     let now = 56 * year;
     let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap();
     let pause_of = |changed: i64| pause(age_at(changed, now));
-    // Ten years ahead; past what 64 bits hold of nanoseconds; before 1970; the year 0.
+    // Ten years ahead, more nanoseconds than 64 bits hold, before 1970, and the year 0.
     let odd = [
         nanoseconds(now + 10 * year),
         i64::MAX,
@@ -165,12 +165,12 @@ fn odd_times_cost_nothing() {
     ];
     let in_all: Duration = odd.into_iter().cycle().take(2000).map(pause_of).sum();
     assert_eq!(in_all, Duration::ZERO, "for 2,000 files");
-    // Where times are kept in whole seconds, they do not keep a file in doubt for ever, either.
+    // Times in whole seconds do not keep a file in doubt forever either.
     assert!(
         odd.iter()
             .all(|changed| age_at(*changed, now) >= COARSE_SETTLE)
     );
-    // What changed just now, by this clock or one that is a little ahead, is waited for.
+    // Hashing waits if the file changed just now, by this clock or one that is a little ahead.
     assert_eq!(pause_of(nanoseconds(now)), SETTLE);
     assert_eq!(pause_of(nanoseconds(now + Duration::from_secs(5))), SETTLE);
 }

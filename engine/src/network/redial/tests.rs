@@ -179,7 +179,7 @@ fn a_dial_that_was_not_made_is_tried_soon_and_one_that_led_here_is_over() {
 }
 
 #[test]
-fn a_node_that_is_said_to_be_this_one_is_dialed_by_its_address() {
+fn an_address_with_the_id_of_this_node_is_dialed_without_the_id() {
     let (local, now) = (PeerId::random(), Instant::now());
     let ours = node(&format!("/ip4/10.0.0.1/tcp/1/p2p/{local}"));
     let mut redial = Redial::new(local, &[ours], &[], 7, now);

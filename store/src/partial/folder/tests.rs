@@ -991,7 +991,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
             .finish(&home.store, options, &Ending::default())
             .unwrap();
         drop(folder);
-        let told: Vec<_> = finished
+        let differences: Vec<_> = finished
             .differences
             .listed
             .iter()
@@ -1004,7 +1004,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
             "twins is called twins (2) here",
             "twins/A:B is called A_B here",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(differences, expected);
         assert_eq!(
             fs::read(target.join("twins (2)/A_B")).unwrap(),
             bytes(600_000, 2)

@@ -17,7 +17,7 @@ fn every_chunk_of_every_size_verifies() {
             let (descriptor, geometry) = (share.descriptor, share.descriptor.geometry());
             for level in 0..=geometry.height().min(MAX_CHUNK_LEVEL) {
                 let chunks = geometry.chunks(level);
-                // Beginning, middle and end: all of a small file.
+                // The first, a middle and the last chunk, which are all of a small file.
                 for index in (0..chunks).filter(|at| *at < 9 || at + 9 > chunks) {
                     let read = |with_data| {
                         let hash = descriptor.hash();
@@ -68,7 +68,7 @@ fn a_chunk_too_large_for_a_response_has_only_a_node() {
     });
 }
 
-/// Puts other bytes of the same length where the file is.
+/// Changes a file, given other bytes of the same length.
 type Change = &'static dyn Fn(&Path, &[u8]);
 
 #[test]
@@ -83,7 +83,7 @@ fn a_changed_file_is_never_served_under_its_old_hash() {
                     let file = fs::File::options().write(true).open(path).unwrap();
                     file.set_modified(modified).unwrap();
                 },
-                // Another file of the same size and time put in its place.
+                // Replaced by another file with the same size and time.
                 &|path, data| {
                     let modified = fs::metadata(path).unwrap().modified().unwrap();
                     let other = path.with_extension("other");
@@ -112,7 +112,7 @@ fn a_changed_file_is_never_served_under_its_old_hash() {
 }
 
 #[test]
-fn a_vanished_file_is_unreadable_until_another_place_has_it() {
+fn a_vanished_file_is_unreadable_until_another_share_has_its_content() {
     on_every_store(|home| {
         let data = bytes(300_000, 1);
         let share = home.share("a", &data);
@@ -154,7 +154,7 @@ fn what_is_no_longer_shared_is_not_served_from_an_open_handle() {
 }
 
 #[test]
-fn a_damaged_tree_is_found_out_and_made_anew() {
+fn a_damaged_tree_is_noticed_and_rebuilt() {
     let home = Home::on_disk();
     let share = home.share("file", &bytes(1_000_000, 1));
     let hash = share.descriptor.hash();
@@ -185,7 +185,7 @@ fn a_damaged_tree_is_found_out_and_made_anew() {
 }
 
 #[test]
-fn a_file_that_nobody_reads_is_closed_and_opened_again() {
+fn a_file_without_readers_is_closed_and_opened_again() {
     let home = Home::on_disk();
     let hash = home.share("file", &bytes(300_000, 1)).descriptor.hash();
     let read = || home.store.read_chunk(&hash, 0, 0, true).unwrap();

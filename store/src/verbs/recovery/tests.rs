@@ -13,17 +13,17 @@ use crate::{
 
 const DATABASE: &str = "state.redb";
 
-/// Single files that a person shared; each third is unlisted.
+/// How many single files a person shared; every third one is unlisted.
 const SINGLE: usize = 200;
 
-/// Files found in a watched folder.
+/// How many files the watched folder has.
 const WATCHED: usize = 300;
 
-/// Shared folders, and files in each.
+/// How many folders are shared, and how many files each has.
 const FOLDERS: usize = 6;
 const IN_FOLDER: usize = 60;
 
-/// A store with hundreds of rows, which no node uses.
+/// A closed store with hundreds of rows.
 fn filled() -> Home {
     let home = Home::on_disk();
     let watched = home.path("watched");
@@ -74,7 +74,7 @@ fn shares(store: &Store) -> BTreeMap<PathBuf, Share> {
     shares.map(|share| (share.path.clone(), share)).collect()
 }
 
-/// Finds folders again as a node does.
+/// Finds lost folders again, as a node does.
 fn find_lost(store: &Store) {
     for lost in store.lost_shares().unwrap() {
         let share = lost.share.unwrap();
@@ -87,7 +87,7 @@ fn find_lost(store: &Store) {
     store.keep_lost(&[]).unwrap();
 }
 
-/// The data folder as it is, and how it is put back.
+/// A copy of a data folder, with which it is restored.
 struct Kept {
     folder: PathBuf,
     database: Vec<u8>,
@@ -147,7 +147,7 @@ fn shares_are_found_again_wherever_80_kb_are_overwritten() {
         match seed % 3 {
             0 => random.fill_bytes(noise),
             1 => noise.fill(0),
-            // What was written to the wrong place: pages that look right.
+            // Valid pages that were written to the wrong place.
             _ => noise.copy_from_slice(&kept.database[4096..84_096]),
         }
         kept.damage(&damaged);
@@ -192,7 +192,7 @@ fn shares_are_found_again_wherever_80_kb_are_overwritten() {
         );
     }
     assert!(rounds >= 8, "{rounds}");
-    // Rows of watched folders are in no log, and save hashing.
+    // Rows of watched folders are not in the log. They only save hashing.
     assert!(known > rounds * WATCHED / 2, "{known} in {rounds} rounds");
 }
 
@@ -284,14 +284,14 @@ fn what_was_withdrawn_does_not_return_and_what_changed_is_not_shared() {
     );
     assert_eq!(store.share_at(&share.path).unwrap(), None);
 
-    // What is not found stays listed, also when the database is damaged again.
+    // Shares that are not found stay listed, also when the database is damaged again.
     store.keep_lost(std::slice::from_ref(&share.path)).unwrap();
     drop(store);
     fs::write(kept.folder.join(DATABASE), "damaged again").unwrap();
     let store = testing::open(top.path());
     let lost = store.lost_shares().unwrap();
     assert!(lost.iter().any(|lost| lost.path == share.path));
-    // A person removes the list: then it is forgotten.
+    // They are forgotten once a person removes the list.
     fs::remove_file(Recovery::file(&kept.folder)).unwrap();
     assert_eq!(store.lost_shares().unwrap(), []);
     store.keep_lost(&[]).unwrap();
@@ -310,7 +310,7 @@ fn without_a_log_what_was_shared_is_named() {
     kept.damage(&damaged);
     fs::remove_file(kept.folder.join("shares.log")).unwrap();
     let store = testing::open(top.path());
-    // It may have been withdrawn long ago: only what a scan finds anyway is taken over.
+    // They may have been unshared long ago, so the store restores only what a scan finds.
     assert_eq!(shares(&store).len(), WATCHED);
     let lost = store.lost_shares().unwrap();
     assert_eq!(lost.len(), SINGLE + FOLDERS);

@@ -49,7 +49,7 @@ fn shares_survive_a_restart() {
 }
 
 #[test]
-fn scopes_are_those_of_all_live_places() {
+fn scopes_are_those_of_all_live_shares() {
     on_every_store(|home| {
         let folder = home.folder.path().to_owned();
         let mut new = home.share("listed", b"same");
@@ -143,7 +143,7 @@ fn pages_give_every_share_once() {
 }
 
 #[test]
-fn a_folder_has_what_lies_below_it_and_no_more() {
+fn a_folder_has_only_what_is_below_it() {
     on_every_store(|home| {
         let one = home.share("file", b"content");
         let names = ["a/1", "a/2", "a/b/3", "a/c", "ab/4", "a.txt", "b"];
@@ -171,7 +171,7 @@ fn a_folder_has_what_lies_below_it_and_no_more() {
 }
 
 #[test]
-fn paths_that_mean_nothing_later_are_refused() {
+fn relative_paths_are_refused() {
     on_every_store(|home| {
         let mut new = home.share("file", b"content");
         new.path = "file".into();
