@@ -144,8 +144,8 @@ impl Running {
                 None => panic!("it does not end"),
             }
         };
-        let said = self.stderr.iter().collect::<Vec<_>>().join("\n");
-        (status.code(), said)
+        let stderr = self.stderr.iter().collect::<Vec<_>>().join("\n");
+        (status.code(), stderr)
     }
 }
 
@@ -206,8 +206,8 @@ fn a_node_serves_other_commands_until_a_signal() {
     assert!(text(&second.stderr).contains("in use by another process"));
 
     node.signal("-TERM");
-    let (code, said) = node.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, stderr) = node.end();
+    assert_eq!(code, Some(0), "{stderr}");
     assert!(!machine.path("data/api.json").exists());
 }
 
@@ -297,8 +297,8 @@ fn share_serves_until_it_is_interrupted() {
     assert_eq!(b.json(&["list", "--peer", address])[0]["name"], "a.bin");
 
     sharing.signal("-INT");
-    let (code, said) = sharing.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, stderr) = sharing.end();
+    assert_eq!(code, Some(0), "{stderr}");
 }
 
 #[test]
@@ -312,10 +312,13 @@ fn an_interrupted_download_says_how_to_resume() {
         assert!(Instant::now() < deadline);
     }
     download.signal("-INT");
-    let (code, said) = download.end();
+    let (code, stderr) = download.end();
     assert_eq!(code, Some(1));
     let command = format!("pelago download {hash} -o 'a b.bin' --timeout 3600");
-    assert!(said.contains("paused") && said.contains(&command), "{said}");
+    assert!(
+        stderr.contains("paused") && stderr.contains(&command),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -385,11 +388,11 @@ fn only_a_port_that_was_chosen_has_to_be_free() {
     let node = machine.start(&["start"]);
     node.until("ready");
     node.signal("-INT");
-    let (code, said) = node.end();
+    let (code, stderr) = node.end();
     assert_eq!(code, Some(0));
     assert!(
-        said.contains("port 8080 is taken: listening on port"),
-        "{said}"
+        stderr.contains("port 8080 is taken: listening on port"),
+        "{stderr}"
     );
 }
 

@@ -40,7 +40,7 @@ async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive
     let peers = [liar.address(), honest.address().await, liar.other_address()];
     let finished = getter.fetch(content, &peers).await;
 
-    assert_eq!(finished.sources, 1, "only one peer told the truth");
+    assert_eq!(finished.sources, 1, "one peer answered correctly");
     let honestly = getter.received_from(&honest).await;
     assert_eq!(honestly, content.descriptor.size());
     let asked = liar.asked();

@@ -28,8 +28,8 @@ async fn is_refused(tree: &Tree, words: &[&str]) -> Asked {
     let download = getter.download(tree.hash(), &[peer.address()]).await;
     let error = ended(&download).await.unwrap_err();
     assert_eq!(error.code(), "folder-refused", "{error}");
-    let said = error.to_string();
-    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    let message = error.to_string();
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
     has_nothing(&getter);
     peer.asked()
 }

@@ -163,7 +163,7 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
     let content = Content::new(THREE_CHUNKS, 1);
     let evil = Scripted::called(HOSTILE, &claimed(), script(&content)).await;
     let folder = tempfile::tempdir().unwrap();
-    let place = Machine(folder.path().to_owned());
+    let machine = Machine(folder.path().to_owned());
     let at = evil.address().to_string();
     let start = [
         "start",
@@ -173,11 +173,11 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
         "-b",
         &at,
     ];
-    let node = Running::new(place.command(&start));
+    let node = Running::new(machine.command(&start));
     node.says("ready").await;
     // The node has received the identify message of the peer.
     in_time(async {
-        while !place.run(&["peers"]).await.contains("evil") {
+        while !machine.run(&["peers"]).await.contains("evil") {
             sleep(Duration::from_millis(20)).await;
         }
     })
@@ -200,12 +200,12 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
     ];
     let mut seen = 0;
     for line in lines {
-        let text = place.run(line).await;
+        let text = machine.run(line).await;
         assert_printable(&line.join(" "), &text);
         seen += usize::from(text.contains(SHOWN));
         // JSON has the exact text.
         if line == ["peers"] {
-            let json = place.run(&["--json", "peers"]).await;
+            let json = machine.run(&["--json", "peers"]).await;
             let peers: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!(peers[0]["name"], HOSTILE);
         }

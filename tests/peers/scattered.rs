@@ -74,7 +74,7 @@ async fn sources_that_scatter_what_they_have_do_not_fill_the_memory() {
         let answered = asked.wait_for(|asked| asked.subscriptions_answered > 0);
         tokio::time::timeout(Duration::from_secs(120), answered)
             .await
-            .expect("all is heard")
+            .expect("the node reads it")
             .unwrap();
     }
 

@@ -287,8 +287,8 @@ async fn no_nonsense_on_any_protocol_makes_a_node_panic_or_stop_serving() {
     let server = serving(&content).await;
     let stranger = Client::connect(&server).await;
     for protocol in Protocol::ALL {
-        let said = nonsense();
-        let says = said.iter().map(|bytes| stranger.say(protocol, bytes));
+        let messages = nonsense();
+        let says = messages.iter().map(|bytes| stranger.say(protocol, bytes));
         // Nearly as many at a time as the node allows streams: some may still be ending.
         let mut says: Vec<_> = says.collect();
         while !says.is_empty() {

@@ -17,7 +17,7 @@ use std::{
 use super::{
     system::{Exfat, is_root},
     terminal::{ENTER, Terminal},
-    trees::{Pair, Thing, assert_same, number, things, write},
+    trees::{Pair, TreeEntry, assert_same, number, tree_entries, write},
     world::{World, noise, text},
 };
 
@@ -474,9 +474,9 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
     assert_eq!(names["linux/net/netfilter/xt_dscp.c"], "xt_dscp (2).c");
     assert_eq!(names["odd/names/back\\slash"], "back_slash");
     // The content of every file is there, under the name that the command listed.
-    let copy = things(&b.path("stick/box"));
-    for (path, thing) in things(&pair.original()) {
-        let Thing::File { content, .. } = thing else {
+    let copy = tree_entries(&b.path("stick/box"));
+    for (path, entry) in tree_entries(&pair.original()) {
+        let TreeEntry::File { content, .. } = entry else {
             continue;
         };
         let mut here = Vec::new();
@@ -486,7 +486,7 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
             here.push(names.get(&above).map_or(name, String::as_str));
         }
         let found = copy.get(Path::new(&here.join("/")));
-        let is_same = |found: &Thing| matches!(found, Thing::File { content: found, .. } if *found == content);
+        let is_same = |found: &TreeEntry| matches!(found, TreeEntry::File { content: found, .. } if *found == content);
         assert!(found.is_some_and(is_same), "{path:?} is not at {here:?}");
     }
 

@@ -69,9 +69,17 @@ fn what_is_paused_stays_so_over_restarts_until_it_is_resumed() {
     let hash = a.share(&world.file("x.bin", &content));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let way = valve.address();
-    b.run(&["download", &hash, "--peer", &way, "-o", "got", "--detach"])
-        .done();
+    let through_valve = valve.address();
+    b.run(&[
+        "download",
+        &hash,
+        "--peer",
+        &through_valve,
+        "-o",
+        "got",
+        "--detach",
+    ])
+    .done();
     until_some(&b, &hash);
     let paused = b.json(&["pause", &hash[..8]]);
     assert_eq!(paused[0]["state"], "paused", "{paused}");
@@ -324,8 +332,8 @@ fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
         let content = noise(name.len() as u64 + u64::from(is_detached), SIZE);
         let hash = a.share(&world.file(name, &content));
         let valve = Valve::new(&a_node.address(), 2 << 20);
-        let way = valve.address();
-        let download = ["download", &hash, "--peer", &way, "-o", name];
+        let through_valve = valve.address();
+        let download = ["download", &hash, "--peer", &through_valve, "-o", name];
         let first = b.spawn(&download);
         until_some(&b, &hash);
         let second = if is_detached {

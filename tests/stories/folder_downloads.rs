@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use super::{
     downloads::until,
-    trees::{Pair, SIZE, TO_FETCH, Thing, assert_same, number, plant, things, write},
+    trees::{Pair, SIZE, TO_FETCH, TreeEntry, assert_same, number, plant, tree_entries, write},
     valve::Valve,
     world::{assert_content, eventually, noise, text},
 };
@@ -49,8 +49,7 @@ fn a_folder_that_was_downloaded_is_served_to_others() {
         let listed = b.json(&["list"]);
         (listed[0]["hash"] == pair.hash.as_str()).then_some(())
     });
-    let way = b_node.address();
-    let command = pair.download_by(&way, &[]);
+    let command = pair.download_by(&b_node.address(), &[]);
     let original = pair.world.path("box");
     drop(pair.node);
     c.run(&command).done();
@@ -68,8 +67,8 @@ fn what_is_chosen_comes_first_and_the_rest_later() {
     let mut get = |more: &[&str]| {
         let finished = b.json(&pair.download(more));
         fetched += number(&finished, "fetched_bytes");
-        let files = things(&b.path("box"));
-        let is_file = |thing: &&Thing| matches!(thing, Thing::File { .. });
+        let files = tree_entries(&b.path("box"));
+        let is_file = |entry: &&TreeEntry| matches!(entry, TreeEntry::File { .. });
         (finished, files.values().filter(is_file).count())
     };
     let (chosen, files) = get(&["--only", "large", "--only", "*/link"]);
@@ -117,12 +116,12 @@ fn of_a_folder_that_changed_only_the_changed_file_is_fetched() {
     assert_same(&b.path("elsewhere"), &pair.original());
     // To the same target, the command names the file that differs, and replaces it with
     // `--overwrite`. By now B has the changed file in the other folder.
-    let before = things(&b.path("box"));
+    let before = tree_entries(&b.path("box"));
     let refused = b.run(&pair.download(&[])).failed();
     refused
         .says(&text(&b.path("box/sub/deeper/medium")))
         .says("--overwrite");
-    assert!(things(&b.path("box")) == before);
+    assert!(tree_entries(&b.path("box")) == before);
     let replaced = b.json(&pair.download(&["--overwrite"]));
     assert_eq!(number(&replaced, "fetched_bytes"), 0, "{replaced}");
     assert_same(&b.path("box"), &pair.original());
@@ -173,12 +172,12 @@ fn what_is_in_the_way_is_named_and_stays() {
     for (number, (path, put)) in cases.into_iter().enumerate() {
         let b = pair.world.home(&format!("b{number}"));
         put(&b.path(""));
-        let before = things(&b.path(""));
+        let before = tree_entries(&b.path(""));
         b.run(&pair.download(&[]))
             .failed()
             .says(&text(&b.path(path)));
         fs::remove_dir_all(b.data()).unwrap();
-        assert!(things(&b.path("")) == before, "{path}");
+        assert!(tree_entries(&b.path("")) == before, "{path}");
     }
 }
 
@@ -203,12 +202,12 @@ fn what_is_in_the_way_of_a_link_or_a_sub_folder_is_named_and_stays_unless_it_is_
     for (number, (path, put)) in cases.into_iter().enumerate() {
         let b = pair.world.home(&format!("b{number}"));
         put(&b.path(""));
-        let before = things(&b.path("box"));
+        let before = tree_entries(&b.path("box"));
         b.run(&pair.download(&[]))
             .failed()
             .says(&text(&b.path(path)))
             .says("--overwrite");
-        assert!(things(&b.path("box")) == before, "{path}");
+        assert!(tree_entries(&b.path("box")) == before, "{path}");
 
         let replaced = b.run(&pair.download(&["--overwrite"]));
         if number < 2 {
@@ -249,12 +248,12 @@ fn nothing_is_written_through_a_planted_link() {
             let planted = b.path(planted);
             fs::create_dir_all(planted.parent().unwrap()).unwrap();
             symlink(b.path(leads_to), planted).unwrap();
-            let before = things(&b.path("outside"));
+            let before = tree_entries(&b.path("outside"));
 
             // The download may fail or succeed.
             b.run(&pair.download(overwrite));
 
-            let is_same = things(&b.path("outside")) == before;
+            let is_same = tree_entries(&b.path("outside")) == before;
             assert!(is_same, "{number} {overwrite:?}");
         }
     }
@@ -268,16 +267,16 @@ fn a_folder_that_is_at_its_target_is_not_put_inside_itself() {
     let pair = Pair::new();
     let b = &pair.b;
     let _node = b.start(&[]);
-    let place = text(&b.path("place"));
-    let first = b.json(&pair.download(&["-o", &place]));
-    assert_eq!(first["path"], place);
+    let target = text(&b.path("target"));
+    let first = b.json(&pair.download(&["-o", &target]));
+    assert_eq!(first["path"], target);
     eventually("B to share it", || {
         (b.json(&["list"])[0]["hash"] == pair.hash.as_str()).then_some(())
     });
-    let again = b.json(&pair.download(&["-o", &place]));
-    assert_eq!(again["path"], place);
+    let again = b.json(&pair.download(&["-o", &target]));
+    assert_eq!(again["path"], target);
     assert_eq!(number(&again, "fetched_bytes"), 0);
-    assert_same(&b.path("place"), &pair.original());
+    assert_same(&b.path("target"), &pair.original());
 
     // With another folder as the target, the folder is put inside it.
     fs::create_dir(b.path("other")).unwrap();
@@ -294,15 +293,15 @@ fn a_target_that_was_settled_stays_the_same_after_a_restart() {
     let pair = Pair::new();
     let b = &pair.b;
     let valve = Valve::new(&pair.node.address(), 0);
-    let (way, place) = (valve.address(), text(&b.path("place")));
+    let (through_valve, target) = (valve.address(), text(&b.path("target")));
     let node = b.start(&[]);
-    b.run(&pair.download_by(&way, &["-o", &place, "--detach"]))
+    b.run(&pair.download_by(&through_valve, &["-o", &target, "--detach"]))
         .done();
     node.kill();
-    plant(&b.path("place"));
+    plant(&b.path("target"));
     let _node = b.start(&[]);
     valve.open();
     let done = until(b, &pair.hash, "done");
-    assert_eq!(done["path"], place);
-    assert_same(&b.path("place"), &pair.original());
+    assert_eq!(done["path"], target);
+    assert_same(&b.path("target"), &pair.original());
 }

@@ -5,7 +5,9 @@ use std::{fs, path::Path};
 use super::{
     interrupt::to_go_on,
     system::Mount,
-    trees::{LARGE, MANY_SIZE, Pair, Thing, assert_same, number, plant_many, things, write},
+    trees::{
+        LARGE, MANY_SIZE, Pair, TreeEntry, assert_same, number, plant_many, tree_entries, write,
+    },
     valve::Valve,
     world::{Home, Node, assert_content, eventually, noise, text},
 };
@@ -99,15 +101,15 @@ fn an_interrupted_download_resumes_what_was_chosen() {
     valve.open();
     let again = b.run_line(&format!("{line} --json")).done().document();
     assert!(number(&again, "resumed_bytes") > 0, "{again}");
-    let mut original = things(&pair.original());
+    let mut original = tree_entries(&pair.original());
     let is_chosen = |path: &Path| {
         let mut names = path.iter().map(|name| name.to_str().unwrap());
         let is_large = ["large/0", "large/1"].map(Path::new).contains(&path);
         is_large || names.any(|name| name.starts_with('5'))
     };
-    original.retain(|path, thing| *thing != Thing::Folder && is_chosen(path));
-    let mut found = things(&b.path("box"));
-    found.retain(|_, thing| *thing != Thing::Folder);
+    original.retain(|path, entry| *entry != TreeEntry::Folder && is_chosen(path));
+    let mut found = tree_entries(&b.path("box"));
+    found.retain(|_, entry| *entry != TreeEntry::Folder);
     assert!(found == original, "{:?}", found.keys());
 }
 
@@ -122,11 +124,11 @@ fn a_killed_node_resumes_its_downloads(chosen: &[&str], size: usize) -> Pair {
     // At first little more than the manifests may pass.
     for (round, bytes) in [100_000, 5 << 20, u64::MAX].into_iter().enumerate() {
         let valve = Valve::new(&pair.node.address(), bytes);
-        let way = valve.address();
-        let node = b.start(&["-b", &way]);
+        let through_valve = valve.address();
+        let node = b.start(&["-b", &through_valve]);
         if round == 0 {
             let detached = [&["--detach", "-o", &got], chosen].concat();
-            b.run(&pair.download_by(&way, &detached)).done();
+            b.run(&pair.download_by(&through_valve, &detached)).done();
         }
         if bytes < u64::MAX {
             valve.is_shut();
@@ -204,8 +206,8 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
     let from_a = Valve::new(&pair.node.address(), 5 << 20);
     let from_b = Valve::new(&b_node.address(), 0);
     let c = pair.world.home("c");
-    let way = from_b.address();
-    let run = c.spawn(&pair.download_by(&from_a.address(), &["--peer", &way]));
+    let other = from_b.address();
+    let run = c.spawn(&pair.download_by(&from_a.address(), &["--peer", &other]));
     from_a.is_shut();
 
     for number in 0..3 {

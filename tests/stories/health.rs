@@ -78,7 +78,7 @@ fn a_node_that_is_well_says_so() {
     fs::create_dir(a.path("shared")).unwrap();
     fs::write(a.path("shared/file"), noise(1, 1000)).unwrap();
     let _node = a.start(&["--dir", "shared"]);
-    let health = eventually("the folder to be looked at", || {
+    let health = eventually("the folder to be scanned", || {
         let health = a.json(&["status"])["health"].clone();
         health["watches"][0]["looked_at_unix_ms"]
             .is_u64()

@@ -98,18 +98,18 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     let folder = a.json(&["share", &album]);
 
     let link = file[0]["link"].as_str().unwrap();
-    let looked = b.json(&["open", link]);
+    let opened = b.json(&["open", link]);
     let holders = json!([{"peer_id": node.peer_id(), "name": "anna", "bytes": 300_000}]);
     let expected = json!({
         "hash": file[0]["hash"], "name": "film.mkv", "kind": "file", "size": 300_000,
         "files": 1, "subfolders": null, "shared": false, "holders": holders,
     });
-    assert_eq!(looked, expected);
+    assert_eq!(opened, expected);
 
     // For a hash, the name comes from the peer that has the folder.
     let hash = folder[0]["hash"].as_str().unwrap();
-    let looked = b.run(&["open", hash, "--peer", &node.address()]).done();
-    looked
+    let opened = b.run(&["open", hash, "--peer", &node.address()]).done();
+    opened
         .prints("name   album\n")
         .prints("kind   folder of 2 files and 1 sub-folder\n")
         .prints("size   1.5 KiB\n")

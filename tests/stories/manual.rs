@@ -76,7 +76,7 @@ fn all_verbs_can_be_completed_and_read_about() {
 fn pelago_alone_says_what_to_do_and_makes_nothing() {
     let world = World::new();
     let a = world.home("a");
-    let said = a.run::<&str>(&[]).code(2);
+    let refused = a.run::<&str>(&[]).code(2);
     for what in [
         "start",
         "share PATH",
@@ -86,13 +86,16 @@ fn pelago_alone_says_what_to_do_and_makes_nothing() {
         "menu",
         "doctor",
     ] {
-        assert!(said.stderr.contains(what), "{what} is not in {said:?}");
+        assert!(
+            refused.stderr.contains(what),
+            "{what} is not in {refused:?}"
+        );
     }
     assert!(
-        said.stderr.lines().all(|line| line.len() <= 105),
-        "{said:?}"
+        refused.stderr.lines().all(|line| line.len() <= 105),
+        "{refused:?}"
     );
-    assert_eq!(said.stdout, "");
+    assert_eq!(refused.stdout, "");
     // The commands that it suggests are valid.
     for verb in ["start", "share", "download", "list", "menu", "doctor"] {
         a.run(&[verb, "--help"]).done();

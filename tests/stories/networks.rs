@@ -154,9 +154,9 @@ fn discovery_that_fails_at_the_start_is_tried_again() {
         .line("cannot look for peers on the local network over IPv4");
     drop(other);
     let _second = b.started(&["start", "-p", "0", "--name", "bert"]);
-    eventually("each to have met the other", || {
-        let met = |home: &Home, name: &str| home.run(&["peers"]).done().stdout.contains(name);
-        (met(&a, "bert") && met(&b, "anna")).then_some(())
+    eventually("each to be connected to the other", || {
+        let knows = |home: &Home, name: &str| home.run(&["peers"]).done().stdout.contains(name);
+        (knows(&a, "bert") && knows(&b, "anna")).then_some(())
     });
     first
         .run
@@ -303,7 +303,7 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
         "-b",
         &own,
     ]);
-    eventually("the node to be met by itself, and be well", || {
+    eventually("the node to dial itself without a report", || {
         (finding(&a, "identity")["state"] == "ok").then_some(())
     });
     assert_eq!(third.peer_id(), own.rsplit('/').next().unwrap());

@@ -1,4 +1,4 @@
-/* Preloaded into a node: the system knows no IPv6, as where its module is missing. */
+/* Preloaded into a node: hides IPv6, as on a system whose IPv6 module is missing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -80,8 +80,8 @@ impl Scene {
     }
 
     fn begin(&self, more: &[&str]) {
-        let way = self.valve.address();
-        let begin = ["download", &self.hash, "--peer", &way, "--detach"];
+        let through_valve = self.valve.address();
+        let begin = ["download", &self.hash, "--peer", &through_valve, "--detach"];
         self.b.run(&[&begin, more].concat()).done();
         eventually("some of it", || {
             let download = listed(&self.b, &self.hash)?;

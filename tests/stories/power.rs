@@ -72,10 +72,10 @@ fn what_was_reported_as_done_is_there_after_a_power_cut() {
     world.file("tree/large", &noise(5, 700_000));
     let node = a.start(&[]);
     let (hash, tree) = (a.share(&file), a.share(&text(&world.path("tree"))));
-    let place = |name: &str| text(&b.path("disk").join(name));
-    fs::create_dir(place("in place")).unwrap();
+    let target = |name: &str| text(&b.path("disk").join(name));
+    fs::create_dir(target("in place")).unwrap();
     // A file that another program has written and synced.
-    let mut mine = File::create(place("in place/mine")).unwrap();
+    let mut mine = File::create(target("in place/mine")).unwrap();
     mine.write_all(b"mine").unwrap();
     mine.sync_all().unwrap();
     drop(mine);
@@ -93,7 +93,7 @@ fn what_was_reported_as_done_is_there_after_a_power_cut() {
                 "--peer",
                 &node.address(),
                 "-o",
-                &place(&name),
+                &target(&name),
             ])
             .done();
             disk.cut();

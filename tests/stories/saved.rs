@@ -67,10 +67,10 @@ fn a_change_that_cannot_be_saved_is_made_and_reported() {
         a.share(&file)
     });
     let valve = Valve::new(&a_node.address(), 2 << 20);
-    let way = valve.address();
+    let through_valve = valve.address();
     let node = b.start(&[]);
     for hash in &hashes[..2] {
-        b.run(&["download", hash, "--peer", &way, "--detach"])
+        b.run(&["download", hash, "--peer", &through_valve, "--detach"])
             .done();
     }
     until_some(&b, &hashes[0]);
@@ -88,7 +88,7 @@ fn a_change_that_cannot_be_saved_is_made_and_reported() {
     assert_ne!(listed(&b, first).unwrap()["state"], "paused");
     not_kept(&b, &["move", second, "--first"], "is moved, but");
     assert_eq!(listed(&b, second).unwrap()["position"], 0);
-    let begin = ["download", third, "--peer", &way, "--detach"];
+    let begin = ["download", third, "--peer", &through_valve, "--detach"];
     not_kept(&b, &begin, "has started, but");
     assert!(listed(&b, third).is_some());
     let pause = api(&b, &format!("/v1/downloads/{first}/pause"));
@@ -142,9 +142,17 @@ fn a_damaged_list_is_set_aside_and_nothing_begins_by_itself() {
     let hash = a.share(&world.file("x.bin", &content));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let way = valve.address();
-    b.run(&["download", &hash, "--peer", &way, "-o", "got", "--detach"])
-        .done();
+    let through_valve = valve.address();
+    b.run(&[
+        "download",
+        &hash,
+        "--peer",
+        &through_valve,
+        "-o",
+        "got",
+        "--detach",
+    ])
+    .done();
     until_some(&b, &hash);
     node.kill();
     let list = b.data().join("downloads");
@@ -274,9 +282,17 @@ fn a_download_with_a_torn_record_is_cancelled_completely() {
     let hash = a.share(&world.file("x.bin", &noise(1, SIZE)));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let way = valve.address();
-    b.run(&["download", &hash, "--peer", &way, "-o", "got", "--detach"])
-        .done();
+    let through_valve = valve.address();
+    b.run(&[
+        "download",
+        &hash,
+        "--peer",
+        &through_valve,
+        "-o",
+        "got",
+        "--detach",
+    ])
+    .done();
     until_some(&b, &hash);
     b.run(&["pause", &hash]).done();
     node.kill();
@@ -311,10 +327,18 @@ fn a_download_that_ended_just_before_a_crash_is_cancelled_completely() {
         let hash = a.share(&what);
         let valve = Valve::new(&node.address(), 2 << 20);
         let b_node = b.start(&[]);
-        let place = text(&b.path("got"));
-        let way = valve.address();
-        b.run(&["download", &hash, "--peer", &way, "-o", &place, "--detach"])
-            .done();
+        let target = text(&b.path("got"));
+        let through_valve = valve.address();
+        b.run(&[
+            "download",
+            &hash,
+            "--peer",
+            &through_valve,
+            "-o",
+            &target,
+            "--detach",
+        ])
+        .done();
         until_some(&b, &hash);
         b.run(&["pause", &hash]).done();
         let paused = fs::read(&list).unwrap();
@@ -347,9 +371,9 @@ fn cancelling_a_later_download_keeps_the_files_of_an_earlier_one() {
     let hash = a.share(&text(&world.path("tree")));
     let valve = Valve::new(&node.address(), 64 << 20);
     let _node = b.start(&[]);
-    let place = text(&b.path("got"));
-    let way = valve.address();
-    let download = ["download", &hash, "--peer", &way, "-o", &place];
+    let target = text(&b.path("got"));
+    let through_valve = valve.address();
+    let download = ["download", &hash, "--peer", &through_valve, "-o", &target];
     b.run(&download).done();
     fs::remove_file(b.path("got/one")).unwrap();
     drop(node);

@@ -1,5 +1,5 @@
 /* Preloaded into a node: a sync of the file or folder $SLOW_PATH waits for as long as the file
- * $SLOW_GATE exists, as on a slow disk. That it waits shows in $SLOW_GATE.reached. */
+ * $SLOW_GATE exists, as on a slow disk. $SLOW_GATE.reached exists once a sync has waited. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -48,39 +48,45 @@ pub(crate) fn write(folder: &Path, path: &str, content: &[u8]) {
 }
 
 #[derive(PartialEq)]
-pub(crate) enum Thing {
+pub(crate) enum TreeEntry {
     Folder,
     Link(PathBuf),
-    File { content: Vec<u8>, may_run: bool },
+    File {
+        content: Vec<u8>,
+        is_executable: bool,
+    },
 }
 
 /// All entries below a folder, by path.
-pub(crate) fn things(folder: &Path) -> BTreeMap<PathBuf, Thing> {
-    let mut things = BTreeMap::new();
+pub(crate) fn tree_entries(folder: &Path) -> BTreeMap<PathBuf, TreeEntry> {
+    let mut entries = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let metadata = path.symlink_metadata().unwrap();
         let name = PathBuf::from(path.file_name().unwrap());
-        let thing = if metadata.is_symlink() {
-            Thing::Link(fs::read_link(&path).unwrap())
+        let entry = if metadata.is_symlink() {
+            TreeEntry::Link(fs::read_link(&path).unwrap())
         } else if metadata.is_dir() {
-            let below = self::things(&path).into_iter();
-            things.extend(below.map(|(inner, thing)| (name.join(inner), thing)));
-            Thing::Folder
+            let below = self::tree_entries(&path).into_iter();
+            entries.extend(below.map(|(inner, entry)| (name.join(inner), entry)));
+            TreeEntry::Folder
         } else {
             let content = fs::read(&path).unwrap();
-            let may_run = metadata.permissions().mode() & 0o100 != 0;
-            Thing::File { content, may_run }
+            let is_executable = metadata.permissions().mode() & 0o100 != 0;
+            TreeEntry::File {
+                content,
+                is_executable,
+            }
         };
-        things.insert(name, thing);
+        entries.insert(name, entry);
     }
-    things
+    entries
 }
 
 /// Compares names, contents, links, and which files are executable.
 #[track_caller]
 pub(crate) fn assert_same(folder: &Path, original: &Path) {
-    let (found, expected) = (things(folder), things(original));
+    let (found, expected) = (tree_entries(folder), tree_entries(original));
     let all = found.keys().chain(expected.keys());
     let differ: Vec<_> = all
         .filter(|path| found.get(*path) != expected.get(*path))

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     metrics,
-    trees::{assert_same, things, write},
+    trees::{assert_same, tree_entries, write},
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
@@ -207,7 +207,7 @@ fn listed(b: &Home) -> Value {
 
 /// The paths below `folder` with the names of part files and staging directories.
 fn parts(folder: &Path) -> Vec<PathBuf> {
-    let mut parts: Vec<_> = things(folder).into_keys().collect();
+    let mut parts: Vec<_> = tree_entries(folder).into_keys().collect();
     parts.retain(|path| text(path).ends_with(".part"));
     parts
 }
@@ -351,7 +351,7 @@ fn make_the_fixture() {
             text(path).contains(if folder == "project" { "data" } else { "track" })
         };
         assert!(
-            things(&b.path(folder)).keys().any(small),
+            tree_entries(&b.path(folder)).keys().any(small),
             "{folder}: no small file is done: again"
         );
     }

@@ -327,8 +327,8 @@ fn a_folder_that_is_unshared_leaves_nothing() {
         }
         assert_eq!(home.store.manifest(&folder.hash).unwrap(), None);
         assert_eq!(kept(&home, "manifests"), BTreeSet::new());
-        let place = [(by_itself.descriptor.hash(), by_itself.path)];
-        home.store.remove_shares(&place).unwrap();
+        let removed = [(by_itself.descriptor.hash(), by_itself.path)];
+        home.store.remove_shares(&removed).unwrap();
         home.store.collect().unwrap();
         assert_eq!(kept(&home, "trees"), BTreeSet::new());
     });

@@ -26,22 +26,22 @@ fn silent_clients_keep_no_client_out() {
     let (film, wanted) = (url(&film), url(&wanted));
     let get = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", film.path, film.host);
     let unknown = format!("GET /x HTTP/1.1\r\nHost: {}\r\n\r\n", film.host).repeat(40);
-    let said = ["", "GET / HT", &get, &unknown];
-    let crowd = |said: &str| {
+    let requests = ["", "GET / HT", &get, &unknown];
+    let crowd = |request: &str| {
         let connect = |_| {
             let mut stream = TcpStream::connect(&film.host).unwrap();
             // A later connection may have taken its place already.
-            let _ = stream.write_all(said.as_bytes());
+            let _ = stream.write_all(request.as_bytes());
             stream
         };
         (0..CROWD).map(connect).collect::<Vec<_>>()
     };
     // Each kind alone, then all of them.
     let mut crowds = Vec::new();
-    for said in said {
-        let here = crowd(said);
+    for request in requests {
+        let clients = crowd(request);
         wanted.get(&[]).code(200).is(&poem);
-        crowds.push(here);
+        crowds.push(clients);
         wanted.get(&[]).code(200).is(&poem);
     }
 }
