@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    interrupt::to_go_on,
+    interrupt::resume_line,
     system::Mount,
     trees::{
         LARGE, MANY_SIZE, Pair, TreeEntry, assert_same, number, plant_many, tree_entries, write,
@@ -97,7 +97,7 @@ fn an_interrupted_download_resumes_what_was_chosen() {
         "downloading",
     );
     run.signal("INT");
-    let line = to_go_on(&run.end().failed());
+    let line = resume_line(&run.end().failed());
     valve.open();
     let again = b.run_line(&format!("{line} --json")).done().document();
     assert!(number(&again, "resumed_bytes") > 0, "{again}");
@@ -206,8 +206,8 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
     let from_a = Valve::new(&pair.node.address(), 5 << 20);
     let from_b = Valve::new(&b_node.address(), 0);
     let c = pair.world.home("c");
-    let other = from_b.address();
-    let run = c.spawn(&pair.download_by(&from_a.address(), &["--peer", &other]));
+    let address = from_b.address();
+    let run = c.spawn(&pair.download_by(&from_a.address(), &["--peer", &address]));
     from_a.is_shut();
 
     for number in 0..3 {

@@ -67,7 +67,7 @@ pub(crate) fn tree_entries(folder: &Path) -> BTreeMap<PathBuf, TreeEntry> {
         let entry = if metadata.is_symlink() {
             TreeEntry::Link(fs::read_link(&path).unwrap())
         } else if metadata.is_dir() {
-            let below = self::tree_entries(&path).into_iter();
+            let below = tree_entries(&path).into_iter();
             entries.extend(below.map(|(inner, entry)| (name.join(inner), entry)));
             TreeEntry::Folder
         } else {
