@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_dropped_takes_room_until_it_is_removed() {
+    fn dropped_content_counts_until_it_is_removed() {
         on_every_store(|home| {
             let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
                 return;
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_dropped_last() {
+    fn content_with_readers_is_dropped_last() {
         on_every_store(|home| {
             let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
                 return;

@@ -57,7 +57,7 @@ mod tests {
                 before(info);
             }
         }));
-        // Another test may have wrapped the hook before, which this one then replaced.
+        // Another test may have set the hook before.
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !IS_QUIET.get() {

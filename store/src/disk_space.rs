@@ -436,11 +436,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_bytes_before_the_reserve_are_given_and_no_more() {
+    fn writes_stop_at_the_reserve() {
         let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 66 * MIB));
         space.check(Writer::Permanent, &disk, MIB).unwrap();
         space.check(Writer::Permanent, &disk, MIB).unwrap();
-        // The disk still says 66 MiB, as if nothing was written yet.
+        // The disk still reports 66 MiB free, as if nothing was written yet.
         disk.has_free(64 * MIB);
         assert_full(space.check(Writer::Permanent, &disk, 1));
         space.check(Writer::Permanent, &disk, 0).unwrap();
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_looked_at_once_for_many_writes() {
+    fn a_disk_is_read_once_for_many_writes() {
         let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 1 << 39));
         let started = Instant::now();
         for _ in 0..1024 {
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_does_not_count_for_long() {
+    fn a_reading_is_soon_out_of_date() {
         let now = Instant::now();
         let measurement = Measurement::new(
             Disk {
@@ -484,22 +484,22 @@ mod tests {
     fn a_cache_gives_way_to_all_others() {
         let (space, disk) = (DiskSpace::default(), FakeDisk::new(1 << 40, 64 * MIB));
         let asked = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&asked);
+        let counted = Arc::clone(&asked);
         let give_up = move |bytes| {
-            told.fetch_add(bytes, Ordering::Relaxed);
+            counted.fetch_add(bytes, Ordering::Relaxed);
         };
         space.yield_from(&disk, || 30 * MIB, give_up);
-        // What it holds counts as free.
+        // The bytes of the cache count as free.
         assert_eq!(space.shortage(&disk, 30 * MIB), None);
         let short = space.shortage(&disk, 31 * MIB).unwrap().to_string();
         assert!(
             short.contains("31.0 MiB") && short.contains("30.0 MiB"),
             "{short}"
         );
-        // It holds nothing, or cannot give it up.
+        // The cache is empty, or cannot free anything.
         assert_full(space.check(Writer::Permanent, &disk, 100 * MIB));
         assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
-        // It does not give way to itself.
+        // The cache does not give way to its own writes.
         assert_full(space.check(Writer::Cache, &disk, 1));
         assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
     }

@@ -86,8 +86,8 @@ fn write_new(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync { file.sync_all() } else { Ok(()) }
 }
 
-/// Renames `from`, whose content is durable, to `path`, and makes the new name durable. Replaces the
-/// file at `path`. Costs one sync.
+/// Renames `from`, whose content is durable, to `path`, and makes the new name durable. Replaces
+/// the file at `path`. Costs one sync.
 ///
 /// # Errors
 ///
@@ -240,7 +240,7 @@ mod tests {
         let path = folder.path().join("file");
         for replace in [replace, replace_unsynced] {
             for bytes in [&b"first"[..], b"2nd"] {
-                // What a killed process left.
+                // A killed process has left this.
                 fs::write(with_suffix(&path, TEMPORARY_SUFFIX), "left over").unwrap();
                 replace(&path, bytes).unwrap();
                 assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_set_aside_and_what_cannot_be_read_is_not() {
+    fn a_damaged_file_is_set_aside_and_an_unreadable_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let read = || {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_replaces_nothing() {
+    fn setting_aside_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         for content in ["a", "b"] {

@@ -22,7 +22,7 @@ pub fn shown(path: impl AsRef<Path>) -> String {
 mod tests {
     #[cfg(unix)]
     #[test]
-    fn a_path_that_is_no_text_is_shown_byte_by_byte() {
+    fn a_path_that_is_not_text_is_shown_byte_by_byte() {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
         let path = Path::new(OsStr::from_bytes(b"/a/caf\xe9\n/b"));
         assert_eq!(super::shown(path), r"/a/caf\xe9\n/b");

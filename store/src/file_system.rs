@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_blocks_of_a_file_are_given_back() {
+    fn all_blocks_of_a_file_are_freed() {
         const CHUNK: usize = 16 << 10;
         for size in [1, 2109, CHUNK, 100_001] {
             let file = tempfile::tempfile().unwrap();

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::DataFolder;
 
-    /// Names and contents of all that is in a folder.
+    /// The names and contents of all files of a folder.
     fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
         let entry = |entry: fs::DirEntry| {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_that_makes_no_sense_is_refused_and_not_touched() {
+    fn an_invalid_format_is_refused_and_not_touched() {
         for text in [
             "something else",
             "pelago data folder, format 0, written by 0.1.0",

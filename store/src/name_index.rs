@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_recent_is_found_like_what_is_sorted() {
+    fn recent_names_are_found_like_sorted_ones() {
         let mut index = Postings::default();
         for n in 0..3 * MIN_RECENT as u32 {
             let mut hash = [0; 32];

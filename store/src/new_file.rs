@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shows_when_it_is_whole_and_leaves_nothing_if_it_is_not() {
+    fn it_appears_when_it_is_complete_and_leaves_nothing_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let mut file = NewFile::create(&DiskSpace::default(), folder, "a b.txt", 5).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn an_existing_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         fs::write(folder.join("a"), "old").unwrap();
@@ -245,7 +245,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn more_than_there_is_room_for_is_not_begun() {
+    fn a_file_larger_than_the_free_space_is_not_begun() {
         let folder = tempfile::tempdir().unwrap();
         let free = folder.path().disk().unwrap().free;
         let refused = NewFile::create(&DiskSpace::default(), folder.path(), "a", free).unwrap_err();

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_could_read_is_private_then() {
+    fn files_that_others_can_read_become_private() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o777;

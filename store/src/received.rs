@@ -247,7 +247,7 @@ mod tests {
     use crate::testing::Home;
 
     #[test]
-    fn what_is_kept_of_a_folder_is_for_that_folder_only() {
+    fn the_record_of_a_folder_is_for_that_folder_only() {
         let home = Home::in_memory();
         let (data, path) = (home.path("data"), home.path("folder"));
         fs::create_dir(&path).unwrap();
@@ -275,7 +275,7 @@ mod tests {
             assert_eq!(folders.get(&path).unwrap(), None);
             folders.set(&path, Some(&dir), Some(&received)).unwrap();
         }
-        // Another directory at the same path is not the one that was received.
+        // Another directory at the same path is not the received one.
         fs::rename(&path, home.path("moved")).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(Received::read(&data, &path).unwrap(), None);

@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_page_holds_is_no_row_and_no_panic() {
+    fn random_pages_give_no_rows_and_no_panic() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         for seed in 0..50 {
             let mut noise = bytes(10 * PAGE_LEN + seed, seed);
             for page in noise.chunks_exact_mut(PAGE_LEN as usize) {
                 page[0] = LEAF;
-                // Few pairs, whose ends are anywhere.
+                // Few pairs, whose ends are arbitrary.
                 page[3] = 0;
             }
             fs::write(&path, noise).unwrap();

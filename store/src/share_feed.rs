@@ -1,9 +1,9 @@
 //! The one feed of what changed in what is shared.
 //!
-//! Owns the hashes of content whose shares, scopes or states changed, or of which a download got its first
-//! block or ended, until a follower has applied them. Every commit notes its hashes here, so no caller has
-//! to remember to announce anything. A hash in the feed says that something may be different; what holds
-//! now is in the store. There is one follower.
+//! Owns the hashes of content whose shares, scopes or states changed, or of which a download got
+//! its first block or ended, until a follower has applied them. Every commit notes its hashes here,
+//! so no caller has to remember to announce anything. A hash in the feed says that something may be
+//! different; what holds now is in the store. There is one follower.
 
 use std::{collections::HashSet, mem, pin::pin};
 
@@ -126,7 +126,8 @@ impl Pending {
     }
 }
 
-/// Changes that the follower has taken. If it fails to apply them, it compares everything the next time.
+/// Changes that the follower has taken. If it fails to apply them, it compares everything the next
+/// time.
 #[derive(Debug)]
 pub struct TakenChanges<'f> {
     feed: &'f ShareFeed,
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_change_waits_until_it_is_applied() {
+    fn waiting_for_a_change_ends_when_it_is_applied() {
         let feed = ShareFeed::default();
         assert!(feed.caught_up().now_or_never().is_some());
         feed.note([hash(1)]);

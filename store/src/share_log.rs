@@ -235,7 +235,7 @@ mod tests {
         log.read().unwrap().unwrap_or_default().shares
     }
 
-    /// What the log is to say: all that the database has and the log takes.
+    /// The shares of the database that belong into the log.
     fn expected(home: &Home) -> BTreeMap<PathBuf, Share> {
         let page = home.store.shares_page(None, usize::MAX, is_logged).unwrap();
         let shares = page.shares.into_iter();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_says_what_the_database_has() {
+    fn the_log_equals_the_database() {
         let home = Home::on_disk();
         let a = home.share("a", b"1");
         let mut b = home.share("b", b"2");
@@ -254,7 +254,7 @@ mod tests {
         home.store.add_shares(&[b.clone()]).unwrap();
         assert_eq!(expected(&home).len(), 1);
         assert_eq!(logged(&home), expected(&home));
-        // Found in a folder, and still the share that a person made.
+        // A scan finds the file, and it is still the share that a person made.
         let mut found = a.clone();
         found.origin = b.origin.clone();
         home.store.add_shares(&[found]).unwrap();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_and_damaged_lines_cost_nothing_but_themselves() {
+    fn only_torn_and_damaged_lines_are_lost() {
         let home = Home::on_disk();
         for name in ["a", "b", "c"] {
             home.share(name, name.as_bytes());
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_log_is_written_anew() {
+    fn a_long_log_is_rewritten() {
         let home = Home::on_disk();
         home.share("a", b"1");
         let mut log = ShareLog::in_folder(home.store.folder().unwrap());

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_or_needed_is_not_collected() {
+    fn pinned_and_needed_files_are_not_collected() {
         let folder = tempfile::tempdir().unwrap();
         let files = SideFiles::in_folder(folder.path().join("trees")).unwrap();
         for number in 1..=3 {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn few_and_many_are_made_durable_once() {
+    fn any_number_of_files_is_synced_once() {
         let folder = tempfile::tempdir().unwrap();
         let files = SideFiles::in_folder(folder.path().join("trees")).unwrap();
         for count in [0, 1, 10] {
@@ -363,13 +363,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_leaves_nothing() {
+    fn an_unfinished_file_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let files = SideFiles::in_folder(folder.path().join("trees")).unwrap();
         drop(files.begin().unwrap());
         let path = files.begin().unwrap().path.clone();
         assert!(!path.exists());
-        // What a killed process left.
+        // A killed process has left this.
         fs::write(&path, "half").unwrap();
         SideFiles::in_folder(folder.path().join("trees")).unwrap();
         assert!(!path.exists());

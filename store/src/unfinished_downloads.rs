@@ -98,7 +98,7 @@ mod tests {
     use crate::testing::Home;
 
     #[test]
-    fn a_mark_tells_and_a_name_does_not() {
+    fn a_mark_decides_and_a_name_does_not() {
         let home = Home::in_memory();
         let growing = UnfinishedDownloads::of(&home.store).unwrap();
         let (named, marked) = (home.path("film.part"), home.path("song.part"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_where_a_file_system_has_no_marks() {
+    fn a_record_decides_where_a_file_system_has_no_marks() {
         let home = Home::on_disk();
         let target = home.path("film");
         let paths = HashSet::from([home.path("film.part")]);

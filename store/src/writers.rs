@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn the_question_leaves_nothing_behind() {
+    fn the_check_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "content").unwrap();
         let (reader, _) = files::open_regular(&path).unwrap();
         assert_eq!(Writers::of(&reader), Writers::Absent);
-        // A program that opens the file now would wait for a lease, and fail if it does not wait.
+        // If the check left a lease, a program that opens the file without waiting would fail.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let mut options = File::options();
         let opened = options.append(true).custom_flags(flags).open(&path);
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_unknown() {
+    fn writers_of_other_file_systems_are_unknown() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Writers::at(&folder.path().join("gone")), Writers::Unknown);
         assert_eq!(Writers::at(folder.path()), Writers::Unknown);
-        // A file of the kernel's, whose file system is not local.
+        // A file of the kernel, on a file system that is not local.
         assert_eq!(Writers::at(Path::new("/proc/version")), Writers::Unknown);
     }
 }

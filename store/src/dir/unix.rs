@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_reached_step_by_step_as_in_one() {
+    fn opening_step_by_step_reaches_the_same_directory() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("a/b/c")).unwrap();
         std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();

@@ -164,14 +164,14 @@ mod tests {
             assert_eq!(done.unwrap(), 3);
             assert_eq!(len(&spare), before - 2 * PIECE);
         }
-        // Other failures cost nothing.
+        // Other failures release no space.
         let before = len(&spare);
         let denied = with_spare(&data.join("list"), || {
             Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied))
         });
         assert_eq!(denied.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(len(&spare), before);
-        // There is an end to it.
+        // The spare space is used up.
         let mut tries = 0;
         let failed = with_spare(&data.join("list"), || {
             tries += 1;

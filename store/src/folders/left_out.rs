@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_content_takes_one_line_and_the_rest_is_named() {
+    fn entries_without_content_take_one_line_and_others_are_named() {
         let mut left_out = LeftOut::default();
         assert!(left_out.lines().is_empty() && left_out.check(Path::new("/a"), false).is_ok());
         for what in ["a socket", "a fifo", "a socket"] {

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_one_wins_for_good() {
+    fn the_first_end_is_final() {
         let ending = Ending::default();
         assert!(ending.stop() && ending.stop());
         assert!(!ending.commit());

@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// Does something to the file as another program would.
+    /// Changes the file like another program.
     type Act = fn(&std::path::Path);
 
     #[test]
@@ -262,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_by_its_path_is_noticed_too() {
+    fn a_file_that_is_truncated_by_its_path_is_noticed_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let file = File::create_new(&path).unwrap();
         let guard = Guard::new(&Arc::default(), &file, 1000).unwrap();
         file.write_all_at(&[7; 500], 0).unwrap();
-        // As `truncate(2)` would, which opens nothing.
+        // As `truncate(2)` does, which does not open the file.
         file.set_len(10).unwrap();
         guard.before_write(&file).unwrap();
         file.write_all_at(&[7; 500], 500).unwrap();

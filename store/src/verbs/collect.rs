@@ -116,7 +116,7 @@ mod tests {
     };
 
     fn count(home: &Home, folder: &str) -> usize {
-        // One of them is that of what is not finished.
+        // One entry is the directory of unfinished files.
         fs::read_dir(home.path("data").join(folder))
             .unwrap()
             .count()
@@ -124,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withdrawn_stays_until_it_is_collected_and_what_is_shared_stays() {
+    fn unshared_content_stays_until_it_is_collected_and_shared_content_stays() {
         let home = Home::on_disk();
         let first = home.share("first", &bytes(300_000, 1));
         let second = home.share("second", &bytes(300_000, 2));
         let withdrawn = [(first.descriptor.hash(), first.path.clone())];
         home.store.remove_shares(&withdrawn).unwrap();
         assert_eq!(count(&home, "trees"), 2);
-        // Found again before that, it is of use.
+        // Content that is shared again before that is kept.
         home.store.add_shares(std::slice::from_ref(&first)).unwrap();
         home.store
             .read_chunk(&first.descriptor.hash(), 4, 0, true)
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hashed_and_not_shared_yet_is_not_collected() {
+    fn hashed_content_that_is_not_shared_yet_is_not_collected() {
         let home = Home::on_disk();
         let path = home.path("file");
         fs::write(&path, bytes(300_000, 1)).unwrap();
@@ -156,7 +156,7 @@ mod tests {
         home.store
             .read_chunk(&share.descriptor.hash(), 4, 0, true)
             .unwrap();
-        // From here on it is the row that keeps it.
+        // From now on, the row keeps it.
         assert_eq!(home.store.collect().unwrap(), Collected::default());
     }
 

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::testing::{Home, open};
 
-    /// Takes the device of `path` to have been another one.
+    /// Records another device for `path` than it has.
     fn on_another_device(store: &Store, path: &Path) {
         let other = |mounts: &mut Mounts| {
             if let Some(mount) = mounts.get_mut(path) {
@@ -130,7 +130,7 @@ mod tests {
             home.store.missing_folders(&folder, &folder),
             std::slice::from_ref(&folder)
         );
-        // Numbers of devices are others after a start of the machine.
+        // Device numbers change when the machine starts.
         fs::write(folder.join("file"), "file").unwrap();
         assert_eq!(home.store.presence(&folder), Presence::There);
         fs::remove_dir_all(&folder).unwrap();
@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(missing(path), std::slice::from_ref(&mount), "{path:?}");
         }
         assert!(missing(&folder.join("other")).is_empty());
-        // A look at the rest does not forget it, and a new store knows it.
+        // A scan of the rest keeps this state, and so does a new store.
         home.store.remember_mounts(&folder, &[]).unwrap();
         assert_eq!(missing(&folder), std::slice::from_ref(&mount));
         let Home {

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn those_seen_last_are_remembered() {
+    fn the_peers_seen_last_are_remembered() {
         on_every_store(|home| {
             assert_eq!(home.store.known_peers().unwrap(), []);
             let peers: Vec<_> = (0..MAX_PEERS as u64 + 5).map(peer).collect();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_was_seen_by_a_clock_ahead_is_not_first_for_ever() {
+    fn a_peer_that_was_seen_by_a_clock_ahead_is_not_first_forever() {
         on_every_store(|home| {
             let ahead = peer(60_000);
             home.store

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_kept_until_its_download_is_not_listed() {
+    fn a_receipt_stays_while_its_download_is_listed() {
         on_every_store(|home| {
             let (hash, receipt) = receipt(&home, "file");
             assert_eq!(home.store.receipt(&hash).unwrap(), None);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_receipt_says_nothing() {
+    fn a_damaged_receipt_counts_as_none() {
         let home = Home::on_disk();
         let (hash, receipt) = receipt(&home, "file");
         home.store.keep_receipt(&hash, receipt.clone()).unwrap();

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::testing::on_every_store;
 
-    /// The names of all shares whose names have these words, page by page of two.
+    /// The names of all shares whose names have these words, read in pages of two.
     fn found(store: &Store, words: &[&str]) -> Vec<String> {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
         let (mut names, mut after) = (Vec::new(), None);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_by_their_parts_also_as_shares_come_and_go() {
+    fn names_are_found_by_their_parts_while_shares_change() {
         on_every_store(|home| {
             home.share("Seashells.txt", b"1");
             home.share("seashore.txt", b"2");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_looks_at_no_more_than_the_shares_that_are_meant() {
+    fn a_page_reads_only_the_matching_shares() {
         on_every_store(|home| {
             for n in 0..40 {
                 home.share(&format!("holiday {n}"), &[n]);

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::testing::{folder, link, manifest, unfold_these};
 
-    /// `a/b/` and `a/link`, and in `a/b` the link under test.
+    /// A tree with `a/b/` and `a/link`, and the link under test in `a/b`.
     fn tree(target: &str) -> Listing {
         let b = manifest([link("asked", target)]);
         let a = manifest([folder("b", &b), link("link", "b")]);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_inside_if_nothing_leads_out_on_the_way() {
+    fn links_are_inside_if_no_component_leads_out() {
         for (target, expected) in [
             ("x", true),
             ("./x//y/", true),

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_one_character_are_told_apart_where_the_file_system_does() {
+    fn forms_of_one_character_differ_where_the_file_system_distinguishes_them() {
         let names = ["e\u{301}", "\u{e9}"];
         let with = |normalization| FileSystem {
             normalization,
@@ -336,7 +336,7 @@ mod tests {
                 /// For any manifest, on every system: each name is one component, can be held, and
                 /// is unique.
         #[test]
-        fn names_are_held_lead_nowhere_and_differ(
+        fn names_are_valid_lead_nowhere_and_differ(
             names in any_names(),
             file_system in prop_oneof![any_file_system(), Just(FileSystem::windows())],
         ) {

@@ -341,7 +341,7 @@ mod tests {
             "x.",
             &"n".repeat(255),
         ];
-        // A killed run left this.
+        // A killed run has left this.
         std::fs::create_dir(folder.path().join(".pelago-probe-3")).unwrap();
         std::fs::write(folder.path().join(".pelago-probe-3/pelago"), "").unwrap();
         std::fs::write(folder.path().join(PROBE), "").unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_names_ask_for_little() {
+    fn plain_names_need_few_probes() {
         let needs = Needs::of(listing(&["a", "b-1.txt", "c (2)"]).manifests());
         assert!(needs.characters.is_empty() && !needs.endings && !needs.devices);
         assert!(needs.links && !needs.files && needs.longest == 7);
