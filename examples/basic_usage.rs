@@ -7,10 +7,7 @@
 use std::error::Error;
 
 use libp2p::identity::Keypair;
-use pelago::{
-    node::{Node, Settings, ShareRequest},
-    store::Store,
-};
+use pelago::{Node, Settings, ShareRequest, Store};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

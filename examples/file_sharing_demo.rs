@@ -8,10 +8,7 @@
 use std::{error::Error, fs, time::Duration};
 
 use libp2p::identity::Keypair;
-use pelago::{
-    node::{DownloadRequest, Node, Output, PeerAddress, Settings, ShareRequest, Target},
-    store::Store,
-};
+use pelago::{DownloadRequest, Node, Output, PeerAddress, Settings, ShareRequest, Store, Target};
 use rand::Rng;
 
 #[tokio::main]

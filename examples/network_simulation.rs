@@ -23,9 +23,7 @@ use clap::Parser;
 use futures::{StreamExt, stream};
 use libp2p::{PeerId, identity::Keypair};
 use pelago::{
-    content::Hash,
-    node::{DownloadRequest, Node, Output, PeerAddress, Settings, ShareRequest, Target},
-    store::Store,
+    DownloadRequest, Hash, Node, Output, PeerAddress, Settings, ShareRequest, Store, Target,
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::IteratorRandom};
 use tempfile::TempDir;

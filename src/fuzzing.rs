@@ -6,12 +6,13 @@
 
 use futures::executor::block_on;
 use pelago_behaviour::{Protocols, availability, catalogue, chunk, name_from_agent};
+use pelago_engine::transfer;
 
 use crate::{
     api, config,
     content::{Descriptor, Expander, Hash, Link, Manifest},
-    network::PeerAddress,
-    node, store, transfer,
+    node::{self, PeerAddress},
+    store,
 };
 
 /// A target by its name.

@@ -1,20 +1,58 @@
 //! Pelago: a fully decentralised file-sharing node.
 //!
 //! All nodes are equal. A node shares files from where they are stored, finds the files of others
-//! by hash, and verifies every block before it keeps it. Begin with [`node::Node`]: start one over
-//! a [`store::Store`], share files, and download by hash. [`api`] and [`cli`] are features.
+//! by hash, and verifies every block before it keeps it. Begin with [`Node`]: start one over a
+//! [`Store`], share files, and download by hash. The local HTTP API is `api`, under its feature.
+//!
+//! This root names all that applications may use. The crates below it are not an interface: they change
+//! without notice. Addresses, peer ids and keys are libp2p's, so an application that has libp2p itself
+//! needs the same version.
+//!
 //! `docs/ARCHITECTURE.md` shows the modules and which of them may call which.
 
 #[cfg(feature = "api")]
 pub mod api;
 #[cfg(feature = "cli")]
-pub mod cli;
-pub mod config;
+mod cli;
+// Files, variables and flags are read by the command line alone.
+#[cfg(feature = "api")]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+mod config;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use pelago_content as content;
-pub use pelago_engine::{duties, limits, memory, network, node, transfer};
-pub use pelago_store as store;
-pub(crate) use pelago_store::durable;
+#[doc(hidden)]
+#[cfg(feature = "cli")]
+pub use cli::main;
+pub use libp2p::{Multiaddr, PeerId, identity::Keypair};
+#[doc(inline)]
+pub use pelago_content::{Descriptor, Hash, HashError, Kind, Link, LinkError};
+#[doc(inline)]
+pub use pelago_engine::node::{
+    BeingWritten, Catalogue, Cell, CheckEvent, CheckedShare, Choice, Closed, CodedError,
+    ContentInfo, Difference, Differences, DiskSpace, Download, DownloadDetail, DownloadError,
+    DownloadRequest, DownloadSource, DownloadState, DownloadStatus, Duty, DutyFailure, DutyState,
+    Exclusion, Failure, FileBeingWritten, Finished, Follower, Followers, FoundFile, Health, Holder,
+    InvalidAddress, InvalidLinks, InvalidPeers, InvalidRate, InvalidTarget, LinkOmission, Links,
+    ListError, Listed, ManageError, Mode, NewFileError, NewPosition, Node, Notice, NoticeKind,
+    OpenError, OpenRequest, Output, Peer, PeerAddress, Rate, Rates, ReadError, ReadRequest,
+    Reading, RelyOn, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState,
+    SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares,
+    UnshareError, Upload, UploadError, WaitReason, WaitingDownload, WatchedFolder, WatchedPart,
+    WrongFile,
+};
+#[doc(inline)]
+pub use pelago_engine::transfer::TransferError;
+#[doc(inline)]
+pub use pelago_store::{DataFolder, Store};
+
+// Short names for the crates below.
+#[cfg(feature = "cli")]
+use pelago_engine::memory;
+#[cfg(feature = "api")]
+use {
+    pelago_content as content,
+    pelago_engine::{limits, node},
+    pelago_store::{self as store, durable},
+};

@@ -1,5 +1,5 @@
-//! The `pelago` binary: everything is in [`pelago::cli`].
+//! The `pelago` binary: everything is in the library.
 
 fn main() -> ! {
-    pelago::cli::main()
+    pelago::main()
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use pelago::{
+    Mode,
     api::{Client, Token, router, serve},
-    node::Mode,
 };
 use tokio::net::TcpListener;
 

@@ -8,10 +8,7 @@ use std::{
 };
 
 use futures::future::try_join_all;
-use pelago::{
-    content::Hash,
-    node::{Mode, PeerAddress},
-};
+use pelago::{Hash, Mode, PeerAddress};
 use rand::RngExt;
 
 use crate::{

@@ -7,7 +7,7 @@
 
 use std::net::TcpListener;
 
-use pelago::node::{Mode, PeerAddress};
+use pelago::{Mode, PeerAddress};
 
 use crate::{
     Failure,

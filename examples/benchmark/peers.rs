@@ -10,9 +10,8 @@ use std::{
 
 use libp2p::{Multiaddr, identity::Keypair};
 use pelago::{
-    content::Hash,
-    node::{DownloadRequest, Mode, Node, Output, PeerAddress, Settings, ShareRequest, Target},
-    store::{DataFolder, Store},
+    DataFolder, DownloadRequest, Hash, Mode, Node, Output, PeerAddress, Settings, ShareRequest,
+    Store, Target,
 };
 use rand::Rng;
 use tempfile::TempDir;

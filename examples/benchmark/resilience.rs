@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use pelago::content::Hash;
+use pelago::Hash;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{

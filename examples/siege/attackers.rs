@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use parking_lot::Mutex;
-use pelago::content::Hash;
+use pelago::Hash;
 use pelago_behaviour::{
     Protocol,
     availability::{self, Availability, Proof, Update},
@@ -241,11 +241,8 @@ async fn send_wrong_data(client: &mut Client, bait: &Hash) -> Option<()> {
             match stream.held.protocol {
                 Protocol::Availability => {
                     let _ = availability::read_request(&mut stream).await;
-                    let descriptor = pelago::content::Descriptor::new(
-                        pelago::content::Kind::File,
-                        1 << 40,
-                        rand::random(),
-                    );
+                    let descriptor =
+                        pelago::Descriptor::new(pelago::Kind::File, 1 << 40, rand::random());
                     let Ok(descriptor) = descriptor else { return };
                     let has = Availability {
                         blocks: (0..1 << 20).into(),

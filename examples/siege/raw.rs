@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
-use pelago::content::Hash;
+use pelago::Hash;
 use pelago_behaviour::{
     Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, Protocol, Protocols,
     availability::Request,

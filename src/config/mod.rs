@@ -25,13 +25,10 @@ mod schema;
 mod set_by;
 mod values;
 
-pub use error::{ChangeError, ConfigError};
-pub use layers::{Ignored, Layers};
-pub use live::{LiveSettings, Setting};
-pub use new_value::NewValue;
-pub use schema::{
-    ApiSection, Config, GatewaySection, LogFormat, LogLevel, LoggingSection, NetworkSection,
-    StorageSection, TransferSection,
-};
-pub use set_by::SetBy;
-pub use values::ValueKind;
+pub(crate) use error::{ChangeError, ConfigError};
+pub(crate) use layers::{Ignored, Layers};
+pub(crate) use live::{LiveSettings, Setting};
+pub(crate) use new_value::NewValue;
+pub(crate) use schema::{Config, LogFormat, LogLevel, LoggingSection};
+pub(crate) use set_by::SetBy;
+pub(crate) use values::ValueKind;

@@ -1,10 +1,9 @@
 //! Content, and the answers of an honest node to requests for it.
 
 use futures::executor::block_on;
-use pelago::content::{
-    Descriptor, Geometry, Hash, Hasher, Kind, Node, leaf, padding, siblings, subtree,
-};
+use pelago::{Descriptor, Hash, Kind};
 use pelago_behaviour::chunk::{self, Answer, Item};
+use pelago_content::{Geometry, Hasher, Node, leaf, padding, siblings, subtree};
 
 /// Bytes of three chunks of the first level that a node requests. The last one is short, and its
 /// neighbour is past the end.

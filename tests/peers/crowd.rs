@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use futures::{StreamExt, future::join_all, stream};
 use libp2p::Multiaddr;
-use pelago::node::Settings;
+use pelago::Settings;
 use pelago_behaviour::chunk::{Answer, Item};
 use tokio::net::{TcpSocket, TcpStream};
 

@@ -4,11 +4,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol as Part, swarm::SwarmEvent};
-use pelago::content::{BlockRanges, Hash};
+use pelago::Hash;
 use pelago_behaviour::{
     Behaviour, Protocol,
     availability::{self, Availability, MAX_PEERS, Request, Update},
 };
+use pelago_content::BlockRanges;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -132,7 +133,7 @@ async fn few_of_the_addresses_that_a_false_source_names_are_dialed() {
     let getter = Home::start("getter").await;
     let mut wanted = request(
         content.hash(),
-        pelago::node::Output::At(getter.path("copy")),
+        pelago::Output::At(getter.path("copy")),
         &[liar.address()],
     );
     wanted.timeout = Duration::from_secs(6);
@@ -255,7 +256,7 @@ async fn few_of_the_addresses_in_answers_of_the_dht_are_dialed() {
     for n in 0..4 {
         let mut wanted = request(
             Hash::from_bytes([n; 32]),
-            pelago::node::Output::At(getter.path(&n.to_string())),
+            pelago::Output::At(getter.path(&n.to_string())),
             &[],
         );
         wanted.timeout = Duration::from_secs(6);

@@ -9,8 +9,9 @@
 
 use std::{fs, ops::RangeInclusive};
 
-use pelago::content::{Descriptor, Kind, leaf, padding};
+use pelago::{Descriptor, Kind};
 use pelago_behaviour::chunk::{Answer, Item};
+use pelago_content::{leaf, padding};
 
 use crate::{
     content::{Content, THREE_CHUNKS, encoded, two_leaves},
@@ -327,7 +328,7 @@ async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_resumes_later
     }))
     .await;
     let getter = Home::start("getter").await;
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(content.hash(), copy, &[liar.address()]);
     wanted.timeout = std::time::Duration::from_millis(300);
     let download = getter.begin(wanted.clone()).await;
@@ -361,17 +362,15 @@ pub(crate) fn peak_memory() -> u64 {
 async fn a_claimed_pebibyte_allocates_nothing() {
     use std::os::unix::fs::MetadataExt;
 
-    use pelago::{
-        content::MAX_SIZE,
-        transfer::{DownloadError, DownloadState},
-    };
+    use pelago::{DownloadState, TransferError};
+    use pelago_content::MAX_SIZE;
 
     // liar (offers the requested descriptor) <--- getter
     let descriptor = Descriptor::new(Kind::File, MAX_SIZE, [7; 32]).unwrap();
     let geometry = descriptor.geometry();
     let liar = Scripted::start(Script::claiming(descriptor, move |_, item| {
         let chunk = geometry.chunk(item.level, item.index).unwrap();
-        let proof = vec![leaf(b"x"); pelago::content::proof_len(geometry, chunk)];
+        let proof = vec![leaf(b"x"); pelago_content::proof_len(geometry, chunk)];
         let bytes = chunk.bytes(geometry);
         let data = vec![0; (bytes.end - bytes.start) as usize];
         let length = data.len() as u32;
@@ -385,7 +384,7 @@ async fn a_claimed_pebibyte_allocates_nothing() {
     .await;
     let getter = Home::start("getter").await;
     let before = peak_memory();
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(descriptor.hash(), copy, &[liar.address()]);
     wanted.timeout = std::time::Duration::from_millis(300);
     let download = getter.begin(wanted).await;
@@ -393,7 +392,7 @@ async fn a_claimed_pebibyte_allocates_nothing() {
     let error = ended(&download).await.unwrap_err();
 
     assert!(
-        matches!(*error, DownloadError::NoSource { .. }),
+        matches!(*error, TransferError::NoSource { .. }),
         "{error:?}"
     );
     let status = download.status().borrow().clone();

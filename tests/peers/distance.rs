@@ -15,12 +15,12 @@ use std::{
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{PeerId, multiaddr, swarm::SwarmEvent};
-use pelago::content::{BLOCK_SIZE, BlockRanges};
 use pelago_behaviour::{
     Event, FrameError, Protocol, availability,
     chunk::{self, Item},
     streams::Inbound,
 };
+use pelago_content::{BLOCK_SIZE, BlockRanges};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,

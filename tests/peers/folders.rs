@@ -12,15 +12,13 @@ use std::{
 };
 
 use futures::future::join_all;
-use pelago::{
-    content::{EntryKind, Hash, Kind, Listing, Manifest, verify},
-    node::{Download, Output, Settings, ShareRequest},
-};
+use pelago::{Download, Hash, Kind, Output, Settings, ShareRequest};
 use pelago_behaviour::{
     Protocol,
     availability::{self, Update},
     chunk::{Answer, Item},
 };
+use pelago_content::{EntryKind, Listing, Manifest, verify};
 
 use crate::{
     content::Content,
@@ -96,7 +94,7 @@ async fn a_folder_is_served_manifest_by_manifest_and_file_by_file() {
             assert_eq!(kind, Kind::Folder);
             let descriptor = Manifest::describe(&bytes).unwrap();
             let expander =
-                expander.get_or_insert_with(|| pelago::content::Expander::new(descriptor).unwrap());
+                expander.get_or_insert_with(|| pelago_content::Expander::new(descriptor).unwrap());
             expander.wanted();
             let manifest = Manifest::from_bytes(&bytes).unwrap();
             for entry in manifest.entries() {
@@ -400,7 +398,7 @@ async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
     let has_some = status.wait_for(|status| status.verified_bytes > Some(0));
     in_time(has_some).await.unwrap();
 
-    wanted.target = pelago::node::Target::Hash(quick.hash());
+    wanted.target = pelago::Target::Hash(quick.hash());
     wanted.output = Output::At(getter.path("quick"));
     wanted.peers = vec![quick_source.address()];
     wanted.seed = true;

@@ -7,10 +7,8 @@
 use std::fs;
 
 use cbor4ii::core::Value;
-use pelago::{
-    content::{Descriptor, Kind, MAX_MANIFEST_LEN, MAX_SIZE, Manifest},
-    node::{Difference, Finished, Links, Output},
-};
+use pelago::{Descriptor, Difference, Finished, Kind, Links, Output};
+use pelago_content::{MAX_MANIFEST_LEN, MAX_SIZE, Manifest};
 
 use crate::{
     content::{Content, THREE_CHUNKS},
@@ -496,7 +494,7 @@ async fn a_folder_whose_manifest_no_source_sends_ends_with_an_error_and_nothing_
 #[tokio::test]
 async fn claims_of_more_blocks_than_the_folder_has_are_harmless() {
     let (tree, _, content) = honest_tree();
-    let most = MAX_SIZE / pelago::content::BLOCK_SIZE;
+    let most = MAX_SIZE / pelago_content::BLOCK_SIZE;
     for claimed in [0..most, 1..most, most - 1..most] {
         let boaster = Scripted::start(tree.claiming(claimed).script()).await;
         let honest = Scripted::start(tree.script()).await;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use pelago::node::{DownloadStatus, Rate, Rates, Settings};
+use pelago::{DownloadStatus, Rate, Rates, Settings};
 use tokio::time::Instant;
 
 use crate::{

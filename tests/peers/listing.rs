@@ -3,10 +3,7 @@
 use std::{collections::HashSet, fs, time::Duration};
 
 use futures::{AsyncWriteExt, executor::block_on};
-use pelago::{
-    content::{Hash, Link},
-    node::{CodedError as _, Output, Target},
-};
+use pelago::{CodedError as _, Hash, Link, Output, Target};
 use pelago_behaviour::{
     Protocol, availability,
     catalogue::{self, CatalogueEntry, MAX_ENTRIES, Page, Request},
@@ -27,7 +24,7 @@ fn page(number: usize, entries: usize) -> Vec<u8> {
     let entry = |n: usize| CatalogueEntry {
         hash: Content::new(8, (number * MAX_ENTRIES + n) as u64).hash(),
         name: format!("{number}-{n}"),
-        kind: pelago::content::Kind::File,
+        kind: pelago::Kind::File,
         size: 1,
     };
     let page = Page {

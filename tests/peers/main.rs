@@ -1,7 +1,7 @@
 //! What peers can do to a node, and how the node reacts: tests with real nodes on loopback.
 //!
 //! Liars are real libp2p nodes that send the bytes that a test chooses ([`scripted`]). Honest peers
-//! are [`pelago::node::Node`]s, or scripted nodes that answer correctly, where a test needs to see
+//! are [`pelago::Node`]s, or scripted nodes that answer correctly, where a test needs to see
 //! the requests.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]

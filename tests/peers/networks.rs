@@ -18,7 +18,7 @@ use std::{
 
 use futures::{AsyncReadExt, future::join_all};
 use libp2p::Multiaddr;
-use pelago::node::PeerAddress;
+use pelago::PeerAddress;
 use pelago_behaviour::{
     Protocol,
     catalogue::{self, Request},
@@ -97,7 +97,7 @@ fn slow_and_greedy_peers_in_other_networks_leave_an_honest_one_its_part() {
 /// A node that listens at all addresses, and a function that returns its multiaddr for an IP
 /// address.
 async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
-    let server = Home::with(pelago::node::Settings {
+    let server = Home::with(pelago::Settings {
         listen: vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()],
         stall: Duration::from_secs(600),
         ..settings("server")

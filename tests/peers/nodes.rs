@@ -9,13 +9,8 @@ use std::{
 
 use libp2p::identity::Keypair;
 use pelago::{
-    content::Hash,
-    node::{
-        Download, DownloadRequest, Finished, Node, Output, Peer, PeerAddress, Settings,
-        ShareRequest, Shared, Target,
-    },
-    store::{DataFolder, Store},
-    transfer::DownloadError,
+    DataFolder, Download, DownloadRequest, Finished, Hash, Node, Output, Peer, PeerAddress,
+    Settings, ShareRequest, Shared, Store, Target, TransferError,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -200,7 +195,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
 }
 
 /// Waits for the end of a download. Panics if it hangs.
-pub(crate) async fn ended(download: &Download) -> Result<Finished, Arc<DownloadError>> {
+pub(crate) async fn ended(download: &Download) -> Result<Finished, Arc<TransferError>> {
     in_time(download.finished()).await
 }
 

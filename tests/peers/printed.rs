@@ -12,7 +12,7 @@ use std::{
 use futures::executor::block_on;
 use libp2p::{Multiaddr, multiaddr::Protocol as Part};
 use parking_lot::Mutex;
-use pelago::content::{Hash, Kind};
+use pelago::{Hash, Kind};
 use pelago_behaviour::catalogue::{self, CatalogueEntry, Page};
 use tokio::{task::spawn_blocking, time::sleep};
 
@@ -141,7 +141,7 @@ impl Drop for Running {
 /// Asserts that the output has no control characters, and no line that a peer wrote.
 fn assert_printable(what: &str, text: &str) {
     for line in text.split('\n') {
-        let is_unsafe = line.contains(pelago::content::is_unsafe);
+        let is_unsafe = line.contains(pelago_content::is_unsafe);
         assert!(!is_unsafe, "{what}: {line:?}");
         assert!(!line.trim_start().starts_with("FORGED"), "{what}: {line:?}");
     }

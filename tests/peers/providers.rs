@@ -6,7 +6,7 @@ use libp2p::{
     kad::{Event as Kad, GetProvidersOk, QueryResult},
     swarm::SwarmEvent,
 };
-use pelago::content::Hash;
+use pelago::Hash;
 use pelago_behaviour::{Behaviour, Event, record_key};
 use tokio::{sync::oneshot, task::JoinHandle};
 

@@ -2,7 +2,7 @@
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
-use pelago::{content::Hash, node::PeerAddress};
+use pelago::{Hash, PeerAddress};
 use pelago_behaviour::{
     Protocol,
     availability::Request,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pelago::node::PeerAddress;
+use pelago::PeerAddress;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},

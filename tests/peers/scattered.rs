@@ -2,14 +2,12 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use pelago::{
-    content::{BLOCK_SIZE, BlockRanges, Descriptor, Kind},
-    node::PeerAddress,
-};
+use pelago::{Descriptor, Kind, PeerAddress};
 use pelago_behaviour::{
     availability::{Availability, MAX_RUNS},
     chunk::Answer,
 };
+use pelago_content::{BLOCK_SIZE, BlockRanges};
 
 use crate::{
     content::{Content, THREE_CHUNKS, encoded},

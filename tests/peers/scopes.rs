@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use pelago::{
-    content::{Hash, Link},
-    node::{DownloadRequest, Output, ShareRequest, Target},
-};
+use pelago::{DownloadRequest, Hash, Link, Output, ShareRequest, Target};
 
 use crate::{
     content::{Content, THREE_CHUNKS},

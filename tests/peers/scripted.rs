@@ -5,10 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use futures::{AsyncWriteExt, StreamExt, future::BoxFuture};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
 use parking_lot::Mutex;
-use pelago::{
-    content::{BlockRanges, Descriptor},
-    node::PeerAddress,
-};
+use pelago::{Descriptor, PeerAddress};
 use pelago_behaviour::{
     Behaviour, Config, Connections, Event, FrameError, OwnIdCallers, OwnKeys, Protocol, Protocols,
     availability::{self, Availability, Proof, Update},
@@ -16,6 +13,7 @@ use pelago_behaviour::{
     streams::{self, Inbound},
     swarm_config, transport,
 };
+use pelago_content::BlockRanges;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{content::Content, nodes::in_time};

@@ -20,10 +20,7 @@ use libp2p::{
     tcp, yamux,
 };
 use parking_lot::Mutex;
-use pelago::{
-    content::Hash,
-    node::{Output, PeerAddress},
-};
+use pelago::{Hash, Output, PeerAddress};
 use pelago_behaviour::{
     Behaviour, Event, Protocol,
     availability::{self, Proof, Request, Update},

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{AsyncReadExt, AsyncWriteExt, future::join_all};
-use pelago::{content::Hash, node::Settings};
+use pelago::{Hash, Settings};
 use pelago_behaviour::{
     Protocol,
     chunk::{self, Answer, Item},

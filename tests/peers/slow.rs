@@ -4,7 +4,7 @@
 //!   48 slow peers ===> server <--- honest        the slow peers hold all buffers
 //! ```
 
-use pelago::content::Hash;
+use pelago::Hash;
 use pelago_behaviour::{Protocol, chunk, streams::Outbound};
 
 use crate::{

@@ -8,14 +8,12 @@ use std::{
     time::Duration,
 };
 
-use pelago::{
-    node::{CodedError as _, Settings},
-    store::ReadError,
-};
+use pelago::{CodedError as _, Settings};
 use pelago_behaviour::{
     Protocol,
     chunk::{Answer, Item},
 };
+use pelago_store::ReadError;
 use tokio::sync::Barrier;
 
 use crate::{
@@ -112,7 +110,7 @@ async fn a_download_whose_only_source_has_a_changed_file_ends_with_an_error() {
     let hash = sharer.share("original", &content).await.hash;
     fs::write(sharer.path("original"), "something else").unwrap();
     let getter = Home::start("getter").await;
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(hash, copy, &[sharer.address().await]);
     wanted.timeout = Duration::from_secs(2);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
@@ -161,7 +159,7 @@ async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
     script.availability = Box::new(move |_| Act::Send(crate::scripted::update(has.clone())));
     let source = Scripted::start(script).await;
     let getter = Home::start("getter").await;
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(content.hash(), copy, &[source.address()]);
     wanted.timeout = Duration::from_secs(2);
     let download = getter.begin(wanted).await;
@@ -243,7 +241,7 @@ async fn sources_without_blocks_give_way_to_others() {
     // empty, empty (offer the content, and have no block yet) <--- getter ---> seed, found last
     let content = Content::new(THREE_CHUNKS, 1);
     let mut nothing = crate::scripted::having_all(&content.descriptor);
-    nothing.blocks = pelago::content::BlockRanges::default();
+    nothing.blocks = pelago_content::BlockRanges::default();
     let empty = || async {
         let (mut script, nothing) = (Script::honest(&content), nothing.clone());
         script.availability =
@@ -281,7 +279,7 @@ async fn updates_without_end_do_not_keep_a_download_from_ending() {
         Box::new(move |_| Act::SendForever(crate::scripted::update(first_block.clone())));
     let chatty = Scripted::start(script).await;
     let getter = Home::start("getter").await;
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(content.hash(), copy, &[chatty.address()]);
     wanted.timeout = Duration::from_secs(1);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
@@ -317,7 +315,7 @@ async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() 
     }))
     .await;
     let getter = Home::start("getter").await;
-    let copy = pelago::node::Output::At(getter.path("copy"));
+    let copy = pelago::Output::At(getter.path("copy"));
     let mut wanted = request(content.hash(), copy, &[busy.address()]);
     wanted.timeout = Duration::from_secs(1);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
@@ -329,17 +327,17 @@ async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() 
 async fn a_running_download_is_joined_only_by_requests_for_the_same() {
     let getter = Home::start("getter").await;
     let hash = Content::new(1000, 1).hash();
-    let at = |name| pelago::node::Output::At(getter.path(name));
+    let at = |name| pelago::Output::At(getter.path(name));
     let download = getter.begin(request(hash, at("copy"), &[])).await;
-    let join = async |change: fn(&mut pelago::node::DownloadRequest)| {
+    let join = async |change: fn(&mut pelago::DownloadRequest)| {
         let mut wanted = request(hash, at("copy"), &[]);
         change(&mut wanted);
         getter.node.download(wanted).await
     };
     join(|_| {}).await.unwrap();
     for change in [
-        (|wanted| wanted.only = vec!["b".to_owned()]) as fn(&mut pelago::node::DownloadRequest),
-        |wanted| wanted.output = pelago::node::Output::At("/elsewhere".into()),
+        (|wanted| wanted.only = vec!["b".to_owned()]) as fn(&mut pelago::DownloadRequest),
+        |wanted| wanted.output = pelago::Output::At("/elsewhere".into()),
         |wanted| wanted.overwrite = true,
     ] {
         let Err(refused) = join(change).await else {
@@ -369,7 +367,7 @@ async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
     let waits = getter.download(first.hash(), &[busy.address()]).await;
     busy.until(|asked| !asked.items.is_empty()).await;
 
-    let other = pelago::node::Output::At(getter.path("other"));
+    let other = pelago::Output::At(getter.path("other"));
     let wanted = request(second.hash(), other, &[honest.address().await]);
     ended(&getter.begin(wanted).await).await.unwrap();
 

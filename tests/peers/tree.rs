@@ -3,8 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use cbor4ii::core::{Value, enc::Encode, utils::BufWriter};
-use pelago::content::{BlockRanges, Descriptor, Hash, Kind};
+use pelago::{Descriptor, Hash, Kind};
 use pelago_behaviour::chunk::{Answer, Item};
+use pelago_content::BlockRanges;
 
 use crate::{
     content::{Content, encoded},

@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pelago::{
-    content::Hash,
-    node::{Download, DownloadRequest, DownloadState, ManageError, Output, ShareRequest},
-};
+use pelago::{Download, DownloadRequest, DownloadState, Hash, ManageError, Output, ShareRequest};
 
 use crate::{
     content::Content,

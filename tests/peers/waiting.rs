@@ -5,8 +5,7 @@ use std::{fs, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use pelago::{
-    content::Hash,
-    node::{Download, DownloadRequest, DownloadState, Output, PeerAddress, Settings, WaitReason},
+    Download, DownloadRequest, DownloadState, Hash, Output, PeerAddress, Settings, WaitReason,
 };
 use pelago_behaviour::chunk::Answer;
 
@@ -184,7 +183,7 @@ async fn time_that_our_own_limit_takes_is_not_without_a_source() {
     let content = Content::new(THREE_CHUNKS, 1);
     let (getter, sharer) = (Home::start("getter").await, Home::start("sharer").await);
     sharer.share("original", &content).await;
-    let rate = pelago::limits::Rate::limit(100_000).unwrap();
+    let rate = pelago::Rate::limit(100_000).unwrap();
     getter.node.set_limits(|rates| rates.download = rate);
     let mut wanted = waiting(&getter, content.hash(), &[sharer.address().await]);
     (wanted.waits, wanted.timeout) = (false, Duration::from_millis(300));
@@ -251,7 +250,7 @@ async fn forty_downloads_at_a_time_are_refused_no_stream_by_their_only_source() 
 
 /// Reads all of the content, or of the file at `path` in a folder.
 async fn read(home: &Home, hash: Hash, path: &[&str]) -> Vec<u8> {
-    let reading = home.node.read(pelago::node::ReadRequest {
+    let reading = home.node.read(pelago::ReadRequest {
         hash,
         path: path.iter().map(ToString::to_string).collect(),
         timeout: Duration::from_secs(10),
@@ -271,7 +270,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
         fs::write(album.join(number.to_string()), &photo.bytes).unwrap();
     }
     let shared = sharer.node.share(
-        pelago::node::ShareRequest {
+        pelago::ShareRequest {
             path: album,
             name: None,
             unlisted: false,

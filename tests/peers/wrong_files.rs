@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use pelago::node::{Download, Output, Settings};
+use pelago::{Download, Output, Settings};
 use pelago_behaviour::chunk::{Answer, Item};
 
 use crate::{
@@ -69,13 +69,13 @@ fn wrong_about(lost: &[usize], reply: Reply) -> Script {
 /// Waits until the download has `count` of the files.
 async fn has_files(download: &Download, count: u64) {
     let mut status = download.status();
-    let has_them = |status: &pelago::node::DownloadStatus| {
+    let has_them = |status: &pelago::DownloadStatus| {
         status.size == Some(4 * THREE_CHUNKS) && status.verified_bytes >= Some(count * THREE_CHUNKS)
     };
     in_time(status.wait_for(has_them)).await.unwrap();
 }
 
-fn assert_folder(download: &pelago::node::Finished) {
+fn assert_folder(download: &pelago::Finished) {
     let expected = NAMES.iter().zip(folder().1);
     let expected = expected.map(|(name, file)| ((*name).to_owned(), file.bytes));
     assert!(files_in(&download.path) == expected.collect::<Vec<_>>());
@@ -154,7 +154,7 @@ async fn a_source_that_is_wrong_about_three_files_is_asked_no_more() {
 }
 
 /// The error of a download whose only source is `source`.
-async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
+async fn failure(source: &Scripted, content: pelago_content::Hash) -> String {
     let getter = Home::start("getter").await;
     let copy = Output::At(getter.path("copy"));
     let mut wanted = request(content, copy, &[source.address(), source.other_address()]);

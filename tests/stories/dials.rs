@@ -12,7 +12,7 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
-use pelago::content::{Descriptor, Kind};
+use pelago::{Descriptor, Kind};
 use pelago_behaviour::{
     Protocol,
     availability::{self, Availability, MAX_PEERS, Proof, Update},

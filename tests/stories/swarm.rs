@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{
+    downloads::until_some,
     valve::Valve,
     world::{Home, Node, World, assert_content, eventually, noise},
 };
@@ -59,9 +60,9 @@ fn download(hash: &str, peer: &str) -> Vec<String> {
 }
 
 /// ```text
-///            ┌──valve── B
-///   seed ────┼──valve── C      each has an eighth of it when B and C are killed;
-///            ├──valve── D      they start again, and the valves open
+///            ┌── B
+///   seed ────┼── C      each has some of it when B and C are killed;
+///            ├── D      they start again, and the seed sends as fast as it can
 ///            └── ...
 /// ```
 #[test]
@@ -70,10 +71,12 @@ fn all_who_want_the_same_get_it_also_those_who_were_killed() {
     let seed_home = world.home("seed");
     let content = noise(1, SIZE);
     let seed = seed_home.start(&[]);
+    // Slow enough that no download is done before the seed may send faster, by any way to the seed.
+    seed_home.run(&["limit", "--upload", "300k"]).done();
     let hash = seed_home.share(&world.file("x.bin", &content));
-    // Less than a share of the file: together they do not have it all.
-    let mut all = start_all(&world, &seed, &hash, 1 << 20);
-    all.iter().for_each(|downloader| downloader.valve.is_shut());
+    let mut all = start_all(&world, &seed, &hash, u64::MAX);
+    all.iter()
+        .for_each(|downloader| until_some(&downloader.home, &hash));
 
     let rest = all.split_off(2);
     let first = rest[0].node.address();
@@ -83,9 +86,7 @@ fn all_who_want_the_same_get_it_also_those_who_were_killed() {
         Downloader { home, valve, node }
     });
     let killed: Vec<_> = killed.collect();
-    for downloader in killed.iter().chain(&rest) {
-        downloader.valve.open();
-    }
+    seed_home.run(&["limit", "--upload", "off"]).done();
 
     for Downloader { home, valve, .. } in killed.iter().chain(&rest) {
         // Joins the download that is under way.

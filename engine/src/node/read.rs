@@ -11,7 +11,7 @@ use super::{Node, Target, UnshareError, blocking::blocking, shares::select_hash}
 use crate::{
     serve::RehashQueue,
     store::{self, DatabaseError},
-    transfer::{self, DownloadError, Reader},
+    transfer::{self, Reader, TransferError},
 };
 
 /// What to read.
@@ -75,7 +75,7 @@ impl ReadError {
         let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
             return false;
         };
-        matches!(**error, DownloadError::TooManyRead)
+        matches!(**error, TransferError::TooManyRead)
     }
 
     /// Whether it was shared here, and its file is gone or has other content.
@@ -98,7 +98,7 @@ impl ReadError {
             return None;
         };
         match **error {
-            DownloadError::NoSource { hash, .. } => Some(hash),
+            TransferError::NoSource { hash, .. } => Some(hash),
             _ => None,
         }
     }
@@ -109,7 +109,7 @@ impl ReadError {
         match self {
             Self::NotFound | Self::Transfer(transfer::ReadError::Stalled { .. }) => false,
             Self::Transfer(transfer::ReadError::Fetch(error)) => {
-                !matches!(**error, DownloadError::NoSource { .. })
+                !matches!(**error, TransferError::NoSource { .. })
             }
             Self::Transfer(_) => true,
         }

@@ -31,7 +31,7 @@ use tokio::{
 
 use self::{report::Report, supply::Supply, timing::Timing, write_out::WriteOut};
 use super::{
-    DownloadError, DownloadState, Finished, Wanted,
+    DownloadState, Finished, TransferError, Wanted,
     handle::Published,
     manifests::Unfolding,
     queue::Turn,
@@ -123,12 +123,12 @@ impl Task {
     pub(super) async fn run(
         mut self,
         turn: Turn,
-    ) -> (Result<Finished, DownloadError>, mpsc::Receiver<Offer>) {
+    ) -> (Result<Finished, TransferError>, mpsc::Receiver<Offer>) {
         let result = self.run_to_end(turn).await;
         (result, self.supply.offers)
     }
 
-    async fn run_to_end(&mut self, turn: Turn) -> Result<Finished, DownloadError> {
+    async fn run_to_end(&mut self, turn: Turn) -> Result<Finished, TransferError> {
         self.timing.turn = Some(turn);
         self.report.begin();
         if let Some(delivery) = self.purpose.delivery()
@@ -247,9 +247,9 @@ impl Task {
     ///
     /// # Errors
     /// It is only read: a mistake in Pelago.
-    fn delivery(&self) -> Result<Arc<Delivery>, DownloadError> {
+    fn delivery(&self) -> Result<Arc<Delivery>, TransferError> {
         let delivery = self.purpose.delivery().cloned();
-        delivery.ok_or(DownloadError::Internal(
+        delivery.ok_or(TransferError::Internal(
             "delivered content that is only read",
         ))
     }
@@ -258,6 +258,6 @@ impl Task {
 /// Runs `work` where blocking is allowed. Fails only if `work` panics or the runtime shuts down.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, DownloadError> {
+) -> Result<T, TransferError> {
     Ok(spawn_blocking(work).await?)
 }

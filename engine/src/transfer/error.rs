@@ -11,7 +11,7 @@ use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_wri
 
 /// Why a download ended without its content. Verified data is kept in every case.
 #[derive(Debug, Error)]
-pub enum DownloadError {
+pub enum TransferError {
     /// No reachable peer has it, or has the rest of it.
     #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]
     NoSource {
@@ -80,7 +80,7 @@ pub enum DownloadError {
     ShuttingDown,
 }
 
-impl From<JoinError> for DownloadError {
+impl From<JoinError> for TransferError {
     fn from(error: JoinError) -> Self {
         // A task that did not panic was ended with the runtime.
         match error.is_panic() {
@@ -90,7 +90,7 @@ impl From<JoinError> for DownloadError {
     }
 }
 
-impl DownloadError {
+impl TransferError {
     /// A code for programs. It stays the same between versions.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -8,13 +8,13 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, block_sources::BlockSources,
+    DownloadState, DownloadStatus, Finished, TransferError, block_sources::BlockSources,
     metrics::Metrics, reading::ReadWindows, waiting::Offer,
 };
 use crate::store::{Ending, Scopes};
 
 /// The result of a run, shared by all handles.
-pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
+pub(super) type Outcome = Result<Finished, Arc<TransferError>>;
 
 /// A handle to one run of a download.
 #[derive(Clone)]
@@ -58,17 +58,17 @@ impl EndReporter {
     /// the result that counts.
     pub(super) fn unless_stopped(
         &self,
-        result: Result<Finished, DownloadError>,
-    ) -> Result<Finished, DownloadError> {
+        result: Result<Finished, TransferError>,
+    ) -> Result<Finished, TransferError> {
         if self.published.ending.commit() {
             result
         } else {
-            Err(DownloadError::Paused)
+            Err(TransferError::Paused)
         }
     }
 
     /// Reports the result of the run.
-    pub(super) fn report(&self, result: Result<Finished, DownloadError>) {
+    pub(super) fn report(&self, result: Result<Finished, TransferError>) {
         if let Some(metrics) = &self.metrics {
             metrics.ended(&result);
         }
@@ -87,7 +87,7 @@ impl EndReporter {
                 }
                 // The next run of the node resumes it.
                 Err(error)
-                    if matches!(**error, DownloadError::Paused | DownloadError::ShuttingDown) =>
+                    if matches!(**error, TransferError::Paused | TransferError::ShuttingDown) =>
                 {
                     status.state = DownloadState::Paused;
                 }
@@ -107,8 +107,8 @@ impl Drop for EndReporter {
             // The user did not cause this end, and has to see it.
             let is_fault = thread::panicking();
             self.report(Err(match is_fault {
-                true => DownloadError::Internal("its task panicked: see the log"),
-                false => DownloadError::Paused,
+                true => TransferError::Internal("its task panicked: see the log"),
+                false => TransferError::Paused,
             }));
         }
     }
@@ -118,7 +118,7 @@ impl Download {
     /// A handle to a download that does not run.
     pub(super) fn inactive(status: DownloadStatus, is_to_seed: bool, scopes: Scopes) -> Self {
         let (_, status) = watch::channel(status);
-        let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
+        let (_, outcome) = watch::channel(Some(Err(TransferError::Paused.into())));
         let (offers, _) = mpsc::channel(1);
         Self {
             status,
@@ -156,13 +156,13 @@ impl Download {
     ///
     /// # Errors
     /// Why the download failed or was paused.
-    pub async fn finished(&self) -> Result<Finished, Arc<DownloadError>> {
+    pub async fn finished(&self) -> Result<Finished, Arc<TransferError>> {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome
                 .clone()
-                .unwrap_or_else(|| Err(DownloadError::Paused.into())),
-            Err(_) => Err(DownloadError::ShuttingDown.into()),
+                .unwrap_or_else(|| Err(TransferError::Paused.into())),
+            Err(_) => Err(TransferError::ShuttingDown.into()),
         }
     }
 
@@ -229,11 +229,11 @@ mod tests {
     async fn a_stopped_run_is_paused_whatever_its_result() {
         let (download, reporter) = run();
         assert!(download.stop() && download.stop());
-        let result = reporter.unless_stopped(Err(DownloadError::TooManyRead));
-        assert!(matches!(result, Err(DownloadError::Paused)));
+        let result = reporter.unless_stopped(Err(TransferError::TooManyRead));
+        assert!(matches!(result, Err(TransferError::Paused)));
         drop(reporter);
         let end = download.finished().await.unwrap_err();
-        assert!(matches!(*end, DownloadError::Paused));
+        assert!(matches!(*end, TransferError::Paused));
     }
 
     #[tokio::test]
@@ -245,17 +245,17 @@ mod tests {
         });
         assert!(task.await.unwrap_err().is_panic());
         let end = download.finished().await.unwrap_err();
-        assert!(matches!(*end, DownloadError::Internal(_)));
+        assert!(matches!(*end, TransferError::Internal(_)));
     }
 
     #[tokio::test]
     async fn a_run_that_has_come_to_its_end_is_not_stopped() {
         let (download, reporter) = run();
-        let result = reporter.unless_stopped(Err(DownloadError::TooManyRead));
+        let result = reporter.unless_stopped(Err(TransferError::TooManyRead));
         assert!(!download.stop());
         assert!(!download.task.as_ref().unwrap().is_finished());
         reporter.report(result);
         let end = download.finished().await.unwrap_err();
-        assert!(matches!(*end, DownloadError::TooManyRead));
+        assert!(matches!(*end, TransferError::TooManyRead));
     }
 }

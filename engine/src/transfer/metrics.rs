@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{DownloadError, Finished};
+use super::{Finished, TransferError};
 
 /// The counters of this module. A handle: clones share them.
 #[derive(Clone)]
@@ -41,8 +41,8 @@ impl Metrics {
     }
 
     /// A run of a download ended.
-    pub(super) fn ended(&self, result: &Result<Finished, DownloadError>) {
-        let end = result.as_ref().map_or_else(DownloadError::code, |_| "done");
+    pub(super) fn ended(&self, result: &Result<Finished, TransferError>) {
+        let end = result.as_ref().map_or_else(TransferError::code, |_| "done");
         self.ended.get_or_create(&[("end", end)]).inc();
     }
 }

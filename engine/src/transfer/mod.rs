@@ -26,7 +26,7 @@
 //! | `status`, `block_sources`, `outcomes`, `error` | what is shown of a download |
 //!
 //! Only verified data is kept. The failure of a source is an event for the scheduler, and never
-//! ends a download. A download that fails ends with a [`DownloadError`].
+//! ends a download. A download that fails ends with a [`TransferError`].
 
 mod batch;
 mod block_sources;
@@ -74,7 +74,7 @@ mod waiting;
 pub use block_sources::{Cell, Detail, SourceState, SourceStatus};
 pub use change_error::ChangeError;
 pub use changes::QueuePosition;
-pub use error::DownloadError;
+pub use error::TransferError;
 pub use followers::Followers;
 pub use handle::Download;
 pub use list_file::{LoadError, NotKept, SavedList};

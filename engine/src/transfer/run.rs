@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{Instrument, Span};
 
 use super::{
-    Download, DownloadError, DownloadState, DownloadStatus, Finished, Transfers, WaitReason,
+    Download, DownloadState, DownloadStatus, Finished, TransferError, Transfers, WaitReason,
     Wanted,
     download::Task,
     handle::{EndReporter, Published},
@@ -178,7 +178,7 @@ impl Transfers {
 }
 
 /// Logs how a download ended, within its span.
-fn log_end(result: &Result<Finished, DownloadError>) {
+fn log_end(result: &Result<Finished, TransferError>) {
     match result {
         Ok(finished) => tracing::info!(
             name = finished.name,
@@ -198,7 +198,7 @@ impl Run {
         mut self,
         transfers: &Transfers,
         ticket: Option<QueueTicket>,
-    ) -> Result<Finished, DownloadError> {
+    ) -> Result<Finished, TransferError> {
         let mut inquiries = Inquiries::new(&self.wanted.peers, Instant::now());
         let mut ticket = match ticket {
             Some(ticket) => ticket,
@@ -206,7 +206,7 @@ impl Run {
         };
         loop {
             let Some(turn) = ticket.turn().await else {
-                return Err(DownloadError::ShuttingDown);
+                return Err(TransferError::ShuttingDown);
             };
             let before = self.published.status.borrow().verified_bytes;
             let task = Task::new(
@@ -219,7 +219,7 @@ impl Run {
             let (result, offers) = task.run(turn).await;
             self.offers = offers;
             let tried = match result {
-                Err(DownloadError::NoSource { tried, .. }) if self.wanted.waits => tried,
+                Err(TransferError::NoSource { tried, .. }) if self.wanted.waits => tried,
                 result => return result,
             };
             tracing::info!(tried, "waiting for a source");

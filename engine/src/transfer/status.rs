@@ -12,7 +12,7 @@ use std::{
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::DownloadError;
+use super::TransferError;
 use crate::{limits::Rate, store::Differences};
 
 /// The period over which a rate is averaged.
@@ -216,8 +216,8 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-impl From<&DownloadError> for Failure {
-    fn from(error: &DownloadError) -> Self {
+impl From<&TransferError> for Failure {
+    fn from(error: &TransferError) -> Self {
         Self {
             code: error.code().into(),
             message: error.to_string(),

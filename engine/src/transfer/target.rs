@@ -8,7 +8,7 @@ use std::{
 use pelago_content::{Hash, MAX_NAME_LEN};
 use serde::{Deserialize, Serialize};
 
-use super::DownloadError;
+use super::TransferError;
 use crate::store::{HashError, Store, hash_file, is_unsafe};
 
 /// The maximum number of bytes of a file extension that stays when a name is truncated.
@@ -113,8 +113,8 @@ pub(super) fn examine_target(
     hash: &Hash,
     overwrite: bool,
     is_stopped: &dyn Fn() -> bool,
-) -> Result<ExistingTarget, DownloadError> {
-    let failed = |source| DownloadError::Target {
+) -> Result<ExistingTarget, TransferError> {
+    let failed = |source| TransferError::Target {
         path: path.to_owned(),
         source,
     };
@@ -122,7 +122,7 @@ pub(super) fn examine_target(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
             let metadata = folder.metadata();
-            let folder_failed = |source| DownloadError::Target {
+            let folder_failed = |source| TransferError::Target {
                 path: folder.to_owned(),
                 source,
             };
@@ -139,7 +139,7 @@ pub(super) fn examine_target(
                 false => ControlFlow::Continue(()),
             };
             let hashed = match hash_file(path, &proceed) {
-                Err(HashError::Stopped { .. }) => return Err(DownloadError::Paused),
+                Err(HashError::Stopped { .. }) => return Err(TransferError::Paused),
                 hashed => hashed?,
             };
             if hashed.descriptor.hash() == *hash {
@@ -149,13 +149,13 @@ pub(super) fn examine_target(
             } else if overwrite {
                 Ok(ExistingTarget::Free)
             } else {
-                Err(DownloadError::TargetExists {
+                Err(TransferError::TargetExists {
                     path: path.to_owned(),
                 })
             }
         }
         Ok(found) if found.is_dir() => Ok(ExistingTarget::Free),
-        Ok(_) => Err(DownloadError::TargetExists {
+        Ok(_) => Err(TransferError::TargetExists {
             path: path.to_owned(),
         }),
     }
@@ -301,7 +301,7 @@ mod tests {
         };
         let hash = Hash::from_bytes([7; 32]);
         let examined = examine_target(file.path(), &hash, false, &is_stopped);
-        assert!(matches!(examined, Err(DownloadError::Paused)));
+        assert!(matches!(examined, Err(TransferError::Paused)));
         assert_eq!(looks.get(), 3, "12 MiB of 8 GiB");
     }
 

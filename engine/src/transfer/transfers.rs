@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use super::{
-    Detail, Download, DownloadError, DownloadState, DownloadStatus, Followers, Request,
+    Detail, Download, DownloadState, DownloadStatus, Followers, Request, TransferError,
     TransferSettings,
     list_file::ListWriter,
     listed::ListedDownload,
@@ -111,8 +111,8 @@ impl Transfers {
     /// nothing follows it.
     ///
     /// # Errors
-    /// [`DownloadError::Differs`] if the running download differs from the request.
-    pub fn start(&self, request: Request) -> Result<Download, DownloadError> {
+    /// [`TransferError::Differs`] if the running download differs from the request.
+    pub fn start(&self, request: Request) -> Result<Download, TransferError> {
         self.join(request, Followers::run_detached)
     }
 
@@ -120,7 +120,7 @@ impl Transfers {
     ///
     /// # Errors
     /// As [`Transfers::start`].
-    pub fn follow(&self, request: Request) -> Result<Follower, DownloadError> {
+    pub fn follow(&self, request: Request) -> Result<Follower, TransferError> {
         let download = self.join(request, Followers::follow)?;
         Ok(Follower {
             transfers: self.clone(),
@@ -132,7 +132,7 @@ impl Transfers {
         &self,
         request: Request,
         join: impl FnOnce(&mut Followers),
-    ) -> Result<Download, DownloadError> {
+    ) -> Result<Download, TransferError> {
         let mut downloads = self.lock();
         let hash = request.wanted.hash;
         let same = downloads.iter().position(|listed| listed.hash() == hash);
@@ -140,7 +140,7 @@ impl Transfers {
             && listed.is_running()
         {
             if let Some(differs) = listed.differs_from(&request) {
-                return Err(DownloadError::Differs { hash, differs });
+                return Err(TransferError::Differs { hash, differs });
             }
             join(&mut listed.followers);
             listed.add_peers(&request.wanted.peers);

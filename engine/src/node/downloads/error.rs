@@ -69,9 +69,9 @@ pub enum DownloadError {
     /// The download runs, but could not be recorded for the next start of the node.
     #[error("the download has started, but the next start of the node does not know of it: {0}")]
     NotKept(transfer::NotKept),
-    /// See [`transfer::DownloadError`].
+    /// See [`transfer::TransferError`].
     #[error(transparent)]
-    Transfer(#[from] Arc<transfer::DownloadError>),
+    Transfer(#[from] Arc<transfer::TransferError>),
     /// The node shut down.
     #[error(transparent)]
     Closed(#[from] Closed),

@@ -10,7 +10,7 @@ use crate::{
     network::PeerAddress,
     store::Scope,
     transfer::{
-        DownloadError, Finished,
+        Finished, TransferError,
         source::{End, Event, SourceId, UpdateKind},
     },
 };
@@ -22,7 +22,7 @@ impl Task {
         &mut self,
         id: SourceId,
         event: Event,
-    ) -> Result<Option<Finished>, DownloadError> {
+    ) -> Result<Option<Finished>, TransferError> {
         if let Some(finished) = self.handle_event(id, event).await? {
             return Ok(Some(finished));
         }
@@ -67,7 +67,7 @@ impl Task {
         &mut self,
         id: SourceId,
         event: Event,
-    ) -> Result<Option<Finished>, DownloadError> {
+    ) -> Result<Option<Finished>, TransferError> {
         let now = Instant::now();
         match event {
             Event::Has(peer, has, kind, _permit) => {
@@ -115,7 +115,7 @@ impl Task {
         peer: Option<PeerId>,
         end: End,
         now: Instant,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<(), TransferError> {
         // A peer may be reached twice: the end of the source that is not used ends nothing.
         let was_used = peer.is_some_and(|peer| self.is_used(peer));
         self.supply.sources.ended(id, peer, &end, now);
@@ -128,7 +128,7 @@ impl Task {
             }
         }
         match end {
-            End::Disk(error) => return Err(DownloadError::Write(error)),
+            End::Disk(error) => return Err(TransferError::Write(error)),
             End::Dishonest(why) => self.warn_of_dishonesty(peer, &why),
             _ => {}
         }
@@ -155,7 +155,7 @@ impl Task {
         peer: PeerId,
         has: Availability,
         kind: UpdateKind,
-    ) -> Result<Option<Finished>, DownloadError> {
+    ) -> Result<Option<Finished>, TransferError> {
         let was_used = self.is_used(peer);
         if !self.supply.sources.has_content(id, peer, Instant::now()) {
             // The peer may have been banned meanwhile.

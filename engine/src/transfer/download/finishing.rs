@@ -8,7 +8,7 @@ use std::{
 use super::{Task, blocking};
 use crate::{
     store::{FinishError, FinishOptions},
-    transfer::{DownloadError, DownloadState, Finished, sink::Sink, stage::Stage},
+    transfer::{DownloadState, Finished, TransferError, sink::Sink, stage::Stage},
 };
 
 /// How often content that another program changed is fetched again, before the download fails.
@@ -20,10 +20,10 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 impl Task {
     /// Puts the complete content in its place. `None` if another program changed some of it: that
     /// is fetched again.
-    pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
+    pub(super) async fn finish(&mut self) -> Result<Option<Finished>, TransferError> {
         self.write_out.ended().await?;
         let Some(mut stage) = self.stage.take() else {
-            return Err(DownloadError::Internal(
+            return Err(TransferError::Internal(
                 "finished before anything was fetched",
             ));
         };
@@ -39,7 +39,7 @@ impl Task {
                 Ok(Some(self.finished(&stage, is_shared)))
             }
             // Verified data was lost before its file was complete, or just now.
-            Err(DownloadError::Finish(
+            Err(TransferError::Finish(
                 FinishError::Altered { path, missing }
                 | FinishError::Incomplete {
                     target: path,
@@ -61,7 +61,7 @@ impl Task {
     }
 
     /// Returns whether this node shares the content from its place.
-    async fn put_in_place(&self, sink: &Sink) -> Result<bool, DownloadError> {
+    async fn put_in_place(&self, sink: &Sink) -> Result<bool, TransferError> {
         let (delivery, ending) = (self.delivery()?, Arc::clone(&self.ending));
         let options = FinishOptions {
             durable: delivery.durable,
@@ -80,7 +80,7 @@ impl Task {
                 let finish = move || folder.finish(&store, options, &ending);
                 Ok(blocking(finish).await??.is_shared)
             }
-            Sink::Manifests(_) => Err(DownloadError::Internal("finished with its manifests")),
+            Sink::Manifests(_) => Err(TransferError::Internal("finished with its manifests")),
         }
     }
 
@@ -102,7 +102,7 @@ impl Task {
 
     /// Fetches what is missing again. A file may have moved, so it is opened again, once nothing is
     /// being written to it.
-    async fn fetch_again(&mut self, sink: Sink) -> Result<(), DownloadError> {
+    async fn fetch_again(&mut self, sink: Sink) -> Result<(), TransferError> {
         let Sink::File(partial) = sink else {
             self.fetch(sink, DownloadState::Downloading);
             return Ok(());

@@ -8,7 +8,7 @@ use super::{Task, blocking};
 use crate::{
     store::Cache,
     transfer::{
-        DownloadError, DownloadState, UnfoldError, manifests::Round, request::Purpose, sink::Sink,
+        DownloadState, TransferError, UnfoldError, manifests::Round, request::Purpose, sink::Sink,
         stage::Stage,
     },
 };
@@ -70,7 +70,7 @@ impl Task {
         &mut self,
         cache: Cache,
         descriptor: Descriptor,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<(), TransferError> {
         let sink = match descriptor.kind() {
             Kind::File => Sink::File(blocking(move || cache.begin(descriptor)).await??),
             Kind::Folder => Sink::Manifests(Round::of(descriptor)?),
@@ -81,7 +81,7 @@ impl Task {
     }
 
     /// Stores the manifest that is read, once it is complete.
-    pub(super) async fn store_manifest(&mut self) -> Result<(), DownloadError> {
+    pub(super) async fn store_manifest(&mut self) -> Result<(), TransferError> {
         let Purpose::Read { cache, .. } = &self.purpose else {
             return Ok(());
         };

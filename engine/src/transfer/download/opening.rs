@@ -11,7 +11,7 @@ use super::{Folder, Task, blocking};
 use crate::{
     store::{Differences, Ending, Partial, PartialFolder, PartialSpec},
     transfer::{
-        DownloadError, DownloadState, Finished,
+        DownloadState, Finished, TransferError,
         manifests::{Next, Round, Unfolding},
         request::{Delivery, Purpose},
         sink::Sink,
@@ -26,7 +26,7 @@ impl Task {
         &mut self,
         descriptor: Descriptor,
         name: Option<String>,
-    ) -> Result<Option<Finished>, DownloadError> {
+    ) -> Result<Option<Finished>, TransferError> {
         let delivery = match &self.purpose {
             Purpose::Deliver(delivery, _) => Arc::clone(delivery),
             Purpose::Read { cache, .. } => {
@@ -76,7 +76,7 @@ impl Task {
                 let path = spec.target.clone();
                 if blocking(move || path.is_dir()).await? {
                     let path = spec.target;
-                    return Err(DownloadError::TargetExists { path });
+                    return Err(TransferError::TargetExists { path });
                 }
                 self.open_file(spec).await?;
             }
@@ -90,12 +90,12 @@ impl Task {
         Ok(None)
     }
 
-    pub(super) async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
+    pub(super) async fn open_file(&mut self, spec: PartialSpec) -> Result<(), TransferError> {
         let (store, progress) = (self.services.store.clone(), self.checking());
         let ending = Arc::clone(&self.ending);
         let open = move || {
             unless_stopped(&ending)?;
-            Ok::<_, DownloadError>(Partial::create_or_resume(&store, spec, &progress)?)
+            Ok::<_, TransferError>(Partial::create_or_resume(&store, spec, &progress)?)
         };
         let partial = blocking(open).await??;
         self.fetch(Sink::File(partial), DownloadState::Downloading);
@@ -104,7 +104,7 @@ impl Task {
 
     /// Warns if the disk has too little space for the bytes that are not written yet. The download
     /// runs all the same: runs of zeros take no space, and the user may free some.
-    async fn notice_shortage(&self) -> Result<(), DownloadError> {
+    async fn notice_shortage(&self) -> Result<(), TransferError> {
         let Some(stage) = &self.stage else {
             return Ok(());
         };
@@ -125,7 +125,7 @@ impl Task {
 
     /// Takes the manifests that were fetched, and begins the stage that they lead to. `None` if no
     /// manifests were fetched.
-    pub(super) async fn take_manifests(&mut self) -> Result<Option<()>, DownloadError> {
+    pub(super) async fn take_manifests(&mut self) -> Result<Option<()>, TransferError> {
         let fetched = self.stage.as_ref().and_then(Stage::manifests).cloned();
         match fetched {
             Some(round) => self.unfold(Some(round)).await.map(Some),
@@ -134,7 +134,7 @@ impl Task {
     }
 
     /// Begins to fetch the next manifests; or the files, if all entries of the folder are known.
-    async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
+    async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), TransferError> {
         // The known entries are in memory once, and only while they are needed.
         let Some(Folder {
             mut unfolding,
@@ -168,14 +168,14 @@ impl Task {
         &mut self,
         spec: PartialSpec,
         listing: Arc<Listing>,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<(), TransferError> {
         self.notice_entries(&listing);
         let (store, progress) = (self.services.store.clone(), self.checking());
         let ending = Arc::clone(&self.ending);
         let open = move || {
             unless_stopped(&ending)?;
             let opened = PartialFolder::create_or_resume(&store, spec, listing, &progress);
-            Ok::<_, DownloadError>(opened?)
+            Ok::<_, TransferError>(opened?)
         };
         let partial = blocking(open).await??;
         let opened = Arc::clone(&partial);
@@ -220,7 +220,7 @@ impl Task {
     pub(super) async fn fixed_target(
         &self,
         delivery: &Delivery,
-    ) -> Result<Option<PathBuf>, DownloadError> {
+    ) -> Result<Option<PathBuf>, TransferError> {
         let output = delivery.output.clone();
         blocking(move || output.fixed()).await
     }
@@ -230,7 +230,7 @@ impl Task {
         &self,
         delivery: &Delivery,
         path: PathBuf,
-    ) -> Result<Option<Finished>, DownloadError> {
+    ) -> Result<Option<Finished>, TransferError> {
         let (hash, overwrite) = (self.wanted.hash, delivery.overwrite);
         let (store, target) = (self.services.store.clone(), path.clone());
         let ending = Arc::clone(&self.ending);
@@ -240,7 +240,7 @@ impl Task {
             if matches!(existing, ExistingTarget::Same { .. }) {
                 store.forget_partial_at(&hash, &target)?;
             }
-            Ok::<_, DownloadError>(existing)
+            Ok::<_, TransferError>(existing)
         };
         let existing = blocking(examine).await??;
         let ExistingTarget::Same { size } = existing else {
@@ -269,9 +269,9 @@ impl Task {
 }
 
 /// A download that was stopped before a thread began to open it opens nothing.
-fn unless_stopped(ending: &Ending) -> Result<(), DownloadError> {
+fn unless_stopped(ending: &Ending) -> Result<(), TransferError> {
     match ending.is_stopped() {
-        true => Err(DownloadError::Paused),
+        true => Err(TransferError::Paused),
         false => Ok(()),
     }
 }

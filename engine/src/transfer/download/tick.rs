@@ -6,7 +6,7 @@ use super::{
     Task,
     report::{Moment, Verified},
 };
-use crate::transfer::{DownloadError, WaitReason, stage::Stage};
+use crate::transfer::{TransferError, WaitReason, stage::Stage};
 
 impl Task {
     /// Sources that have nothing to give make way for candidates that wait.
@@ -28,14 +28,14 @@ impl Task {
     /// Renews the status.
     ///
     /// # Errors
-    /// [`DownloadError::NoSource`] if nothing has arrived for too long, and the download does not
-    /// wait; [`DownloadError::Paused`] if its readers are gone.
-    pub(super) fn tick(&mut self) -> Result<(), DownloadError> {
+    /// [`TransferError::NoSource`] if nothing has arrived for too long, and the download does not
+    /// wait; [`TransferError::Paused`] if its readers are gone.
+    pub(super) fn tick(&mut self) -> Result<(), TransferError> {
         let now = Instant::now();
         self.replace_useless_sources(now);
         self.release_if_idle(now);
         if self.is_left(now) {
-            return Err(DownloadError::Paused);
+            return Err(TransferError::Paused);
         }
         let with_content = self.supply.sources.roster().with_content();
         self.timing.waiting.note_source(with_content > 0);
@@ -65,7 +65,7 @@ impl Task {
             self.timing.waiting.end();
         }
         if is_over && !(may_wait && self.timing.waiting.begin()) {
-            return Err(DownloadError::NoSource {
+            return Err(TransferError::NoSource {
                 hash: self.wanted.hash,
                 timeout: self.wanted.timeout,
                 tried: self.tried(is_able),

@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
     store::WriteError,
-    transfer::{DownloadError, sink::Sink},
+    transfer::{TransferError, sink::Sink},
 };
 
 /// How long arrived data may stay in memory. Short enough for the last write to take only a moment;
@@ -34,7 +34,7 @@ impl WriteOut {
         &mut self,
         sink: Option<&Sink>,
         now: Instant,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<(), TransferError> {
         if self.running.as_ref().is_some_and(JoinHandle::is_finished) {
             self.ended().await?;
         }
@@ -51,13 +51,13 @@ impl WriteOut {
     }
 
     /// Waits until no write is running.
-    pub(super) async fn ended(&mut self) -> Result<(), DownloadError> {
+    pub(super) async fn ended(&mut self) -> Result<(), TransferError> {
         match self.running.take() {
             // A write that cannot be joined was ended with the runtime.
             Some(running) => running
                 .await
                 .unwrap_or(Ok(()))
-                .map_err(DownloadError::Write),
+                .map_err(TransferError::Write),
             None => Ok(()),
         }
     }

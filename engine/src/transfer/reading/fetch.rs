@@ -12,7 +12,7 @@ use crate::{
     network::PeerAddress,
     store::Cache,
     transfer::{
-        Download, DownloadError, DownloadState, DownloadStatus, Transfers, WaitReason, Wanted,
+        Download, DownloadState, DownloadStatus, TransferError, Transfers, WaitReason, Wanted,
         request::Purpose,
     },
 };
@@ -69,18 +69,18 @@ impl Transfers {
 
     /// The run that fetches what `request` asks for: a download of the list if it fetches now, else
     /// one for readers only.
-    pub(super) async fn fetch(&self, request: &ReadRequest) -> Result<Fetch, DownloadError> {
+    pub(super) async fn fetch(&self, request: &ReadRequest) -> Result<Fetch, TransferError> {
         if let Some(download) = self.fetching(&request.hash) {
             return Ok(Fetch {
                 download,
                 is_for_readers: false,
             });
         }
-        let cache = self.cache().await.map_err(DownloadError::Cache)?.clone();
+        let cache = self.cache().await.map_err(TransferError::Cache)?.clone();
         let start = || self.spawn_reading(request, cache);
         let download = self.fetches.get_or_start(request.hash, start);
         Ok(Fetch {
-            download: download.ok_or(DownloadError::TooManyRead)?,
+            download: download.ok_or(TransferError::TooManyRead)?,
             is_for_readers: true,
         })
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::read_ahead::ReadAheadShare;
 use crate::{
     store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store},
-    transfer::{DownloadError, WaitReason},
+    transfer::{TransferError, WaitReason},
 };
 
 /// The minimum number of steps in which a reader's window advances.
@@ -28,7 +28,7 @@ pub enum ReadError {
     Manifest(#[from] ManifestsError),
     /// The content cannot be fetched.
     #[error(transparent)]
-    Fetch(Arc<DownloadError>),
+    Fetch(Arc<TransferError>),
     /// Nothing has arrived for too long.
     #[error("nothing of {hash} has arrived for {} s{}", timeout.as_secs(), because(.why))]
     Stalled {

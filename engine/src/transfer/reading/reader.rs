@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     store::{Cache, PIECE_BLOCKS},
-    transfer::{DownloadError, Transfers},
+    transfer::{TransferError, Transfers},
 };
 
 /// After this many lookups, a reader checks whether the cache is too large.
@@ -41,7 +41,7 @@ pub struct Reader {
     found: u32,
     /// The error of the last fetch, if the disk was full. The cache frees space before the next
     /// fetch.
-    full: Option<Arc<DownloadError>>,
+    full: Option<Arc<TransferError>>,
     /// Whether the cache has freed space since the last lookup that succeeded.
     has_freed_space: bool,
     /// Why data on the disk cannot be read, in which case it is fetched.
@@ -276,5 +276,5 @@ impl Fetching {
 }
 
 fn shutting_down() -> ReadError {
-    ReadError::Fetch(Arc::new(DownloadError::ShuttingDown))
+    ReadError::Fetch(Arc::new(TransferError::ShuttingDown))
 }
