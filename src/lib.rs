@@ -27,7 +27,12 @@ pub mod fuzzing;
 pub use cli::main;
 pub use libp2p::{Multiaddr, PeerId, identity::Keypair};
 #[doc(inline)]
-pub use pelago_content::{Descriptor, Hash, HashError, Kind, Link, LinkError};
+pub use pelago_behaviour::InvalidNetworkName;
+#[doc(inline)]
+pub use pelago_content::{
+    BlockRanges, Descriptor, DescriptorError, Geometry, Hash, HashError, Kind, Link, LinkError,
+    MAX_SIZE, Manifest, ManifestEntry, Totals,
+};
 #[doc(inline)]
 pub use pelago_engine::node::{
     BeingWritten, Catalogue, Cell, CheckEvent, CheckedShare, Choice, Closed, CodedError,
@@ -43,9 +48,24 @@ pub use pelago_engine::node::{
     WrongFile,
 };
 #[doc(inline)]
-pub use pelago_engine::transfer::TransferError;
+pub use pelago_engine::{
+    duties::Duties,
+    network::{ConnectError, StartError as NetworkStartError, TransportKind},
+    transfer::{
+        ChangeError, LoadError, NoHolder, NotKept, ReadError as TransferReadError, TransferError,
+        UnfoldError,
+    },
+};
 #[doc(inline)]
-pub use pelago_store::{DataFolder, Store};
+pub use pelago_store::{
+    ChunkRead, Collected, Cursor, DataFolder, DatabaseError, DiskSpace as StoreDiskSpace,
+    Fingerprint, FinishError, FinishedFolder, FolderError, FolderOptions,
+    HashError as FileHashError, Hashed, Inspection, KnownPeer, LockError, LostShare,
+    MAX_LISTED_DIFFERENCES, MadeFolder, ManifestsError, Member, NewFolder, NewShare,
+    OpenError as StoreOpenError, Page, Partial, PartialError, PartialFolder, PartialSpec, Presence,
+    Progress, ReadError as StoreReadError, Receipt, RecoveryError, Scopes, SelectionError, Share,
+    ShareError as StoreShareError, ShareFeed, Store, WriteError,
+};
 
 // Short names for the crates below.
 #[cfg(feature = "cli")]

@@ -86,6 +86,7 @@ pub enum Answer {
 
 /// Why an answer does not belong to the requested item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum WrongAnswer {
     /// The descriptor belongs to other content.
     #[error("the peer sent a descriptor of other content")]

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 /// Why a message could not be read or written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// The stream failed, or ended inside a message.
     #[error("the stream failed: {0}")]

@@ -67,6 +67,7 @@ impl OwnIdCallers {
 
 /// Why the transport could not be created.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum TransportError {
     /// The encryption rejected our key.
     #[error("the encryption could not be set up: {0}")]

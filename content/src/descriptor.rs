@@ -128,6 +128,7 @@ impl Descriptor {
 
 /// Why a descriptor is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DescriptorError {
     /// Not 41 bytes.
     #[error("a descriptor has 41 bytes, this has {found}")]

@@ -95,6 +95,7 @@ impl FromStr for Hash {
 
 /// Why a text is not a valid hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HashError {
     /// Not 64 characters.
     #[error("a hash has 64 hex digits, this has {found}")]

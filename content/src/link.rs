@@ -201,6 +201,7 @@ fn decode(key: &'static str, value: &str) -> Result<String, LinkError> {
 
 /// Why a text is not a valid link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LinkError {
     /// It does not start with `pelago:`.
     #[error("a link starts with `{SCHEME}`")]

@@ -177,6 +177,7 @@ fn check_data(descriptor: &Descriptor, chunk: Chunk, data: &[u8]) -> Result<(), 
 
 /// Why a chunk is not proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProofError {
     /// The content has no such chunk.
     #[error(transparent)]

@@ -255,6 +255,7 @@ impl Extend<Range<u64>> for BlockRanges {
 
 /// Why pairs are not a valid set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RangesError {
     /// A run without blocks.
     #[error("run {position} from block {start} to {end} is empty")]

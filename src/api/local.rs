@@ -107,6 +107,7 @@ async fn bind(listen: SocketAddr, last_port: u16) -> io::Result<TcpListener> {
 
 /// Why the API cannot be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LocalApiError {
     /// The API cannot listen at the address.
     #[error("the API cannot listen on {listen}: {source}")]

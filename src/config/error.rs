@@ -9,6 +9,7 @@ use super::SetBy;
 
 /// Why settings cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("the configuration file {} cannot be read: {source}", path.display())]
@@ -81,6 +82,7 @@ impl ConfigError {
 
 /// Why settings were not changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChangeError {
     /// The setting does not exist.
     #[error("unknown setting {name:?}: `pelago settings` lists all")]

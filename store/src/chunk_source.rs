@@ -232,6 +232,7 @@ impl ReadError {
 
 /// Why a chunk cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The content, or this part of it, is not stored here.
     #[error("the content is not stored here")]

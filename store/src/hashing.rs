@@ -329,6 +329,7 @@ impl From<BuildError> for Stop {
 
 /// Why a file was not hashed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HashError {
     /// There is no such file.
     #[error("{} does not exist", shown(path))]

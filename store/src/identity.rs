@@ -83,6 +83,7 @@ fn others_may_read(metadata: &fs::Metadata) -> bool {
 
 /// Why the key cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// Other users of this machine can read the key, and could impersonate this node.
     #[error(

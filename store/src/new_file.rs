@@ -157,6 +157,7 @@ fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileEr
 
 /// Why a new file was not created.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NewFileError {
     /// Something is at the path already.
     #[error(

@@ -237,6 +237,7 @@ impl StoredTree {
 
 /// Why a stored tree is unusable. Hashing the file again creates a new one.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TreeError {
     /// There is no tree.
     #[error("the tree of {hash} is missing: hash the file again")]

@@ -51,6 +51,7 @@ pub struct Namer {
 
 /// Why an address is not dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It has more than [`MAX_ADDRESS_BYTES`].
     #[error("the address is longer than {MAX_ADDRESS_BYTES} bytes")]

@@ -34,6 +34,7 @@ pub type Reply = oneshot::Sender<Result<Outbound, OpenError>>;
 
 /// Why a stream could not be opened.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// There is no connection to the peer.
     #[error("not connected to the peer")]

@@ -338,6 +338,7 @@ fn unfold(listing: &mut Listing, children: &[Vec<u32>]) {
 
 /// Why a folder cannot be listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListingError {
     /// The descriptor is that of a file.
     #[error("it is a file, not a folder")]

@@ -8,6 +8,7 @@ use crate::{DescriptorError, Kind};
 
 /// Why a manifest is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// It exceeds the limit of bytes.
     #[error("a manifest has at most {MAX_MANIFEST_LEN} bytes, this has {found}")]

@@ -42,6 +42,7 @@ pub fn check_target(target: &str) -> Result<(), TargetError> {
 
 /// Why a name is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// It has no characters.
     #[error("it is empty")]
@@ -65,6 +66,7 @@ pub enum NameError {
 
 /// Why the target of a symbolic link is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TargetError {
     /// It has no characters.
     #[error("its target is empty")]

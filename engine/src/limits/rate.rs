@@ -30,6 +30,7 @@ pub struct Rate(u64);
 
 /// Why a value is not a valid rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidRate {
     /// A number that is too low or too high.
     #[error("{0} bytes a second are out of range; expected {MIN} (1 KB/s) to {MAX} (1 TB/s)")]

@@ -10,6 +10,7 @@ pub struct Closed;
 
 /// Why a connection to a peer could not be made.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The dial failed; the text says at which addresses and why.
     #[error("{0}")]
@@ -31,6 +32,7 @@ pub enum ConnectError {
 
 /// Why an announcement did not reach any node.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum AnnounceError {
     /// The query took too long.
     #[error("the announcement reached no node in time")]
@@ -45,6 +47,7 @@ pub enum AnnounceError {
 
 /// Why a stream could not be opened.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StreamError {
     /// See [`OpenError`].
     #[error(transparent)]

@@ -70,6 +70,7 @@ pub struct NetworkSettings {
 
 /// Why a node could not take part in the network.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The transport could not be set up.
     #[error(transparent)]

@@ -66,6 +66,7 @@ pub struct Holder {
 
 /// Why content could not be described.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// No peer that was asked has it.
     #[error(

@@ -59,6 +59,7 @@ pub enum Stat {
 
 /// Why content cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// Nothing exists at the path.
     #[error("the folder has no entry of this name")]

@@ -38,6 +38,7 @@ const INBOUND_QUEUED: usize = 256;
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The name of the network is invalid.
     #[error(transparent)]

@@ -45,6 +45,7 @@ impl Drop for UploadPermit {
 
 /// Why an upload failed.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UploadError {
     /// The node has no watched folder.
     #[error("this node shares no folder to put a file into")]
@@ -80,7 +81,7 @@ impl CodedError for UploadError {
             Self::Busy { .. } => "too-many-files",
             Self::File(NewFileError::Exists { .. }) => "target-exists",
             Self::File(NewFileError::Full { .. }) => "disk-full",
-            Self::File(NewFileError::Write { .. }) => "not-written",
+            Self::File(_) => "not-written",
             Self::Closed(_) => "shutting-down",
         }
     }

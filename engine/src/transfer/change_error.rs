@@ -10,6 +10,7 @@ use crate::store::{PartialError, RemoveError};
 
 /// Why a download was not changed as requested.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum ChangeError {
     /// It is not in the list, or no longer.
     #[error("{hash} is not in the list of downloads")]

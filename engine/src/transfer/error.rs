@@ -11,6 +11,7 @@ use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_wri
 
 /// Why a download ended without its content. Verified data is kept in every case.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// No reachable peer has it, or has the rest of it.
     #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]

@@ -53,6 +53,7 @@ pub(super) enum ListFile {
 
 /// The saved list of downloads lacks a change, so the next start of the node does not know of it.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum NotKept {
     /// The list cannot be written.
     #[error(

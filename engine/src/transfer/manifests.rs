@@ -21,6 +21,7 @@ const MAX_MANIFESTS: u64 = 512 << 20;
 
 /// Why a folder is refused, or why its manifests cannot be stored.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UnfoldError {
     /// A manifest is malformed, or has a name that is not allowed on a disk.
     #[error("the folder is refused: {0}")]

@@ -11,6 +11,7 @@ pub(super) const MAX_LINE_LEN: usize = 64 * 1024;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// The node rejected the request.
     #[error(transparent)]

@@ -62,6 +62,7 @@ pub struct Gateway {
 
 /// Why a gateway cannot be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GatewayError {
     /// The gateway cannot listen at the address.
     #[error("the gateway cannot listen on {listen}: {source}")]

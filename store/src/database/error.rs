@@ -7,6 +7,7 @@ use crate::durable::Fails;
 
 /// Why a database operation failed. It changed nothing.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatabaseError {
     /// Written by another version of Pelago.
     #[error(

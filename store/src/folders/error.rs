@@ -12,6 +12,7 @@ use crate::{HashError, ManifestsError, ShareError, escape::shown};
 
 /// Why a directory was not hashed or shared.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FolderError {
     /// A path does not exist.
     #[error("{} does not exist", shown(path))]

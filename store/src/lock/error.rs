@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LockError {
     /// Another process has it.
     #[error(

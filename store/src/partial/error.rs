@@ -9,6 +9,7 @@ use crate::{DatabaseError, TreeError, escape::shown, write_failure};
 
 /// Why a download cannot begin.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartialError {
     /// Another download has the same hash, or writes to the same target.
     #[error(
@@ -116,6 +117,7 @@ fn first_of(differences: &Differences) -> String {
 
 /// Why a chunk was not written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The chunk does not verify: the peer sent wrong data. Nothing changed.
     #[error(transparent)]
@@ -168,6 +170,7 @@ impl WriteError {
 
 /// Why a download did not end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FinishError {
     /// Not every block is verified.
     #[error("{missing} bytes of {} are still missing", shown(target))]

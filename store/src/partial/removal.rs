@@ -152,6 +152,7 @@ pub(super) fn is_link_in_the_way(error: &io::Error) -> bool {
 
 /// Why a removal left something.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RemoveError {
     /// The file was changed or replaced, or a symbolic link has appeared in its path.
     #[error(

@@ -116,6 +116,7 @@ impl Store {
 
 /// Why lost shares could not be listed or updated.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecoveryError {
     /// The database cannot be used.
     #[error(transparent)]

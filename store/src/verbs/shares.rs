@@ -416,6 +416,7 @@ fn now() -> u64 {
 
 /// Why shares were not added.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShareError {
     /// The path is relative, or is not valid UTF-8.
     #[error("{} cannot be shared: its path has to be absolute and valid UTF-8", path.display())]

@@ -79,6 +79,7 @@ impl Sharer {
 
 /// Why shares or a catalogue could not be listed.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ListError {
     /// The node cannot connect to the peer.
     #[error("cannot connect to {peer}: {source}")]

@@ -14,6 +14,7 @@ use crate::{
 
 /// Why a download did not start, or ended without its content.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum DownloadError {
     /// No peer in reach shares content of that name.
     #[error(

@@ -22,6 +22,7 @@ use crate::{
 
 /// Why a download could not be changed.
 #[derive(Clone, Debug, Error)]
+#[non_exhaustive]
 pub enum ManageError {
     /// No download in the list matches.
     #[error("no download is called {what:?}")]

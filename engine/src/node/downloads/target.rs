@@ -18,6 +18,7 @@ pub enum Target {
 
 /// Why a text is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum InvalidTarget {
     /// An invalid hash.
     #[error(transparent)]

@@ -13,6 +13,7 @@ use crate::{
 
 /// Why a file or directory could not be shared.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ShareError {
     /// The directory cannot be shared as a folder.
     #[error(transparent)]
@@ -129,6 +130,7 @@ impl CodedError for FolderError {
 
 /// Why no single share was found to unshare, to read, or to make a link for.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UnshareError {
     /// No share has that hash or name.
     #[error("no share matches {what:?}")]

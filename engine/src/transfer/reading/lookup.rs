@@ -19,6 +19,7 @@ const MAX_STEP: u64 = 256;
 
 /// Why content cannot be read, or only in part.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// Data on the disk cannot be read.
     #[error(transparent)]

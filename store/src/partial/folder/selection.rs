@@ -139,6 +139,7 @@ fn is_called(glob: &str, name: &str, path: impl Fn() -> String) -> bool {
 
 /// Why a selection fails.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SelectionError {
     /// A text is not a valid glob.
     #[error(
