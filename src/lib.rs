@@ -27,11 +27,12 @@ pub mod fuzzing;
 pub use cli::main;
 pub use libp2p::{Multiaddr, PeerId, identity::Keypair};
 #[doc(inline)]
-pub use pelago_behaviour::InvalidNetworkName;
+pub use pelago_behaviour::{InvalidNetworkName, TransportError};
 #[doc(inline)]
 pub use pelago_content::{
-    BlockRanges, Descriptor, DescriptorError, Geometry, Hash, HashError, Kind, Link, LinkError,
-    MAX_SIZE, Manifest, ManifestEntry, Totals,
+    BlockRanges, Chunk, Descriptor, DescriptorError, EntryKind, Geometry, Hash, HashError, Kind,
+    Link, LinkError, Listing, ListingError, MAX_SIZE, Manifest, ManifestEntry, ManifestError,
+    OutOfRange, ProofError, RangesError, Sequence, Totals,
 };
 #[doc(inline)]
 pub use pelago_engine::node::{
@@ -58,13 +59,16 @@ pub use pelago_engine::{
 };
 #[doc(inline)]
 pub use pelago_store::{
-    ChunkRead, Collected, Cursor, DataFolder, DatabaseError, DiskSpace as StoreDiskSpace,
-    Fingerprint, FinishError, FinishedFolder, FolderError, FolderOptions,
-    HashError as FileHashError, Hashed, Inspection, KnownPeer, LockError, LostShare,
-    MAX_LISTED_DIFFERENCES, MadeFolder, ManifestsError, Member, NewFolder, NewShare,
-    OpenError as StoreOpenError, Page, Partial, PartialError, PartialFolder, PartialSpec, Presence,
-    Progress, ReadError as StoreReadError, Receipt, RecoveryError, Scopes, SelectionError, Share,
-    ShareError as StoreShareError, ShareFeed, Store, WriteError,
+    ChunkRead, Collected, Comparison, Cursor, DataFolder, DatabaseError,
+    DiskSpace as StoreDiskSpace, Ending, Fingerprint, FinishError, FinishOptions,
+    Finished as StoreFinished, FinishedFolder, FolderError, FolderOptions,
+    HashError as FileHashError, Hashed, Inspection, KnownPeer, LeftOut, LockError, LostShare,
+    MAX_CHUNK_LEVEL, MAX_LISTED_DIFFERENCES, MadeFolder, ManifestsError, Member, MemberState,
+    NewFolder, NewShare, OnDisk, OpenError as StoreOpenError, Origin, Page, Partial, PartialError,
+    PartialFolder, PartialSpec, Presence, Progress, ReadError as StoreReadError, Receipt,
+    RecoveryError, RemoveError, Scope, Scopes, SelectionError, Share,
+    ShareError as StoreShareError, ShareFeed, Shortage, Store, TakenChanges, TreeError,
+    Unsupported, WriteError, Writer,
 };
 
 // Short names for the crates below.
