@@ -2,12 +2,17 @@
 
 use crate::{
     api,
-    node::{InvalidAddress, PeerAddress},
+    node::{InvalidAddress, InvalidPeerId, PeerAddress, PeerChoice},
 };
 
 /// A valid address of a peer, as it was given.
 pub(super) fn peer_address(text: &str) -> Result<String, InvalidAddress> {
     text.parse::<PeerAddress>().map(|_| text.to_owned())
+}
+
+/// A valid choice of a peer, as it was given.
+pub(super) fn peer_choice(text: &str) -> Result<String, InvalidPeerId> {
+    text.parse::<PeerChoice>().map(|_| text.to_owned())
 }
 
 /// A time to wait, in seconds.

@@ -237,6 +237,10 @@ fn a_name_stands_for_one_peer() {
         .says("is now the name of another peer")
         .says(&format!("Before:\n  {}", anna.peer_id()))
         .says(&format!("Now:\n  {}", other.peer_id()));
+    for wrong in ["anna=12D3bad", &anna.peer_id()[..40]] {
+        let told = from(wrong, &[&at_anna]);
+        told.code(2).says("is not a valid peer id");
+    }
     let chosen = format!("anna={}", other.peer_id());
     from(&chosen, &[&at_other]).done();
     from("anna", &[&at_other]).done();

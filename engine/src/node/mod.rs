@@ -59,6 +59,7 @@ pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::InvalidPeers;
 pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
+pub use peer_names::{InvalidPeerId, PeerChoice};
 pub use peers::Peer;
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};

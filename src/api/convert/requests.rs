@@ -71,7 +71,7 @@ pub(in crate::api) async fn download_request(
             types::Output::At(path) => node::Output::At(absolute(path)?),
         },
         peers: addresses(&from.peers)?,
-        from: from.from,
+        from: peer_choices(&from.from)?,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         waits: from.wait,
@@ -84,6 +84,14 @@ pub(in crate::api) async fn download_request(
         seed: from.seed,
         listed: from.listed,
     })
+}
+
+fn peer_choices(texts: &[String]) -> Result<Vec<node::PeerChoice>, ApiError> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error: node::InvalidPeerId| ApiError::bad("bad-peer", error.to_string()))
+    };
+    texts.iter().map(parse).collect()
 }
 
 async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {

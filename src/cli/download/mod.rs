@@ -17,7 +17,7 @@ use super::{
     paths, process_args,
     signals::Signals,
     text::command,
-    value_parsers::{peer_address, seconds},
+    value_parsers::{peer_address, peer_choice, seconds},
 };
 use crate::{
     api::types::{DownloadRequest, LinkPolicy, Output},
@@ -49,7 +49,7 @@ pub(super) struct DownloadArgs {
 
     /// Ask only this peer: a peer id, or the name of a node; repeatable. A name stands for the peer
     /// for which it was first used; NAME=ID makes it stand for another
-    #[arg(long, value_name = "PEER")]
+    #[arg(long, value_name = "PEER", value_parser = peer_choice)]
     from: Vec<String>,
 
     /// Node by which to join the network: host:port or a multiaddr

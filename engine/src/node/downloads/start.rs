@@ -10,7 +10,7 @@ use crate::{
     network::Network,
     node::{
         Mode, Node, Output, PeerAddress, blocking::blocking, catalogues::find_name,
-        link_peers::peers_of,
+        link_peers::peers_of, peer_names::PeerChoice,
     },
     store::{Links, Scope, Selection},
     transfer::{self, Download, Follower},
@@ -25,8 +25,8 @@ pub struct DownloadRequest {
     pub output: Output,
     /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
-    /// The only peers that may be asked: ids or names. Empty: any peer.
-    pub from: Vec<String>,
+    /// The only peers that may be asked. Empty: any peer.
+    pub from: Vec<PeerChoice>,
     /// Nodes through which to join the network.
     pub bootstrap: Vec<PeerAddress>,
     /// How long the download may make no progress.
