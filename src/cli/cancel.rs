@@ -17,7 +17,8 @@ pub(super) struct CancelArgs {
 
 pub(super) async fn run(context: &Context, args: &CancelArgs) -> anyhow::Result<Exit> {
     let client = attach::require_running(context).await?;
-    let cancel = async |what: &str| client.cancel(what).await;
+    let cancel =
+        async |what: &str| selection::removed(context, &client, what, client.cancel(what)).await;
     if args.which.all {
         let is_meant = |download: &DownloadStatus| download.state != "done";
         return selection::all(context, &client, "cancelled", is_meant, cancel).await;

@@ -1,7 +1,17 @@
 //! The downloads that a command changes, and the same change to each of them.
 
-use super::{context::Context, outcomes::Outcomes, output::Exit, text::escape};
+use std::{pin::pin, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{
+    context::Context, download::step, outcomes::Outcomes, output::Exit, progress::Progress,
+    text::escape,
+};
 use crate::api::{CallError, Client, types::DownloadStatus};
+
+/// Time between two looks at how far a removal is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
@@ -57,6 +67,32 @@ pub(super) async fn all(
         context.output.note(NOTHING_TO_DO);
     }
     outcomes.finish_list()
+}
+
+/// Waits for the removal of a download with its data, and shows how far it is. The node completes
+/// it even if this command ends before.
+pub(super) async fn removed(
+    context: &Context,
+    client: &Client,
+    what: &str,
+    removal: impl Future<Output = Result<DownloadStatus, CallError>>,
+) -> Result<DownloadStatus, CallError> {
+    let mut removal = pin!(removal);
+    let mut progress = Progress::new(&context.output);
+    loop {
+        tokio::select! {
+            removed = &mut removal => return removed,
+            () = sleep(LOOK_INTERVAL) => {}
+        }
+        tokio::select! {
+            removed = &mut removal => return removed,
+            status = client.download_status(what) => {
+                if let Ok(status) = status && status.state == "removing" {
+                    progress.show(&step(&status));
+                }
+            }
+        }
+    }
 }
 
 /// Prints the notice of the node about a change.

@@ -28,6 +28,16 @@ use unix as system;
 pub(super) use entry::{EntryMetadata, EntryType, FileId, OpenMode, parent_of};
 pub(super) use system::metadata_of_file;
 
+/// Whether an error says that a part of a path is a symbolic link, or a file.
+pub(super) fn is_link_in_the_way(error: &io::Error) -> bool {
+    // `ErrorKind::FilesystemLoop` is not stable.
+    #[cfg(unix)]
+    let is_loop = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    #[cfg(not(unix))]
+    let is_loop = false;
+    error.kind() == io::ErrorKind::NotADirectory || is_loop
+}
+
 /// A directory that is held open.
 #[derive(Debug)]
 pub(super) struct Dir {

@@ -110,7 +110,8 @@ pub use new_file::{NewFile, NewFileError};
 pub use partial::{
     Difference, Differences, Ending, FinishError, FinishOptions, Finished, FinishedFolder,
     InvalidLinks, LinkOmission, Links, MAX_LISTED_DIFFERENCES, Partial, PartialError,
-    PartialFolder, PartialSpec, Receipt, RemoveError, Selection, SelectionError, WriteError,
+    PartialFolder, PartialSpec, Proceed, Receipt, RemoveError, Selection, SelectionError,
+    WriteError,
 };
 pub use peers::KnownPeer;
 pub use recovery::{Recovery, named};

@@ -63,10 +63,26 @@ impl Home {
 
     /// A node with a data folder, in which it caches what is read.
     pub(crate) async fn on_disk(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(settings(name), tempfile::tempdir().unwrap()).await
+    }
+
+    /// A node with its data folder below `folder`, where an earlier run may have left it.
+    pub(crate) async fn in_folder(settings: Settings, folder: TempDir) -> Self {
         let data = DataFolder::lock(folder.path().join("data")).unwrap();
         let store = Store::open(&data).unwrap();
-        Self::with_store(settings(name), store, folder).await
+        Self::with_store(settings, store, folder).await
+    }
+
+    /// Ends the node, and starts it again with `settings`.
+    pub(crate) async fn restart(self, settings: Settings) -> Self {
+        self.node.shutdown().await;
+        let Self {
+            node,
+            store,
+            folder,
+        } = self;
+        drop((node, store));
+        Self::in_folder(settings, folder).await
     }
 
     async fn with_store(settings: Settings, store: Store, folder: TempDir) -> Self {

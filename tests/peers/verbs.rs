@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use pelago::{Download, DownloadRequest, DownloadState, Hash, ManageError, Output, ShareRequest};
 
 use crate::{
     content::Content,
-    nodes::{Home, assert_same, ended, in_time, request},
+    nodes::{Home, assert_same, ended, in_time, request, settings},
 };
 
 /// How many downloads are stopped, each a little later than the one before.
@@ -176,4 +177,70 @@ async fn reports_about_a_stopped_folder_are_right() {
         all.push(Wanted::folder(&a, &b, round).await);
     }
     stop_each(&a, &b, all).await;
+}
+
+/// Files in the folder that is removed.
+const MANY: usize = 500;
+
+/// Waits until the states of all downloads are as `are_so` says.
+async fn until_states(home: &Home, are_so: impl Fn(&[DownloadState]) -> bool) {
+    let until = async {
+        loop {
+            let listed = home.node.downloads();
+            let states: Vec<_> = listed.iter().map(|listed| listed.state).collect();
+            if are_so(&states) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(until).await;
+}
+
+/// ```text
+///   a ---> b      b removes a folder with its data, but neither the caller nor the node waits for that
+/// ```
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_is_completed_without_its_caller_and_by_the_next_run_of_the_node() {
+    let a = Home::start("a").await;
+    let root = a.path("box");
+    fs::create_dir(&root).unwrap();
+    for number in 0..MANY {
+        fs::write(root.join(number.to_string()), number.to_string()).unwrap();
+    }
+    let share = ShareRequest {
+        rehash: false,
+        skip_unsupported: false,
+        path: root,
+        name: None,
+        unlisted: false,
+    };
+    let hash = a.node.share(share, |_| {}).await.unwrap().hash;
+    let mut b = Home::on_disk("b").await;
+    let from = [a.address().await];
+    for restarts in [false, true] {
+        let copy = b.path("copy");
+        let download = DownloadRequest {
+            seed: true,
+            ..request(hash, Output::At(copy.clone()), &from)
+        };
+        ended(&b.begin(download).await).await.unwrap();
+        let what = hash.to_string();
+        let refused = b.node.resume(&what).await.unwrap_err();
+        assert_eq!(refused.to_string(), "\"box\" is done already");
+
+        // The caller is gone after the first step.
+        let removal = b.node.remove_download(&what, true);
+        assert!(removal.now_or_never().is_none());
+        let is_begun = |states: &[DownloadState]| !states.contains(&DownloadState::Done);
+        until_states(&b, is_begun).await;
+        if restarts {
+            b = b.restart(settings("b")).await;
+        }
+
+        until_states(&b, <[_]>::is_empty).await;
+        assert!(!copy.exists());
+        let shares = b.node.list().await.unwrap();
+        assert!(shares.iter().all(|share| share.hash != hash));
+    }
 }

@@ -6,7 +6,7 @@ use pelago_content::Hash;
 use thiserror::Error;
 
 use super::{DownloadState, DownloadStatus, NotKept};
-use crate::store::{PartialError, RemoveError};
+use crate::store::{DatabaseError, PartialError, RemoveError};
 
 /// Why a download was not changed as requested.
 #[derive(Clone, Debug, Error)]
@@ -18,8 +18,8 @@ pub enum ChangeError {
         /// The hash.
         hash: Hash,
     },
-    /// It has ended, so it cannot be paused, resumed or cancelled.
-    #[error("{name:?} is {} already", state.as_str())]
+    /// It has ended or is being removed, so it cannot be paused, resumed or cancelled.
+    #[error("{name:?} is {} already", word(*state))]
     Ended {
         /// The name of the download.
         name: String,
@@ -27,7 +27,7 @@ pub enum ChangeError {
         state: DownloadState,
     },
     /// It has not ended, so it cannot be removed.
-    #[error("{name:?} has not ended: it is {}", state.as_str())]
+    #[error("{name:?} has not ended: it is {}", word(*state))]
     Running {
         /// The name of the download.
         name: String,
@@ -54,6 +54,9 @@ pub enum ChangeError {
     /// The data of the unfinished download cannot be removed.
     #[error(transparent)]
     Data(Arc<PartialError>),
+    /// The content was removed, but is still recorded as shared.
+    #[error("the content is removed, but is still recorded as shared: {0}")]
+    Shared(Arc<DatabaseError>),
     /// The change took effect, but could not be saved.
     #[error("{name:?} is {is}, but the next start of the node does not know of it: {why}")]
     NotKept {
@@ -90,6 +93,7 @@ impl ChangeError {
             Self::Running { .. } => "download-running",
             Self::NotDownloaded { .. } => "not-downloaded",
             Self::Receipt(_) | Self::Delivered(_) | Self::Data(_) => "not-removed",
+            Self::Shared(_) => "database",
             Self::NotKept { why, .. } | Self::NoneKept(why) => why.code(),
             Self::ShuttingDown => "shutting-down",
         }
@@ -104,6 +108,14 @@ impl ChangeError {
                 state: DownloadState::Failed,
                 ..
             } => "`pelago resume` tries it again, `pelago cancel` gives it up",
+            Self::Ended {
+                state: DownloadState::Removing,
+                ..
+            }
+            | Self::Running {
+                state: DownloadState::Removing,
+                ..
+            } => "it ends by itself; `pelago downloads --watch` shows how far it is",
             Self::Ended { .. } => "`pelago remove` takes it off the list",
             Self::Running { .. } => "`pelago cancel` stops it and removes its data",
             Self::NotDownloaded {
@@ -118,9 +130,17 @@ impl ChangeError {
                 "without --with-data it is only taken off the list"
             }
             Self::NotKept { why, .. } | Self::NoneKept(why) => return Some(why.hint()),
-            Self::Data(_) | Self::ShuttingDown => return None,
+            Self::Data(_) | Self::Shared(_) | Self::ShuttingDown => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// The state as part of a sentence.
+const fn word(state: DownloadState) -> &'static str {
+    match state {
+        DownloadState::Removing => "being removed",
+        state => state.as_str(),
     }
 }
 

@@ -28,8 +28,8 @@ impl Transfers {
     /// Stops a download until it is resumed, even over a restart. A paused download stays paused.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed, or, after its
-    /// end, if its content was being put in place; [`ChangeError::NotKept`].
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, failed or being removed,
+    /// or, after its end, if its content was being put in place; [`ChangeError::NotKept`].
     pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |listed| {
             if has_ended(&listed.download) {
@@ -140,10 +140,11 @@ impl Transfers {
     /// The caller saves the change with [`Transfers::save_change`].
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done.
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or being removed.
     pub fn resume(&self, hash: &Hash) -> Result<Download, ChangeError> {
         let download = self.change(hash, |listed| {
-            if listed.download.state() == DownloadState::Done {
+            let state = listed.download.state();
+            if matches!(state, DownloadState::Done | DownloadState::Removing) {
                 return Err(ChangeError::ended(&listed.download.current_status()));
             }
             Ok(self.resume_listed(listed))
@@ -218,11 +219,11 @@ impl Transfers {
     }
 }
 
-/// Whether a run came to its own end, and was not paused.
+/// Whether a run came to its own end, and was not paused, or is being removed.
 fn has_ended(download: &Download) -> bool {
     matches!(
         download.state(),
-        DownloadState::Done | DownloadState::Failed
+        DownloadState::Done | DownloadState::Failed | DownloadState::Removing
     )
 }
 

@@ -133,6 +133,23 @@ impl Download {
         }
     }
 
+    /// A handle to the removal of this download, which does not run; and the status of that.
+    pub(super) fn removing(&self) -> (Self, watch::Sender<DownloadStatus>) {
+        let (sender, status) = watch::channel(DownloadStatus {
+            state: DownloadState::Removing,
+            notice: None,
+            failure: None,
+            ..self.current_status()
+        });
+        let download = Self {
+            status,
+            task: None,
+            ending: Arc::default(),
+            ..self.clone()
+        };
+        (download, sender)
+    }
+
     /// The status as it changes: at most some ten times a second.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<DownloadStatus> {

@@ -2,7 +2,7 @@
 
 use pelago_content::Hash;
 
-use super::{Download, DownloadState, Followers, Request, waiting::Offer};
+use super::{Download, DownloadState, Followers, Request, removal::Removal, waiting::Offer};
 use crate::network::PeerAddress;
 
 /// The maximum number of peers that the user may name for one download.
@@ -15,6 +15,8 @@ pub(super) struct ListedDownload {
     pub(super) followers: Followers,
     /// Whether it was paused, so that the next run of the node does not resume it.
     pub(super) is_paused: bool,
+    /// Its removal with its data, once that was decided.
+    pub(super) removal: Option<Removal>,
 }
 
 impl ListedDownload {
@@ -24,7 +26,7 @@ impl ListedDownload {
 
     /// Whether it fetches, or waits.
     pub(super) fn is_running(&self) -> bool {
-        !self.is_paused && !self.download.state().is_ended()
+        !self.is_paused && self.removal.is_none() && !self.download.state().is_ended()
     }
 
     pub(super) fn name_and_state(&self) -> (String, DownloadState) {

@@ -13,12 +13,13 @@ use super::{
     Download, DownloadState, Followers, NotKept, Request, SavedList, Transfers, WaitReason,
     list_file::{ListFile, ListStorage},
     listed::ListedDownload,
+    removal::Removal,
     request::{Attempt, Purpose},
     saved_downloads::{self, SavedDownload},
 };
 
 impl Transfers {
-    /// Resumes the downloads of the last run, and lists those that were paused or had ended. From
+    /// Resumes the downloads and removals of the last run, and lists those that were paused or had ended. From
     /// now on each change is saved, if the list of the last run could be read or set aside. Returns
     /// the downloads that resume.
     pub async fn load(&self, saved: SavedList) -> Vec<Download> {
@@ -48,6 +49,7 @@ impl Transfers {
         }
         let resumed = self.list_saved(saved.downloads());
         self.list_writer.lock().await.storage = storage;
+        self.resume_removals();
         if is_new {
             // Otherwise the next start would not know that they are paused.
             self.save_or_log().await;
@@ -95,6 +97,9 @@ impl Transfers {
                 download,
                 followers,
                 is_paused: saved.is_paused(),
+                removal: saved
+                    .is_removing()
+                    .then(|| Removal::of_last_run(saved.is_done())),
             });
         }
         resumed
@@ -140,7 +145,11 @@ impl Transfers {
             let downloads = self.lock();
             let saved = |listed: &ListedDownload| {
                 let status = listed.download.status.borrow();
-                SavedDownload::new(&listed.request, &status, listed.is_paused)
+                let saved = SavedDownload::new(&listed.request, &status, listed.is_paused)?;
+                Some(match &listed.removal {
+                    Some(removal) => saved.removing(removal.of_done),
+                    None => saved,
+                })
             };
             saved_downloads::to_bytes(downloads.iter().filter_map(saved).collect())
         };

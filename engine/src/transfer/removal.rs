@@ -1,65 +1,86 @@
 //! Takes downloads off the list: cancels them, removes them, or removes them with their data.
+//!
+//! A removal of data is decided once, recorded in the list, and then carried out by a task of its
+//! own, whether or not its caller waits. If the node ends before, its next run completes it.
 
 use std::{
+    cell::Cell,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use pelago_content::Hash;
-use tokio::task::spawn_blocking;
+use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
     ChangeError, Download, DownloadState, DownloadStatus, Transfers, listed::ListedDownload,
 };
-use crate::store::{RemoveError, Store};
+use crate::store::{DatabaseError, Origin, Proceed, RemoveError, Share, Store};
 
 /// The maximum number of paths in a notice.
 const MAX_NAMED: usize = 20;
 
+/// How many entries are removed between two updates of the status: about 100 ms.
+const ENTRIES_SHOWN: u64 = 500;
+
+/// The outcome of a removal, once it has one.
+type RemovalOutcome = Option<Result<DownloadStatus, ChangeError>>;
+
+/// The removal of a download with its data.
+#[derive(Clone)]
+pub(super) struct Removal {
+    /// Whether the download was done. Then its content is removed, or it stays listed.
+    pub(super) of_done: bool,
+    outcome: watch::Receiver<RemovalOutcome>,
+}
+
+impl Removal {
+    /// A removal that the last run of the node began.
+    pub(super) fn of_last_run(of_done: bool) -> Self {
+        let (_, outcome) = watch::channel(None);
+        Self { of_done, outcome }
+    }
+
+    /// Waits for the outcome.
+    async fn outcome(mut self) -> Result<DownloadStatus, ChangeError> {
+        match self.outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(ChangeError::ShuttingDown)),
+            Err(_) => Err(ChangeError::ShuttingDown),
+        }
+    }
+}
+
 impl Transfers {
     /// Stops a download and takes it off the list, with all its data, including content that the
-    /// last run of the node put in place just before it ended. Returns the path of that, if it was
-    /// removed. Content that was at the target before the request stays.
+    /// last run of the node put in place just before it ended, which is no longer shared then.
+    /// Content that was at the target before the request stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or, after its end, if its
     /// content was being put in place; [`ChangeError::Data`] if something cannot be removed, in
-    /// which case the download stays paused; [`ChangeError::NotKept`].
-    pub async fn cancel(
-        &self,
-        hash: &Hash,
-    ) -> Result<(DownloadStatus, Option<PathBuf>), ChangeError> {
+    /// which case the download stays paused; [`ChangeError::Shared`]; [`ChangeError::NotKept`].
+    pub async fn cancel(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |listed| {
             if listed.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(&listed.download.current_status()));
             }
-            listed.is_paused |= self.stop(listed);
+            if listed.removal.is_none() {
+                listed.is_paused |= self.stop(listed);
+            }
             Ok(listed.download.clone())
         })?;
-        self.settle(*hash, &download).await;
-        if download.state() == DownloadState::Done {
-            return Err(ChangeError::ended(&download.current_status()));
+        if download.state() != DownloadState::Removing {
+            self.settle(*hash, &download).await;
         }
-        let (store, hash, target) = (
-            self.services.store.clone(),
-            *hash,
-            download.current_status().path,
-        );
-        let abandon = move || {
-            let mut left = store.cancel_partial(&hash, target.as_deref())?;
-            let placed = remove_placed(&store, &hash, target.as_deref(), &mut left)?;
-            Ok::<_, ChangeError>((placed, left))
-        };
-        let abandoned = blocking(abandon).await;
-        if abandoned.is_err() {
-            // The download stays paused, in the next run of the node, too.
-            self.save_or_log().await;
-        }
-        let (placed, left) = abandoned?;
-        self.forget(&download);
-        let status = self.save_change(&download, "cancelled").await?;
-        let notice = stays(&left);
-        Ok((DownloadStatus { notice, ..status }, placed))
+        let removal = self.change(hash, |listed| {
+            let status = listed.download.current_status();
+            match status.state {
+                DownloadState::Done => Err(ChangeError::ended(&status)),
+                _ => self.removal_of(listed),
+            }
+        })?;
+        removal.outcome().await
     }
 
     /// Takes a download that has ended off the list. Its data stays on the disk, but the record of
@@ -69,7 +90,10 @@ impl Transfers {
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::Data`] if its record
     /// cannot be removed; [`ChangeError::NotKept`].
     pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
-        let download = self.change(hash, ended)?;
+        let download = self.change(hash, |listed| {
+            ended(listed)?;
+            Ok(listed.download.clone())
+        })?;
         let (store, hash) = (self.services.store.clone(), *hash);
         if download.state() == DownloadState::Done {
             let forget = move || {
@@ -79,76 +103,227 @@ impl Transfers {
             blocking(forget).await?;
         } else {
             self.settle(hash, &download).await;
-            blocking(move || store.forget_partial(&hash)).await?;
+            blocking(move || Ok(store.forget_partial(&hash)?)).await?;
         }
         self.forget(&download);
         self.save_change(&download, "removed from the list").await
     }
 
-    /// Takes a download that has ended off the list, and removes what it put on the disk, in this
-    /// run of the node or an earlier one, if it is unchanged. Returns the path of that, if the
-    /// download was done: then the caller saves the change with [`Transfers::save_change`]. Also
-    /// returns a notice of what stays.
+    /// Takes a download that has ended off the list, removes what it put on the disk, in this run
+    /// of the node or an earlier one, if it is unchanged, and stops sharing that. The notice of the
+    /// status names what stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
     /// [`ChangeError::Receipt`] and [`ChangeError::Delivered`], in which cases nothing is removed;
-    /// [`ChangeError::Data`].
-    pub async fn remove_with_data(
-        &self,
-        hash: &Hash,
-    ) -> Result<(Download, Option<PathBuf>, Option<String>), ChangeError> {
-        let download = self.change(hash, ended)?;
-        let DownloadStatus {
-            name, path, state, ..
-        } = download.current_status();
-        if state != DownloadState::Done {
-            let (status, placed) = self.cancel(hash).await?;
-            return Ok((download, placed, status.notice));
+    /// [`ChangeError::Data`]; [`ChangeError::Shared`]; [`ChangeError::NotKept`].
+    pub async fn remove_with_data(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+        let removal = self.change(hash, |listed| {
+            if listed.removal.is_none() {
+                ended(listed)?;
+            }
+            match listed.removal.is_some() || listed.download.state() == DownloadState::Done {
+                true => self.removal_of(listed).map(Some),
+                false => Ok(None),
+            }
+        })?;
+        match removal {
+            Some(removal) => removal.outcome().await,
+            None => self.cancel(hash).await,
         }
-        let (store, hash) = (self.services.store.clone(), *hash);
-        let remove = move || {
-            let receipt = store.receipt(&hash).map_err(Arc::new)?;
-            let receipt = receipt.filter(|receipt| path.as_deref() == Some(receipt.path()));
-            let receipt = receipt.ok_or(ChangeError::NotDownloaded { name, path })?;
-            let left = receipt.remove()?;
-            store.forget_received(receipt.path());
-            forget_receipt(&store, &hash);
-            Ok::<_, ChangeError>((receipt.path().to_owned(), left))
+    }
+
+    /// Resumes the removals that the last run of the node did not complete.
+    pub(super) fn resume_removals(&self) {
+        let mut downloads = self.lock();
+        for listed in &mut *downloads {
+            if let Some(Removal { of_done, .. }) = listed.removal {
+                let hash = listed.hash();
+                tracing::info!(%hash, "the removal of a download resumes");
+                self.begin_removal(listed, of_done);
+            }
+        }
+    }
+
+    /// The removal of a download that does not run, which begins now unless it has begun.
+    fn removal_of(&self, listed: &mut ListedDownload) -> Result<Removal, ChangeError> {
+        if let Some(removal) = &listed.removal {
+            return Ok(removal.clone());
+        }
+        if listed.is_running() {
+            let (name, state) = listed.name_and_state();
+            return Err(ChangeError::Running { name, state });
+        }
+        let is_done = listed.download.state() == DownloadState::Done;
+        Ok(self.begin_removal(listed, is_done))
+    }
+
+    fn begin_removal(&self, listed: &mut ListedDownload, of_done: bool) -> Removal {
+        let before = listed.download.clone();
+        let (download, status) = before.removing();
+        let (report, outcome) = watch::channel(None);
+        let removal = Removal { of_done, outcome };
+        listed.download = download.clone();
+        listed.removal = Some(removal.clone());
+        let transfers = self.clone();
+        tokio::spawn(async move {
+            let outcome = transfers.carry_out(&download, &before, status, of_done);
+            // Without an outcome, the node ends.
+            if let Some(outcome) = outcome.await {
+                report.send_replace(Some(outcome));
+            }
+        });
+        removal
+    }
+
+    /// Removes the data of a download, and takes it off the list. `None` if the node ends before.
+    async fn carry_out(
+        &self,
+        download: &Download,
+        before: &Download,
+        status: watch::Sender<DownloadStatus>,
+        of_done: bool,
+    ) -> RemovalOutcome {
+        // Before anything is removed. Without it, the next run lists the download as it was.
+        self.save_or_log().await;
+        let (store, ending) = (self.services.store.clone(), Arc::clone(&download.ending));
+        let DownloadStatus {
+            hash, name, path, ..
+        } = before.current_status();
+        let target = path.clone();
+        let removed = blocking(move || {
+            let all = Cell::new(0);
+            let proceed = |entries| {
+                let removed = all.get() + entries;
+                all.set(removed);
+                if entries > 0 && removed.is_multiple_of(ENTRIES_SHOWN) {
+                    let notice = format!("{removed} entries are removed");
+                    status.send_modify(|status| status.notice = Some(notice));
+                }
+                match ending.is_stopped() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            };
+            let removed = match of_done {
+                true => remove_done(&store, &hash, (name, target.as_deref()), &proceed),
+                false => remove_unfinished(&store, &hash, target.as_deref(), &proceed),
+            };
+            // The status stays open until nothing is removed any more: a new download of the same
+            // content waits for that.
+            removed.map(|removed| (removed, status))
+        });
+        let removed = removed.await;
+        if removed.is_err() && download.ending.is_stopped() {
+            return None;
+        }
+        let outcome = match removed {
+            Ok((removed, status)) => {
+                self.forget(download);
+                let kept = self.save_change(before, "removed").await;
+                if kept.is_ok() {
+                    // Without the receipt, the next run could not repeat the removal.
+                    let store = self.services.store.clone();
+                    let forget = move || {
+                        forget_receipt(&store, &hash);
+                        Ok(())
+                    };
+                    let _ = blocking(forget).await;
+                }
+                drop(status);
+                let notice = stays(&removed.left);
+                removed
+                    .unshared
+                    .and(kept.map(|status| DownloadStatus { notice, ..status }))
+            }
+            Err(error) => {
+                self.keep(download, before);
+                self.save_or_log().await;
+                Err(error)
+            }
         };
-        let (path, left) = blocking(remove).await?;
-        self.forget(&download);
-        Ok((download, Some(path), stays(&left)))
+        Some(outcome)
+    }
+
+    /// Lists a download as it was before a removal that failed.
+    fn keep(&self, removing: &Download, before: &Download) {
+        let mut downloads = self.lock();
+        let same = downloads
+            .iter_mut()
+            .find(|listed| listed.download.is_same_run(removing));
+        if let Some(listed) = same {
+            listed.download = before.clone();
+            listed.removal = None;
+        }
     }
 }
 
-/// Removes what an earlier attempt of a download put at `target`, and adds to `left` what stays.
-/// Returns the target, if it was removed.
-fn remove_placed(
+/// What a removal did.
+struct Removed {
+    /// The paths of what stays.
+    left: Vec<PathBuf>,
+    unshared: Result<(), ChangeError>,
+}
+
+/// Removes the data of a download that is not done, and what an earlier attempt of it put in place.
+fn remove_unfinished(
     store: &Store,
     hash: &Hash,
     target: Option<&Path>,
-    left: &mut Vec<PathBuf>,
-) -> Result<Option<PathBuf>, ChangeError> {
+    proceed: Proceed<'_>,
+) -> Result<Removed, ChangeError> {
+    let mut left = store.cancel_partial(hash, target, proceed)?;
     let receipt = store.receipt(hash).map_err(Arc::new)?;
-    let Some(receipt) = receipt.filter(|receipt| target == Some(receipt.path())) else {
-        return Ok(None);
-    };
-    let placed = match receipt.remove() {
-        Ok(stays) => {
-            left.extend(stays);
-            store.forget_received(receipt.path());
-            Some(receipt.path().to_owned())
+    let receipt = receipt.filter(|receipt| target == Some(receipt.path()));
+    let mut unshared = Ok(());
+    if let Some(receipt) = receipt {
+        match receipt.remove(proceed) {
+            Ok(stays) => {
+                left.extend(stays);
+                unshared = is_removed(store, hash, receipt.path());
+            }
+            // Some of the files may be in a folder that existed before: they stay.
+            Err(RemoveError::Changed { path } | RemoveError::InPlace { path }) => left.push(path),
+            Err(error) => return Err(error.into()),
         }
-        Err(RemoveError::Changed { path }) => {
-            left.push(path);
-            None
-        }
-        Err(RemoveError::InPlace { .. }) => None,
-        Err(error) => return Err(error.into()),
+    }
+    Ok(Removed { left, unshared })
+}
+
+/// Removes the content of a download that is done.
+fn remove_done(
+    store: &Store,
+    hash: &Hash,
+    (name, path): (String, Option<&Path>),
+    proceed: Proceed<'_>,
+) -> Result<Removed, ChangeError> {
+    let receipt = store.receipt(hash).map_err(Arc::new)?;
+    let receipt = receipt.filter(|receipt| path == Some(receipt.path()));
+    let Some(receipt) = receipt else {
+        let path = path.map(Path::to_owned);
+        return Err(ChangeError::NotDownloaded { name, path });
     };
-    forget_receipt(store, hash);
-    Ok(placed)
+    let left = receipt.remove(proceed)?;
+    let unshared = is_removed(store, hash, receipt.path());
+    Ok(Removed { left, unshared })
+}
+
+/// Forgets what is known of the content at `path`, which is removed, and stops sharing it.
+fn is_removed(store: &Store, hash: &Hash, path: &Path) -> Result<(), ChangeError> {
+    store.forget_received(path);
+    unshare(store, hash, path).map_err(|error| ChangeError::Shared(Arc::new(error)))
+}
+
+/// Stops sharing what a download shared at `path`.
+fn unshare(store: &Store, hash: &Hash, path: &Path) -> Result<(), DatabaseError> {
+    let below = store.shares_under(path, None, usize::MAX)?;
+    let at = store.shares_of(hash)?;
+    let is_of_it =
+        |share: &Share| share.origin == Origin::Downloaded && share.path.starts_with(path);
+    let shares = at.into_iter().chain(below).filter(is_of_it);
+    let places: Vec<_> = shares.map(|share| (share.hash, share.path)).collect();
+    store.remove_shares(&places)?;
+    Ok(())
 }
 
 /// The next start removes a receipt that stays.
@@ -161,10 +336,7 @@ fn forget_receipt(store: &Store, hash: &Hash) {
 /// Names the paths that stay, because the download did not create them or they were changed since.
 fn stays(left: &[PathBuf]) -> Option<String> {
     let (named, unnamed) = left.split_at(left.len().min(MAX_NAMED));
-    let named: Vec<_> = named
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let named: Vec<_> = named.iter().map(crate::store::shown).collect();
     let more = match unnamed.len() {
         0 => String::new(),
         count => format!(", and {count} more"),
@@ -177,22 +349,18 @@ fn stays(left: &[PathBuf]) -> Option<String> {
     })
 }
 
-fn ended(listed: &mut ListedDownload) -> Result<Download, ChangeError> {
-    if listed.is_running() {
+/// Refuses a download that has not ended.
+fn ended(listed: &ListedDownload) -> Result<(), ChangeError> {
+    if listed.is_running() || listed.removal.is_some() {
         let (name, state) = listed.name_and_state();
         return Err(ChangeError::Running { name, state });
     }
-    Ok(listed.download.clone())
+    Ok(())
 }
 
-async fn blocking<T: Send + 'static, E: Send + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, ChangeError>
-where
-    ChangeError: From<E>,
-{
-    match spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(ChangeError::ShuttingDown),
-    }
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
+) -> Result<T, ChangeError> {
+    let worked = spawn_blocking(work).await;
+    worked.unwrap_or(Err(ChangeError::ShuttingDown))
 }

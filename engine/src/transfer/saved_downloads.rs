@@ -91,7 +91,7 @@ pub(super) struct SavedDownload {
     /// Whether names that the target cannot hold are refused.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     strict_names: bool,
-    /// Whether a folder may have far more entries than its manifests account for.
+    /// Whether a folder may have more than 100,000 entries.
     #[serde(rename = "z", default, skip_serializing_if = "std::ops::Not::not")]
     may_expand: bool,
     /// The requested output, if the download has not begun where it is listed.
@@ -100,6 +100,9 @@ pub(super) struct SavedDownload {
     /// Whether it waited for a source.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     is_waiting: bool,
+    /// Whether it is being removed with its data.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
+    is_removing: bool,
 }
 
 /// How a download ended.
@@ -149,6 +152,7 @@ impl SavedDownload {
             strict_names: delivery.strict_names,
             may_expand: delivery.may_expand,
             is_waiting: status.state == DownloadState::Waiting,
+            is_removing: false,
         })
     }
 
@@ -179,6 +183,7 @@ impl SavedDownload {
             // It had begun already.
             may_expand: true,
             is_waiting: false,
+            is_removing: false,
         }
     }
 
@@ -188,6 +193,20 @@ impl SavedDownload {
             is_paused: true,
             ..self
         }
+    }
+
+    /// The same entry, to be removed with its data. `was_done`: it was done before.
+    pub(super) fn removing(self, was_done: bool) -> Self {
+        Self {
+            is_removing: true,
+            is_paused: !was_done,
+            end: was_done.then_some(End::Done),
+            ..self
+        }
+    }
+
+    pub(super) const fn is_removing(&self) -> bool {
+        self.is_removing
     }
 
     pub(super) fn hash(&self) -> Hash {

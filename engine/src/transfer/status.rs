@@ -41,11 +41,13 @@ pub enum DownloadState {
     Paused,
     /// Ended with an error. Verified data is kept.
     Failed,
+    /// Its data is being removed, and it will not be listed any more.
+    Removing,
 }
 
 impl DownloadState {
     /// All states, in the order of a download's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Queued,
         Self::FindingSources,
         Self::Waiting,
@@ -56,6 +58,7 @@ impl DownloadState {
         Self::Done,
         Self::Paused,
         Self::Failed,
+        Self::Removing,
     ];
 
     /// The state as one word, or two with a hyphen.
@@ -72,6 +75,7 @@ impl DownloadState {
             Self::Done => "done",
             Self::Paused => "paused",
             Self::Failed => "failed",
+            Self::Removing => "removing",
         }
     }
 

@@ -97,7 +97,7 @@ impl Transfers {
         let downloads = self.lock();
         let seeded = downloads
             .iter()
-            .filter(|listed| listed.download.is_to_seed());
+            .filter(|listed| listed.removal.is_none() && listed.download.is_to_seed());
         seeded.map(ListedDownload::hash).collect()
     }
 
@@ -157,6 +157,7 @@ impl Transfers {
             download: download.clone(),
             followers,
             is_paused: false,
+            removal: None,
         });
         drop_oldest_ended(&mut downloads);
         Ok(download)

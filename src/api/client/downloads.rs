@@ -35,6 +35,15 @@ impl Client {
         self.stream("/v1/downloads", request).await
     }
 
+    /// The progress of `what`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn download_status(&self, what: &str) -> Result<DownloadStatus, CallError> {
+        self.get(&of_download(what, "")).await
+    }
+
     /// The sources of `what`, and which of them sent its blocks.
     ///
     /// # Errors

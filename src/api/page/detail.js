@@ -130,7 +130,8 @@ export function detail() {
     setText(digits, short(hash));
     digits.title = `Copy ${hash}`;
     setText(place, harmless(download.path ?? "not known yet"));
-    play.hidden = download.state === "done";
+    play.hidden = download.state === "done" || download.state === "removing";
+    end.hidden = download.state === "removing";
     setText(play, isEnded(download) ? "Resume" : "Pause");
     setText(end, download.state === "done" ? "Remove" : "Cancel");
     first.hidden = download.state === "done";

@@ -15,6 +15,7 @@ const WORDS = {
   done: "Done",
   paused: "Paused",
   failed: "Failed",
+  removing: "Removing its data",
 };
 
 export const isEnded = ({ state: word }) => word === "done" || word === "paused" || word === "failed";

@@ -60,7 +60,8 @@ function row(first) {
     setText(speed, now.state === "downloading" ? rate(now.bytes_per_second) : "");
     setText(remaining, left(now));
     order.hidden = now.state !== "queued";
-    play.hidden = now.state === "done";
+    play.hidden = now.state === "done" || now.state === "removing";
+    end.hidden = now.state === "removing";
     if (isEnded(now)) setIcon(play, "resume", now.state === "failed" ? "Try again" : "Resume");
     else setIcon(play, "pause", "Pause");
     if (now.state === "done") setIcon(end, "remove", "Remove");

@@ -194,15 +194,16 @@ async fn continues_without_us(client: &Client, hash: &str) -> bool {
     followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
 }
 
-/// The progress of a download.
+/// The progress of a download, or of its removal.
 pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
+    let fetches = status.state != "removing";
     Step {
         name: &status.name,
         state: &status.state,
         done: status.verified_bytes.unwrap_or(0),
-        size: status.size,
+        size: status.size.filter(|_| fetches),
         bytes_per_second: Some(status.bytes_per_second),
-        sources: Some(status.sources),
+        sources: fetches.then_some(status.sources),
         why: status.why.as_deref(),
     }
 }

@@ -21,6 +21,7 @@ use super::{
     part_file,
     part_name::default_part_path,
     records::Records,
+    removal::{Proceed, step},
     reservations::{Reservation, Reservations},
     spec::Key,
 };
@@ -33,19 +34,20 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`PartialError::InUse`] if it runs. [`PartialError::Io`] if something cannot be removed: its
-    /// record stays then.
+    /// [`PartialError::InUse`] if it runs. [`PartialError::Io`] if something cannot be removed, or
+    /// `proceed` stopped the removal: its record stays then, and the removal can be repeated.
     pub fn cancel_partial(
         &self,
         hash: &Hash,
         target: Option<&Path>,
+        proceed: Proceed<'_>,
     ) -> Result<Vec<PathBuf>, PartialError> {
         let key = Key::standalone(*hash);
         let earlier = self.records().earlier_run(&key);
         let recorded = match earlier.map_err(|source| self.failed_at(&key, source))? {
             EarlierRun::None => return Ok(Vec::new()),
             EarlierRun::Recorded(recorded) => *recorded,
-            EarlierRun::Damaged => return self.cancel_damaged(key, target),
+            EarlierRun::Damaged => return self.cancel_damaged(key, target, proceed),
         };
         let spec = &recorded.spec;
         let _reservation = self.reserve(spec)?;
@@ -60,8 +62,8 @@ impl Store {
                 left
             }
             Kind::Folder => {
-                let mut left = self.remove_parts(spec)?;
-                left.extend(folder::remove_staged(self, &recorded)?);
+                let mut left = self.remove_parts(spec, proceed)?;
+                left.extend(folder::remove_staged(self, &recorded, proceed)?);
                 self.release_manifests(&self.manifests_below(hash));
                 left
             }
@@ -75,12 +77,13 @@ impl Store {
         &self,
         key: Key,
         target: Option<&Path>,
+        proceed: Proceed<'_>,
     ) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
         let manifest = self.manifest(&key.hash).ok().flatten();
         match (target, manifest) {
             (Some(target), Some(manifest)) => {
-                left.extend(self.cancel_damaged_folder(target, manifest.descriptor())?);
+                left.extend(self.cancel_damaged_folder(target, manifest.descriptor(), proceed)?);
             }
             (Some(target), None) => {
                 let part = default_part_path(target);
@@ -97,6 +100,7 @@ impl Store {
         &self,
         target: &Path,
         descriptor: Descriptor,
+        proceed: Proceed<'_>,
     ) -> Result<Vec<PathBuf>, PartialError> {
         let hash = descriptor.hash();
         let spec = PartialSpec {
@@ -112,13 +116,13 @@ impl Store {
             links: Links::default(),
             strict_names: false,
         };
-        let mut left = self.remove_parts(&spec)?;
+        let mut left = self.remove_parts(&spec, proceed)?;
         let recorded = Recorded {
             spec,
             part: None,
             sync_failed: false,
         };
-        left.extend(folder::remove_staged(self, &recorded)?);
+        left.extend(folder::remove_staged(self, &recorded, proceed)?);
         let removed = self.records().remove_parts_of(&hash);
         removed.map_err(|source| self.records().failed(&recorded.spec, source))?;
         self.release_manifests(&self.manifests_below(&hash));
@@ -126,9 +130,14 @@ impl Store {
     }
 
     /// Removes the part files and records of a folder's large files that are not done.
-    pub(super) fn remove_parts(&self, folder: &PartialSpec) -> Result<Vec<PathBuf>, PartialError> {
+    pub(super) fn remove_parts(
+        &self,
+        folder: &PartialSpec,
+        proceed: Proceed<'_>,
+    ) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
         for part in self.parts_of(folder)? {
+            step(0, proceed).map_err(|source| self.records().failed(folder, source))?;
             left.extend(self.remove_part(&part)?);
         }
         Ok(left)

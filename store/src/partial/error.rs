@@ -54,6 +54,16 @@ pub enum PartialError {
         /// Its path.
         path: PathBuf,
     },
+    /// Something is in the way that is never replaced.
+    #[error(
+        "{} exists already, and --overwrite replaces only a file, by a file: move it away, or choose \
+         another target with -o",
+        shown(path)
+    )]
+    InTheWay {
+        /// Its path.
+        path: PathBuf,
+    },
     /// The disk has fewer free inodes than the folder has entries.
     #[error(
         "{} cannot be written: the folder has {needed} entries, and its disk has only {free} free \
@@ -187,6 +197,15 @@ pub enum FinishError {
         shown(target)
     )]
     Exists {
+        /// The target.
+        target: PathBuf,
+    },
+    /// Something has appeared at the target during the download.
+    #[error(
+        "{} was created during the download: move it away, or choose another target with -o",
+        shown(target)
+    )]
+    Appeared {
         /// The target.
         target: PathBuf,
     },

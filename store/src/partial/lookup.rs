@@ -59,6 +59,16 @@ impl Store {
         Ok(recorded.into_iter().map(|recorded| recorded.spec).collect())
     }
 
+    /// Whether an unfinished download of `hash` has a record.
+    pub fn has_begun(&self, hash: &Hash) -> bool {
+        let earlier = self
+            .inner
+            .partials
+            .records()
+            .earlier_run(&Key::standalone(*hash));
+        !matches!(earlier, Ok(EarlierRun::None))
+    }
+
     /// Whether this content is shared from `path`, or a download has `path` as its target.
     pub fn is_known_at(&self, hash: &Hash, path: &Path) -> bool {
         let is_shared = |share: Option<Share>| share.is_some_and(|share| share.hash == *hash);

@@ -143,6 +143,6 @@ pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use page::fuzz_record;
 pub(super) use partials::Partials;
 pub use receipt::Receipt;
-pub use removal::RemoveError;
+pub use removal::{Proceed, RemoveError};
 pub use spec::PartialSpec;
 pub(super) use spec::cache_owner;

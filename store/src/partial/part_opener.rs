@@ -242,7 +242,7 @@ impl PartOpener<'_> {
             );
         }
         let path = self.dir.path_of(&part_name(&self.name, 1));
-        Err(PartialError::Exists { path })
+        Err(PartialError::InTheWay { path })
     }
 
     /// Whether other content is being downloaded to the same target: only one of them could end
@@ -257,7 +257,7 @@ impl PartOpener<'_> {
     fn create_at_name(&self) -> Result<LockedPart, PartialError> {
         let created = self.create_at(&self.name)?;
         let path = self.dir.path_of(&self.name);
-        created.ok_or(PartialError::Exists { path })
+        created.ok_or(PartialError::InTheWay { path })
     }
 
     /// Creates a part file with this name. None if the name is taken.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     folder::PlacedFolder,
-    removal::{Destination, PlacedFile, Removal, RemoveError, is_link_in_the_way},
+    removal::{Destination, PlacedFile, Proceed, Removal, RemoveError, is_link_in_the_way},
 };
 #[cfg(test)]
 use crate::Fingerprint;
@@ -91,19 +91,19 @@ impl Receipt {
 
     /// Removes the file or folder. In a folder, files that changed since, files of others and the
     /// directories that hold them stay. Returns the downloaded files that stay, as they changed.
-    /// A missing file is not an error.
+    /// A missing file is not an error. A removal that `proceed` stopped can be repeated.
     ///
     /// # Errors
     ///
     /// See [`RemoveError`].
-    pub fn remove(&self) -> Result<Vec<PathBuf>, RemoveError> {
+    pub fn remove(&self, proceed: Proceed<'_>) -> Result<Vec<PathBuf>, RemoveError> {
         match &self.placed {
-            Placed::File(made) => self.remove_file(made).map(|()| Vec::new()),
-            Placed::Folder(folder) => folder.remove(&self.path, &self.destination),
+            Placed::File(made) => self.remove_file(made, proceed).map(|()| Vec::new()),
+            Placed::Folder(folder) => folder.remove(&self.path, &self.destination, proceed),
         }
     }
 
-    fn remove_file(&self, made: &PlacedFile) -> Result<(), RemoveError> {
+    fn remove_file(&self, made: &PlacedFile, proceed: Proceed<'_>) -> Result<(), RemoveError> {
         let path = || self.path.clone();
         let failed = |source| RemoveError::Io {
             path: path(),
@@ -116,7 +116,7 @@ impl Receipt {
             }
             opened => opened.map_err(failed)?,
         };
-        match made.remove(&dir, name).map_err(failed)? {
+        match made.remove(&dir, name, proceed).map_err(failed)? {
             Removal::Gone => dir.sync().map_err(failed),
             Removal::NotOurs => Err(RemoveError::Changed { path: path() }),
         }

@@ -2,23 +2,47 @@
 //! unchanged.
 //!
 //! Owns how that is decided: by inode and times, and where these do not tell, by content. Never
-//! follows a symbolic link: if a folder was moved and a link took its place, everything stays.
+//! follows a symbolic link: if a folder was moved and a link took its place, everything stays. A
+//! removal can be stopped between two entries and repeated later.
 
 use std::{
     fs::{self, File},
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use pelago_content::Descriptor;
 use serde::{Deserialize, Serialize};
 
+pub(super) use crate::dir::is_link_in_the_way;
 use crate::{
     Comparison, Fingerprint,
     dir::{Dir, EntryMetadata, EntryType, FileId, OpenMode},
     escape::shown,
     file_system, hashing,
 };
+
+/// Is called with the number of entries that were dealt with since the last call, often and at least
+/// once for each entry. [`ControlFlow::Break`] stops the removal.
+pub type Proceed<'a> = &'a dyn Fn(u64) -> ControlFlow<()>;
+
+/// Never stops.
+pub(super) const fn to_the_end(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Reports the entries that were dealt with.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Interrupted`] if the removal is stopped.
+pub(super) fn step(entries: u64, proceed: Proceed<'_>) -> io::Result<()> {
+    match proceed(entries) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
 
 /// The directory that a target is in, so that it can be found again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +116,12 @@ pub(super) enum Removal {
 
 impl PlacedFile {
     /// Removes the file at `inner`, if it is this one and unchanged.
-    pub(super) fn remove(&self, dir: &Dir, inner: &str) -> io::Result<Removal> {
+    pub(super) fn remove(
+        &self,
+        dir: &Dir,
+        inner: &str,
+        proceed: Proceed<'_>,
+    ) -> io::Result<Removal> {
         let entry = match dir.find(inner) {
             Ok(Some(entry)) if entry.kind == EntryType::File => entry,
             Ok(Some(_)) => return Ok(Removal::NotOurs),
@@ -101,14 +130,14 @@ impl PlacedFile {
             Err(error) => return Err(error),
         };
         let file = dir.file(inner, OpenMode::Read)?;
-        if !self.is(&file, &entry)? {
+        if !self.is(&file, &entry, proceed)? {
             return Ok(Removal::NotOurs);
         }
         remove_entry(dir, inner, entry.file_id)
     }
 
     /// Whether a file is this one, unchanged.
-    fn is(&self, file: &File, entry: &EntryMetadata) -> io::Result<bool> {
+    fn is(&self, file: &File, entry: &EntryMetadata, proceed: Proceed<'_>) -> io::Result<bool> {
         let is_same_inode = self.fingerprint.has_inode_of(&entry.fingerprint);
         if !is_same_inode && file_system::keeps_inodes(file) {
             return Ok(false);
@@ -116,14 +145,27 @@ impl PlacedFile {
         let times_tell = is_same_inode && !self.fingerprint.is_coarse();
         Ok(match self.fingerprint.compare(&entry.fingerprint) {
             Comparison::Unchanged if times_tell => true,
-            _ => has_content(file, &self.descriptor)?,
+            _ => has_content(file, &self.descriptor, proceed)?,
         })
     }
 }
 
 /// Whether the file has this content.
-pub(super) fn has_content(file: &File, descriptor: &Descriptor) -> io::Result<bool> {
-    hashing::has_content(file, descriptor, None, &|| false)
+///
+/// # Errors
+///
+/// The error of the system; [`io::ErrorKind::Interrupted`] if it was stopped.
+pub(super) fn has_content(
+    file: &File,
+    descriptor: &Descriptor,
+    proceed: Proceed<'_>,
+) -> io::Result<bool> {
+    let is_stopped = || proceed(0).is_break();
+    let has_content = hashing::has_content(file, descriptor, None, &is_stopped)?;
+    if !has_content {
+        step(0, proceed)?;
+    }
+    Ok(has_content)
 }
 
 /// Removes an entry, if it is still the file with this id.
@@ -137,17 +179,6 @@ pub(super) fn remove_entry(dir: &Dir, inner: &str, file_id: FileId) -> io::Resul
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(Removal::Gone),
     }
-}
-
-/// Whether a part of the path is a symbolic link, or a file.
-pub(super) fn is_link_in_the_way(error: &io::Error) -> bool {
-    use io::ErrorKind::NotADirectory;
-    // `ErrorKind::FilesystemLoop` is not stable.
-    #[cfg(unix)]
-    let is_loop = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-    #[cfg(not(unix))]
-    let is_loop = false;
-    error.kind() == NotADirectory || is_loop
 }
 
 /// Why a removal left something.

@@ -402,14 +402,14 @@ fn a_cancelled_download_leaves_nothing() {
         let partial = begin(&home.store, seed.spec(&target));
         seed.give(&partial, 4, 0);
         let hash = seed.hash();
-        let error = home.store.cancel_partial(&hash, None).unwrap_err();
+        let error = home.store.cancel_partial(&hash, None, &go_on).unwrap_err();
         assert!(matches!(error, PartialError::InUse { .. }), "{error}");
         drop(partial);
         assert!(home.store.is_free_within(&hash, Duration::ZERO));
-        home.store.cancel_partial(&hash, None).unwrap();
+        home.store.cancel_partial(&hash, None, &go_on).unwrap();
         assert!(!part(&target).exists());
         assert_eq!(home.store.partials().unwrap(), []);
-        home.store.cancel_partial(&hash, None).unwrap();
+        home.store.cancel_partial(&hash, None, &go_on).unwrap();
         assert_eq!(begin(&home.store, seed.spec(&target)).missing(), 300_000);
     });
 }
@@ -437,7 +437,9 @@ fn invalid_targets_are_refused() {
                 seed.give(&partial, 0, 0);
                 let path = partial.files.path();
                 drop(partial);
-                home.store.cancel_partial(&seed.hash(), None).unwrap();
+                home.store
+                    .cancel_partial(&seed.hash(), None, &go_on)
+                    .unwrap();
                 assert!(!path.exists());
                 path
             };

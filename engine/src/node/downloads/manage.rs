@@ -1,10 +1,7 @@
 //! Pauses, resumes, cancels, removes and reorders downloads of the list. A person selects one by
 //! its hash, the first digits of it, or its name.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use libp2p::Multiaddr;
 use pelago_content::Hash;
@@ -12,12 +9,9 @@ use thiserror::Error;
 
 use crate::{
     network::Closed,
-    node::{
-        CodedError, DownloadStatus, Followers, Node, blocking::blocking, core::NodeCore,
-        selector::Selector,
-    },
-    store::{DatabaseError, Origin, Printable, Share, Store},
-    transfer::{self, Cell, QueuePosition, SourceStatus},
+    node::{CodedError, DownloadStatus, Followers, Node, selector::Selector},
+    store::Printable,
+    transfer::{self, Cell, ChangeError, QueuePosition, SourceStatus, Transfers},
 };
 
 /// Why a download could not be changed.
@@ -46,22 +40,13 @@ pub enum ManageError {
     },
     /// See [`transfer::ChangeError`].
     #[error(transparent)]
-    Change(#[from] transfer::ChangeError),
+    Change(#[from] ChangeError),
     /// No change was needed, but an earlier change of the list is not recorded.
     #[error("nothing had to be changed, but the next start of the node does not know of it: {0}")]
     NotKept(transfer::NotKept),
-    /// The content was removed, but is still recorded as shared.
-    #[error("the content is removed, but is still recorded as shared: {0}")]
-    Database(Arc<DatabaseError>),
     /// The node shut down.
     #[error(transparent)]
     Closed(#[from] Closed),
-}
-
-impl From<DatabaseError> for ManageError {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(Arc::new(error))
-    }
 }
 
 impl CodedError for ManageError {
@@ -72,7 +57,6 @@ impl CodedError for ManageError {
             Self::BeforeItself { .. } => "bad-place",
             Self::Change(error) => error.code(),
             Self::NotKept(why) => why.code(),
-            Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
         }
     }
@@ -190,7 +174,8 @@ impl Node {
     /// See [`ManageError`].
     pub async fn pause(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_hash(what)?;
-        Ok(self.core.transfers.pause(&hash).await?)
+        self.carry_out(async move |transfers| transfers.pause(&hash).await)
+            .await
     }
 
     /// Resumes a download that is paused or has failed.
@@ -203,8 +188,8 @@ impl Node {
         if download.is_to_seed() {
             self.core.seed_when_done(&download);
         }
-        let kept = self.core.transfers.save_change(&download, "resumed").await;
-        Ok(kept?)
+        self.carry_out(async move |transfers| transfers.save_change(&download, "resumed").await)
+            .await
     }
 
     /// Pauses all downloads that run.
@@ -212,7 +197,8 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: the first failure, after all others are paused.
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        Ok(self.core.transfers.pause_all().await?)
+        self.carry_out(async |transfers| transfers.pause_all().await)
+            .await
     }
 
     /// Resumes all downloads that are paused or have failed.
@@ -220,29 +206,31 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: the first failure, after all others are resumed.
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        let resumed = self.core.transfers.resume_all(|download| {
-            if download.is_to_seed() {
-                self.core.seed_when_done(download);
-            }
-        });
-        Ok(resumed.await?)
+        let core = Arc::clone(&self.core);
+        self.carry_out(async move |transfers| {
+            let resumed = transfers.resume_all(|download| {
+                if download.is_to_seed() {
+                    core.seed_when_done(download);
+                }
+            });
+            resumed.await
+        })
+        .await
     }
 
-    /// Stops a download, and removes its incomplete data. Finished files are never removed.
+    /// Stops a download, and removes its incomplete data. Finished files are never removed. The
+    /// node carries that out even if nothing waits for it.
     ///
     /// # Errors
     /// See [`ManageError`].
     pub async fn cancel(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_hash(what)?;
-        let (status, placed) = self.core.transfers.cancel(&hash).await?;
-        if let Some(path) = placed {
-            self.core.unshare_removed(hash, path).await?;
-        }
-        Ok(status)
+        self.carry_out(async move |transfers| transfers.cancel(&hash).await)
+            .await
     }
 
     /// Removes a download that has ended from the list. `with_data` also removes its content, and
-    /// stops sharing it.
+    /// stops sharing it. The node carries that out even if nothing waits for it.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -252,19 +240,11 @@ impl Node {
         with_data: bool,
     ) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_hash(what)?;
-        if !with_data {
-            return Ok(self.core.transfers.remove(&hash).await?);
-        }
-        let transfers = &self.core.transfers;
-        let (download, path, notice) = transfers.remove_with_data(&hash).await?;
-        let Some(path) = path else {
-            let status = download.status().borrow().clone();
-            return Ok(DownloadStatus { notice, ..status });
-        };
-        // Both are tried, even if one fails.
-        let kept = transfers.save_change(&download, "removed").await;
-        self.core.unshare_removed(hash, path).await?;
-        Ok(DownloadStatus { notice, ..kept? })
+        self.carry_out(async move |transfers| match with_data {
+            true => transfers.remove_with_data(&hash).await,
+            false => transfers.remove(&hash).await,
+        })
+        .await
     }
 
     /// Moves a download to another position in the queue. Returns all downloads in order.
@@ -287,8 +267,21 @@ impl Node {
                 what: what.to_owned(),
             });
         }
-        self.core.transfers.reorder(&hash, place).await?;
+        self.carry_out(async move |transfers| transfers.reorder(&hash, place).await)
+            .await?;
         Ok(self.downloads())
+    }
+
+    /// Carries a change out, even if nothing waits for it any more.
+    async fn carry_out<T: Send + 'static, F>(
+        &self,
+        change: impl FnOnce(Transfers) -> F,
+    ) -> Result<T, ManageError>
+    where
+        F: Future<Output = Result<T, ChangeError>> + Send + 'static,
+    {
+        let change = tokio::spawn(change(self.core.transfers.clone()));
+        Ok(change.await.map_err(|_| Closed)??)
     }
 
     fn find_hash(&self, what: &str) -> Result<Hash, ManageError> {
@@ -318,26 +311,6 @@ fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, Mana
             choices: selected,
         }),
     }
-}
-
-impl NodeCore {
-    /// Stops sharing what a download shared at `path`, from where it was removed.
-    async fn unshare_removed(&self, hash: Hash, path: PathBuf) -> Result<(), ManageError> {
-        let store = self.store.clone();
-        Ok(blocking(move || unshare_download(&store, &hash, &path)).await??)
-    }
-}
-
-/// Stops sharing what a download shared at `path`. Blocks.
-fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<(), DatabaseError> {
-    let below = store.shares_under(path, None, usize::MAX)?;
-    let at = store.shares_of(hash)?;
-    let is_of_it =
-        |share: &Share| share.origin == Origin::Downloaded && share.path.starts_with(path);
-    let shares = at.into_iter().chain(below).filter(is_of_it);
-    let places: Vec<_> = shares.map(|share| (share.hash, share.path)).collect();
-    store.remove_shares(&places)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
         let remedy = failure.hint.clone().unwrap_or(again);
         return Some(notice(true, what, failure.message.clone(), Some(remedy)));
     }
-    if download.state.is_ended() {
+    if download.state.is_ended() || download.state == DownloadState::Removing {
         return None;
     }
     if let Some(why @ WaitReason::Source { .. }) = &download.waits {

@@ -57,6 +57,25 @@ fn a_request_survives_a_round_trip() {
 }
 
 #[test]
+fn a_removal_is_saved_with_what_to_remove() {
+    let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
+    for was_done in [true, false] {
+        let saved = SavedDownload::new(&request, &status, false).unwrap();
+        assert!(!saved.is_removing());
+        let list = to_bytes(vec![saved.removing(was_done)]);
+        let saved = from_bytes(&list).unwrap().remove(0);
+        assert!(saved.is_removing() && saved.is_inactive());
+        assert_eq!(saved.is_done(), was_done);
+        // What it becomes if it cannot be removed.
+        let state = match was_done {
+            true => DownloadState::Done,
+            false => DownloadState::Paused,
+        };
+        assert_eq!(saved.status().state, state);
+    }
+}
+
+#[test]
 fn a_damaged_list_differs_from_one_of_a_newer_version() {
     let (request, status) = (request(), DownloadStatus::new(request().wanted.hash, None));
     let list = to_bytes(vec![SavedDownload::new(&request, &status, true).unwrap()]);

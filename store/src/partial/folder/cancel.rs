@@ -24,7 +24,7 @@ use crate::{
         mark::{self, Id, Mark},
         page::Recorded,
         part_name::open_parent,
-        removal::{Removal, has_content, is_link_in_the_way, remove_entry},
+        removal::{Proceed, Removal, has_content, is_link_in_the_way, remove_entry, step},
     },
 };
 
@@ -33,6 +33,7 @@ use crate::{
 pub(in crate::partial) fn remove_staged(
     store: &Store,
     recorded: &Recorded,
+    proceed: Proceed<'_>,
 ) -> Result<Vec<PathBuf>, PartialError> {
     let part = recorded.part_path();
     let failed = |source| PartialError::Io {
@@ -56,8 +57,12 @@ pub(in crate::partial) fn remove_staged(
         let target = recorded.spec.target.clone();
         return Err(PartialError::InUse { target });
     }
-    let removing = Removing { top: &top, id };
-    let mut left = match listing(store, recorded) {
+    let removing = Removing {
+        top: &top,
+        id,
+        proceed,
+    };
+    let mut left = match listing(store, recorded, proceed).map_err(failed)? {
         Some(listing) => {
             let listing = Arc::new(listing);
             let unrestricted = FileSystem::unrestricted();
@@ -84,17 +89,33 @@ fn is_ours(top: &Dir, id: Option<Id>, hash: &Hash) -> bool {
 }
 
 /// The listing of the folder. None if one of its manifests is missing.
-fn listing(store: &Store, recorded: &Recorded) -> Option<Listing> {
-    let mut expander = Expander::new(recorded.spec.descriptor).ok()?;
+///
+/// # Errors
+///
+/// The removal is stopped.
+fn listing(
+    store: &Store,
+    recorded: &Recorded,
+    proceed: Proceed<'_>,
+) -> io::Result<Option<Listing>> {
+    let Ok(mut expander) = Expander::new(recorded.spec.descriptor) else {
+        return Ok(None);
+    };
     loop {
         let wanted = expander.wanted();
         if wanted.is_empty() {
-            return expander.finish().ok();
+            return Ok(expander.finish().ok());
         }
         for descriptor in wanted {
+            step(0, proceed)?;
             let hash = descriptor.hash();
-            let manifest = store.manifest(&hash).ok()??;
-            expander.take(&hash, manifest).ok()?;
+            let taken = match store.manifest(&hash) {
+                Ok(Some(manifest)) => expander.take(&hash, manifest).is_ok(),
+                _ => false,
+            };
+            if !taken {
+                return Ok(None);
+            }
         }
     }
 }
@@ -102,12 +123,14 @@ fn listing(store: &Store, recorded: &Recorded) -> Option<Listing> {
 struct Removing<'a> {
     top: &'a Dir,
     id: Option<Id>,
+    proceed: Proceed<'a>,
 }
 
 impl Removing<'_> {
     fn all_of(&self, listing: &Listing, local: &LocalPaths) -> io::Result<Vec<PathBuf>> {
         let mut left = Vec::new();
         for file in listing.files() {
+            step(1, self.proceed)?;
             let path = local.path(file.entry);
             if !self.file(&path, &file)? {
                 left.push(self.top.path_of(&path));
@@ -115,13 +138,14 @@ impl Removing<'_> {
         }
         let mut folders = Vec::new();
         for entry in listing.entries() {
+            step(0, self.proceed)?;
             match entry.kind() {
                 EntryKind::Folder { .. } => folders.push(local.path(entry)),
                 EntryKind::Symlink { target } => self.link(&local.path(entry), target)?,
                 EntryKind::File { .. } => {}
             }
         }
-        remove_empty_folders(self.top, &folders)?;
+        remove_empty_folders(self.top, &folders, self.proceed)?;
         Ok(left)
     }
 
@@ -143,8 +167,9 @@ impl Removing<'_> {
             (Mark::Of(..) | Mark::Old, None) => true,
             _ => false,
         };
-        let is_ours =
-            is_marked || file.metadata()?.len() == 0 || has_content(&file, &listed.descriptor)?;
+        let is_ours = is_marked
+            || file.metadata()?.len() == 0
+            || has_content(&file, &listed.descriptor, self.proceed)?;
         Ok(is_ours && remove_entry(self.top, path, entry.file_id)? == Removal::Gone)
     }
 

@@ -2,11 +2,19 @@
 
 use std::{io, path::PathBuf};
 
-use crate::dir::Dir;
+use crate::{
+    dir::Dir,
+    partial::removal::{Proceed, step},
+};
 
 /// Removes those of the folders that are empty. Each comes before those in it.
-pub(super) fn remove_empty_folders(top: &Dir, folders: &[String]) -> io::Result<()> {
+pub(super) fn remove_empty_folders(
+    top: &Dir,
+    folders: &[String],
+    proceed: Proceed<'_>,
+) -> io::Result<()> {
     for folder in folders.iter().rev() {
+        step(1, proceed)?;
         is_gone(top.remove_folder(folder))?;
     }
     Ok(())

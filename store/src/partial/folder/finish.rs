@@ -1,6 +1,6 @@
 //! The end of a folder's download: everything is at its target.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use pelago_content::{Descriptor, EntryKind, ListedFile, Listing, Totals};
 
@@ -13,7 +13,10 @@ use crate::{
     Comparison, Fingerprint, Member, Store,
     dir::EntryType,
     hashing,
-    partial::{Ending, FinishError, FinishOptions, Receipt, removal::Destination},
+    partial::{
+        Ending, FinishError, FinishOptions, Receipt,
+        removal::{Destination, Proceed, step, to_the_end},
+    },
 };
 
 /// A folder that was downloaded, or the chosen part of it.
@@ -45,7 +48,8 @@ fn failed((target, source): (PathBuf, io::Error)) -> FinishError {
 impl PartialFolder {
     /// Creates what needs no fetching (folders, empty files, files that repeat others, and last the
     /// symbolic links), puts everything in place and removes the record. Files that another program
-    /// changed are found first, and are missing from then on.
+    /// changed are found first, and are missing from then on. Until the last file is in place, a stop
+    /// is heard between two entries; files that are already in an existing folder stay there.
     ///
     /// # Errors
     ///
@@ -61,19 +65,29 @@ impl PartialFolder {
         if missing > 0 {
             return Err(FinishError::Incomplete { target, missing });
         }
+        let proceed = |_| match ending.is_stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
         if let Err(error) = self.complete() {
             // The source of a copy may be a file that another program changed: it is fetched again.
-            self.check_unchanged()?;
+            self.check_unchanged(&proceed)?;
             return Err(failed(error));
         }
         if options.durable {
             self.sync()
                 .map_err(|source| failed((target.clone(), source)))?;
         }
-        self.check_unchanged()?;
-        self.check_free()?;
-        if !ending.commit() {
-            return Err(FinishError::Stopped { target });
+        self.check_unchanged(&proceed)?;
+        self.check_free(&proceed)?;
+        let commit = || match ending.commit() {
+            true => Ok(()),
+            false => Err(FinishError::Stopped {
+                target: self.spec.target.clone(),
+            }),
+        };
+        if !self.staging.has_existing_target() {
+            commit()?;
         }
         let destination =
             Destination::of(&target).map_err(|source| failed((target.clone(), source)))?;
@@ -82,7 +96,8 @@ impl PartialFolder {
         }
         self.keep_differences(store)
             .map_err(|source| failed((target.clone(), source)))?;
-        self.put_in_place(options.durable)?;
+        self.put_in_place(options.durable, &proceed)?;
+        commit()?;
         let metadata = fs::metadata(&target).map_err(|source| failed((target.clone(), source)))?;
         let members = self.members();
         if options.receipt {
@@ -138,9 +153,10 @@ impl PartialFolder {
     /// Compares all files with their fingerprints from when they were whole, and removes their
     /// marks. Files whose fingerprints differ are hashed. Files with other content are missing from
     /// then on.
-    fn check_unchanged(&self) -> Result<(), FinishError> {
+    fn check_unchanged(&self, proceed: Proceed<'_>) -> Result<(), FinishError> {
         let mut changed = None;
         for file in self.files.numbers() {
+            self.go_on(proceed)?;
             let FileState::Complete(done) = self.progress.lock().files[file] else {
                 continue;
             };
@@ -149,12 +165,12 @@ impl PartialFolder {
             };
             let path = self.local.path(listed.entry);
             let at = || self.staging.path(done.base, &path);
-            match self
-                .checked(done, &listed, &path)
-                .map_err(|source| failed((at(), source)))?
-            {
+            let checked = self.checked(done, &listed, &path);
+            match checked.map_err(|source| failed((at(), source)))? {
                 Some(done) => self.progress.lock().files[file] = FileState::Complete(done),
                 None => {
+                    // A file of which the check was stopped may be whole.
+                    self.go_on(proceed)?;
                     tracing::warn!(
                         path = %at().display(),
                         "another program changed the file: fetching it again"
@@ -207,7 +223,7 @@ impl PartialFolder {
     }
 
     /// Refuses files at the target that are in the way, unless they may be replaced.
-    fn check_free(&self) -> Result<(), FinishError> {
+    fn check_free(&self, proceed: Proceed<'_>) -> Result<(), FinishError> {
         let Some(into) = self
             .staging
             .existing_target()
@@ -216,6 +232,7 @@ impl PartialFolder {
             return Ok(());
         };
         for path in self.to_merge() {
+            self.go_on(proceed)?;
             let is_in_staging = self
                 .staging
                 .find(Base::Staging, &path)
@@ -245,22 +262,35 @@ impl PartialFolder {
         folders.map(|folder| self.local.path(folder)).collect()
     }
 
-    /// Renames the staging directory, or moves its files into the existing folder.
-    fn put_in_place(&self, durable: bool) -> Result<(), FinishError> {
+    /// Refuses to continue a download that was stopped.
+    fn go_on(&self, proceed: Proceed<'_>) -> Result<(), FinishError> {
+        let target = || self.spec.target.clone();
+        step(0, proceed).map_err(|_| FinishError::Stopped { target: target() })
+    }
+
+    /// Renames the staging directory, or moves its files into the existing folder. Moving them can
+    /// be stopped and repeated.
+    pub(super) fn put_in_place(
+        &self,
+        durable: bool,
+        proceed: Proceed<'_>,
+    ) -> Result<(), FinishError> {
         let target = || self.spec.target.clone();
         let Some(into) = self.staging.existing_target() else {
             let renamed = self.staging.rename_to_target();
             renamed.map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => FinishError::Exists { target: target() },
+                io::ErrorKind::AlreadyExists => FinishError::Appeared { target: target() },
                 _ => failed((target(), source)),
             })?;
             return self.sync_target(durable);
         };
         for folder in self.folders(|path| self.selection.takes(path)) {
+            self.go_on(proceed)?;
             into.make(&folder)
                 .map_err(|source| failed((self.staging.target(&folder), source)))?;
         }
         for path in self.to_merge() {
+            self.go_on(proceed)?;
             let merged = match path.rsplit_once('/') {
                 Some((folder, _)) => into.make(folder).and_then(|()| self.staging.merge(&path)),
                 None => self.staging.merge(&path),
@@ -273,8 +303,12 @@ impl PartialFolder {
             }
         }
         self.sync_target(durable)?;
-        match self.staging.remove_emptied(&self.folders(|_| true)) {
+        match self
+            .staging
+            .remove_emptied(&self.folders(|_| true), proceed)
+        {
             Ok(None) => {}
+            Err(_) if proceed(0).is_break() => {}
             Ok(Some(left)) => {
                 tracing::warn!(
                     path = %left.display(),
@@ -302,7 +336,7 @@ impl PartialFolder {
         let key = &self.reservation.key;
         // A large file that was copied in the end may have a part file and a record left.
         let removed = store
-            .remove_parts(&self.spec)
+            .remove_parts(&self.spec, &to_the_end)
             .map_err(|error| error.to_string());
         let removed = removed.and_then(|_| {
             let removed = self.workspace.records.remove(key, durably);

@@ -119,6 +119,9 @@ impl PartialFolder {
             .entries()
             .filter(|entry| self.local.has(*entry))
         {
+            if self.reservation.is_interrupted() {
+                break;
+            }
             let path = self.local.path(entry);
             let there = into.find(&path).ok().flatten();
             let is_free = match (entry.kind(), there.map(|there| there.kind)) {

@@ -18,7 +18,7 @@ use crate::{
     dir::Dir,
     partial::{
         RemoveError,
-        removal::{Destination, PlacedFile, Removal, is_link_in_the_way},
+        removal::{Destination, PlacedFile, Proceed, Removal, is_link_in_the_way, step},
     },
 };
 
@@ -79,11 +79,13 @@ impl PlacedFolder {
         self.is_new |= earlier.is_new;
     }
 
-    /// Removes the folder at `at`. Returns the downloaded files that stay, as they changed.
+    /// Removes the folder at `at`. Returns the downloaded files that stay, as they changed. If it is
+    /// stopped, it can be repeated.
     pub(in crate::partial) fn remove(
         &self,
         at: &Path,
         destination: &Destination,
+        proceed: Proceed<'_>,
     ) -> Result<Vec<PathBuf>, RemoveError> {
         let path = || at.to_owned();
         if !self.is_new {
@@ -104,9 +106,9 @@ impl PlacedFolder {
             }
             opened => opened.map_err(failed)?,
         };
-        let mut left = self.remove_files(&top).map_err(failed)?;
-        left.extend(self.remove_links(&top).map_err(failed)?);
-        remove_empty_folders(&top, &self.folders).map_err(failed)?;
+        let mut left = self.remove_files(&top, proceed).map_err(failed)?;
+        left.extend(self.remove_links(&top, proceed).map_err(failed)?);
+        remove_empty_folders(&top, &self.folders, proceed).map_err(failed)?;
         drop(top);
         remove_if_empty(&parent, name).map_err(failed)?;
         parent.sync_file_system().map_err(failed)?;
@@ -114,10 +116,11 @@ impl PlacedFolder {
     }
 
     /// Returns those that stay.
-    fn remove_files(&self, top: &Dir) -> io::Result<Vec<&String>> {
+    fn remove_files(&self, top: &Dir, proceed: Proceed<'_>) -> io::Result<Vec<&String>> {
         let mut left = Vec::new();
         for (path, made) in &self.files {
-            if made.remove(top, path)? == Removal::NotOurs {
+            step(1, proceed)?;
+            if made.remove(top, path, proceed)? == Removal::NotOurs {
                 left.push(path);
             }
         }
@@ -125,9 +128,10 @@ impl PlacedFolder {
     }
 
     /// Returns those that stay.
-    fn remove_links(&self, top: &Dir) -> io::Result<Vec<&String>> {
+    fn remove_links(&self, top: &Dir, proceed: Proceed<'_>) -> io::Result<Vec<&String>> {
         let mut left = Vec::new();
         for (path, target) in &self.links {
+            step(1, proceed)?;
             match top.read_link(path) {
                 Ok(leads_to) if leads_to == Path::new(target) => top.remove_file(path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -94,7 +94,7 @@ impl Staging {
             Some(entry) if entry.kind == EntryType::Folder => {
                 Some(target_parent.sub(&target_name).map_err(failed)?)
             }
-            Some(_) => return Err(PartialError::Exists { path: target }),
+            Some(_) => return Err(PartialError::InTheWay { path: target }),
             None => None,
         };
         let search = StagingSearch {

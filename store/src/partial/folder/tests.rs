@@ -1,6 +1,8 @@
 use std::{
+    cell::Cell,
     collections::BTreeSet,
-    fs,
+    fs, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Barrier},
     thread,
@@ -688,7 +690,7 @@ fn a_directory_that_no_download_created_is_left_alone() {
         drop(seed.begin(&home.store, &home.path("photos"), &[]));
         assert!(home.path("photos.2.part").exists());
         assert_eq!(
-            home.store.cancel_partial(&hash, None).unwrap(),
+            home.store.cancel_partial(&hash, None, &go_on).unwrap(),
             [] as [PathBuf; 0]
         );
         assert!(!home.path("photos.2.part").exists());
@@ -839,7 +841,7 @@ fn a_cancelled_folder_leaves_what_it_did_not_create() {
             drop(folder);
             assert_eq!(home.store.partials().unwrap().len(), 2);
 
-            home.store.cancel_partial(&hash, None).unwrap();
+            home.store.cancel_partial(&hash, None, &go_on).unwrap();
             assert_eq!(home.store.partials().unwrap(), []);
             assert!(!home.path("copy.part").exists());
             assert!(!target.join("large.part").exists());
@@ -867,13 +869,13 @@ fn a_downloaded_folder_is_removed_except_for_other_files() {
         kept
     };
     let gone = home.path("gone");
-    finish(&gone).remove().unwrap();
+    finish(&gone).remove(&go_on).unwrap();
     assert!(!gone.exists());
 
     let changed = home.path("changed");
     let receipt = finish(&changed);
     fs::write(changed.join("z/run"), b"mine now").unwrap();
-    let left = receipt.remove().unwrap();
+    let left = receipt.remove(&go_on).unwrap();
     assert_eq!(left, [changed.join("z/run")]);
     assert_eq!(fs::read(changed.join("z/run")).unwrap(), b"mine now");
     assert!(!changed.join("a").exists() && !changed.join("z/two").exists());
@@ -881,14 +883,123 @@ fn a_downloaded_folder_is_removed_except_for_other_files() {
     let kept = home.path("kept");
     let receipt = finish(&kept);
     fs::write(kept.join("b/mine"), b"mine").unwrap();
-    receipt.remove().unwrap();
+    receipt.remove(&go_on).unwrap();
     assert!(kept.join("b/mine").exists());
     assert!(!kept.join("b/c").exists() && !kept.join("a").exists());
 
     let in_place = home.path("in place");
     fs::create_dir(&in_place).unwrap();
-    let error = finish(&in_place).remove().unwrap_err();
+    let error = finish(&in_place).remove(&go_on).unwrap_err();
     assert!(matches!(error, RemoveError::InPlace { .. }), "{error}");
+}
+
+/// Stops after this number of calls.
+fn stopping_after(calls: usize) -> impl Fn(u64) -> ControlFlow<()> {
+    let left = Cell::new(calls);
+    move |_| match left.get().checked_sub(1) {
+        Some(fewer) => {
+            left.set(fewer);
+            ControlFlow::Continue(())
+        }
+        None => ControlFlow::Break(()),
+    }
+}
+
+/// Calls `act` again and again, each time with one more call before it is stopped, until it is not.
+/// It never changes more entries at `path` than it was called for.
+fn is_heard_between_entries<T>(
+    path: &Path,
+    is_stop: impl Fn(&T) -> bool,
+    act: impl Fn(&dyn Fn(u64) -> ControlFlow<()>) -> Result<(), T>,
+) {
+    let entries = || walkdir::WalkDir::new(path).into_iter().flatten().count();
+    let mut stopped = 0;
+    loop {
+        let before = entries();
+        match act(&stopping_after(stopped)) {
+            Ok(()) => break,
+            Err(error) => assert!(is_stop(&error)),
+        }
+        assert!(before.abs_diff(entries()) <= stopped);
+        stopped += 1;
+    }
+    assert!(stopped > FILES.len());
+}
+
+#[test]
+fn a_removal_is_stopped_between_two_entries_and_can_be_repeated() {
+    let is_stop = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
+    on_every_store(|home| {
+        let (seed, part) = (Seed::new(), home.path("copy.part"));
+        for manifest in seed.listing().manifests() {
+            home.store.keep_manifest(manifest).unwrap();
+        }
+        let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+        seed.give_all(&folder, 4);
+        drop(folder);
+        let hash = seed.descriptor.hash();
+        is_heard_between_entries(
+            &part,
+            |error| matches!(error, PartialError::Io { source, .. } if is_stop(source)),
+            |proceed| {
+                assert_eq!(home.store.partials().unwrap().len(), 1, "until all is gone");
+                let left = home.store.cancel_partial(&hash, None, proceed)?;
+                assert_eq!(left, [] as [PathBuf; 0]);
+                Ok(())
+            },
+        );
+        assert!(!part.exists());
+        assert_eq!(home.store.partials().unwrap(), []);
+    });
+    let (seed, home) = (Seed::new(), Home::in_memory());
+    let gone = home.path("gone");
+    let folder = seed.begin(&home.store, &gone, &[]);
+    seed.give_all(&folder, 4);
+    let options = FinishOptions {
+        receipt: true,
+        ..QUICK
+    };
+    folder
+        .finish(&home.store, options, &Ending::default())
+        .unwrap();
+    let receipt = home.store.receipt(&seed.descriptor.hash());
+    let receipt = receipt.unwrap().unwrap();
+    is_heard_between_entries(
+        &gone,
+        |error| matches!(error, RemoveError::Io { source, .. } if is_stop(source)),
+        |proceed| {
+            assert_eq!(receipt.remove(proceed)?, [] as [PathBuf; 0]);
+            Ok(())
+        },
+    );
+    assert!(!gone.exists());
+}
+
+#[test]
+fn files_that_are_moved_into_an_existing_folder_can_be_stopped_in_between() {
+    let (seed, home) = (Seed::new(), Home::in_memory());
+    let target = home.path("in place");
+    fs::create_dir(&target).unwrap();
+    let folder = seed.begin(&home.store, &target, &[]);
+    seed.give_all(&folder, 4);
+    let stopped = Ending::default();
+    assert!(stopped.stop());
+    let error = folder.finish(&home.store, QUICK, &stopped).unwrap_err();
+    assert!(matches!(error, FinishError::Stopped { .. }), "{error}");
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    is_heard_between_entries(
+        &target,
+        |error| matches!(error, FinishError::Stopped { .. }),
+        |proceed| folder.put_in_place(false, proceed),
+    );
+    // A run that was stopped after the last of them resumes and is done.
+    drop(folder);
+    let folder = seed.begin(&home.store, &target, &[]);
+    assert_eq!(folder.missing_bytes(), 0);
+    let ending = Ending::default();
+    folder.finish(&home.store, QUICK, &ending).unwrap();
+    assert!(!ending.stop(), "it is too late");
+    assert_same(&target, &seed.root());
 }
 
 #[test]
@@ -924,7 +1035,10 @@ fn a_folder_with_a_damaged_record_is_cancelled_wholly() {
     for record in fs::read_dir(&records).unwrap() {
         fs::write(record.unwrap().path(), "damaged").unwrap();
     }
-    let left = home.store.cancel_partial(&hash, Some(&target)).unwrap();
+    let left = home
+        .store
+        .cancel_partial(&hash, Some(&target), &go_on)
+        .unwrap();
     assert_eq!(left, [home.path("copy.part")]);
     let names: Vec<_> = fs::read_dir(home.path("copy.part")).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
@@ -1048,7 +1162,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
             .receipt(&seed.descriptor.hash())
             .unwrap()
             .unwrap();
-        assert_eq!(receipt.remove().unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(receipt.remove(&go_on).unwrap(), [] as [PathBuf; 0]);
         assert!(!target.exists());
         home.store.forget_received(&target);
         assert_eq!(home.store.inner.received.get(&target).unwrap(), None);
@@ -1068,7 +1182,7 @@ fn a_folder_with_other_names_is_cancelled_wholly() {
     assert!(home.path("copy.part/twins (2)/A_B").exists());
     assert_eq!(
         home.store
-            .cancel_partial(&seed.descriptor.hash(), None)
+            .cancel_partial(&seed.descriptor.hash(), None, &go_on)
             .unwrap(),
         [] as [PathBuf; 0]
     );

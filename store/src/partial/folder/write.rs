@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     hashing::GROUP_SIZE,
-    partial::{FinishError, Partial, PartialSpec, WriteError, removal::has_content},
+    partial::{
+        FinishError, Partial, PartialSpec, WriteError,
+        removal::{has_content, to_the_end},
+    },
 };
 
 impl PartialFolder {
@@ -131,7 +134,7 @@ impl PartialFolder {
         let Some(file) = self.staging.existing(Base::Staging, path)? else {
             return Ok(None);
         };
-        if !has_content(&file, &listed.descriptor)? {
+        if !has_content(&file, &listed.descriptor, &to_the_end)? {
             return Ok(None);
         }
         finalize(&file, listed.executable)

@@ -9,6 +9,7 @@ use crate::{
         folder::cleanup::{remove_empty_folders, remove_if_empty},
         mark,
         part_name::part_name,
+        removal::Proceed,
     },
 };
 
@@ -90,8 +91,9 @@ impl Staging {
     pub(in super::super) fn remove_emptied(
         &self,
         folders: &[String],
+        proceed: Proceed<'_>,
     ) -> io::Result<Option<PathBuf>> {
-        remove_empty_folders(&self.dir, folders)?;
+        remove_empty_folders(&self.dir, folders, proceed)?;
         remove_if_empty(&self.parent, &self.name)
     }
 }

@@ -164,7 +164,7 @@ impl StagingSearch<'_> {
             );
         }
         let path = self.target_parent.path_of(&part_name(self.target_name, 1));
-        Err(PartialError::Exists { path })
+        Err(PartialError::InTheWay { path })
     }
 
     /// Refuses to begin if other content is being downloaded to the same target: only one of them
