@@ -62,8 +62,8 @@ pub use hasher::Hasher;
 pub use layout::Layout;
 pub use link::{Link, LinkError};
 pub use listing::{
-    BYTES_OF_ENTRY, Expander, ListedEntry, ListedFile, Listing, ListingError, MAX_DEPTH,
-    MAX_LISTED, Totals, UNQUESTIONED_ENTRIES,
+    Expander, ListedEntry, ListedFile, Listing, ListingError, MAX_DEPTH, MAX_LISTED, Totals,
+    UNQUESTIONED_ENTRIES,
 };
 pub use manifest::{
     EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,

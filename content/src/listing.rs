@@ -18,13 +18,10 @@ pub const MAX_DEPTH: usize = 64;
 /// takes 240 MB.
 pub const MAX_LISTED: u64 = 10_000_000;
 
-/// Entries that are accepted without a check of proportion. Each takes an inode, and most file
-/// systems have millions.
+/// Entries that are accepted without a question to a person. Each takes an inode, and most file
+/// systems have millions. Their author needs some 60 bytes for each, and next to none for entries of
+/// a folder that is repeated.
 pub const UNQUESTIONED_ENTRIES: u64 = 100_000;
-
-/// Bytes of manifests for each further entry. An entry takes some 60 bytes, so a folder may list
-/// each entry up to four times.
-pub const BYTES_OF_ENTRY: u64 = 16;
 
 /// The totals of some content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

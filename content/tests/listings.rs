@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use pelago_content::{
     Descriptor, EntryKind, Expander, Hash, Hasher, Kind, Listing, ListingError, MAX_DEPTH,
-    MAX_LISTED, MAX_MANIFEST_LEN, Manifest, ManifestEntry, Totals,
+    MAX_LISTED, MAX_MANIFEST_LEN, Manifest, ManifestEntry, Totals, UNQUESTIONED_ENTRIES,
 };
 use proptest::prelude::*;
 
@@ -238,11 +238,11 @@ fn repeated(shelf: &mut Shelf, top: usize, below: usize) -> Descriptor {
 }
 
 #[test]
-fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_it_is_allowed() {
+fn a_folder_of_very_many_entries_is_refused_unless_it_is_allowed() {
     let mut shelf = Shelf::default();
     // A million folders in 18 KB of manifests.
     let bomb = repeated(&mut shelf, 100, 10_000);
-    let error = shelf.expander(bomb).unwrap().finish_in_proportion();
+    let error = shelf.expander(bomb).unwrap().finish_unquestioned();
     let ListingError::Expands {
         bytes,
         entries,
@@ -255,25 +255,17 @@ fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_it_is_allowed()
     assert_eq!((entries, folders), (1_000_100, 1_000_100));
     assert_eq!(shelf.expand(bomb).unwrap().folders(), 1_000_100);
 
-    // So few entries are accepted without a check.
-    let few = repeated(&mut shelf, 99, 1000);
-    let listed = shelf.expander(few).unwrap().finish_in_proportion();
-    assert_eq!(listed.unwrap().len(), 99_099);
-}
-
-#[test]
-fn a_large_folder_whose_manifests_list_it_is_in_proportion() {
-    let mut shelf = Shelf::default();
-    let packages = (0..200).map(|package| {
-        let files: Vec<_> = (0..1000)
-            .map(|n| file(format!("{package}-{n}.js"), 0))
-            .collect();
-        folder(format!("package-{package:03}"), shelf.put(files), 0, 1000)
-    });
-    let packages = packages.collect();
-    let root = shelf.put(packages);
-    let listed = shelf.expander(root).unwrap().finish_in_proportion();
-    assert_eq!(listed.unwrap().totals().files, 200_000);
+    // Also if its manifests list each of them.
+    let empty = shelf.put(Vec::new());
+    let mut wide = |entries: u64| {
+        let folders = (0..entries).map(|n| folder(format!("{n:06}"), empty, 0, 0));
+        shelf.put(folders.collect())
+    };
+    let [most, more] = [UNQUESTIONED_ENTRIES, UNQUESTIONED_ENTRIES + 1].map(&mut wide);
+    let listed = shelf.expander(most).unwrap().finish_unquestioned();
+    assert_eq!(listed.unwrap().len(), 100_000);
+    let error = shelf.expander(more).unwrap().finish_unquestioned();
+    assert!(matches!(error, Err(ListingError::Expands { .. })));
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl Peer {
             links: Default::default(),
             listed: None,
             strict_names: false,
-            may_expand: false,
+            may_expand: true,
             no_sync: false,
             seed: false,
         };

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use pelago::{Download, Hash, Kind, Output, Settings, ShareRequest};
+use pelago::{Download, DownloadRequest, Hash, Kind, Output, Settings, ShareRequest};
 use pelago_behaviour::{
     Protocol,
     availability::{self, Update},
@@ -23,6 +24,7 @@ use pelago_content::{EntryKind, Listing, Manifest, verify};
 use crate::{
     content::Content,
     nodes::{Home, ended, in_time, request, settings},
+    printed::Machine,
     raw::Client,
     scripted::{Act, Scripted},
     tree::{Tree, file, files_in, folder, manifest},
@@ -117,18 +119,23 @@ async fn a_folder_is_served_manifest_by_manifest_and_file_by_file() {
     assert_eq!(fetch(&client, root).await, None);
 }
 
-/// ```text
-///   liar (200,200 folders in a few kilobytes of manifests) <--- getter
-/// ```
-#[tokio::test]
-async fn a_folder_that_expands_out_of_proportion_is_refused_before_anything_is_written() {
+/// A folder of 100,100 folders, in a few kilobytes.
+fn many_folders() -> Tree {
     let empty = manifest(Vec::new());
     let many = |number: usize, of: &Content| {
         let alike = (0..number).map(|n| folder(&format!("{n:04}"), &of.descriptor, 0, 0));
         manifest(alike.collect())
     };
     let below = many(1000, &empty);
-    let tree = Tree::new([many(200, &below), below, empty], 0);
+    Tree::new([many(100, &below), below, empty], 0)
+}
+
+/// ```text
+///   liar (a folder of very many folders) <--- getter
+/// ```
+#[tokio::test]
+async fn a_folder_of_very_many_entries_is_refused_before_anything_is_written() {
+    let tree = many_folders();
     let liar = Scripted::start(tree.claiming(0..0).script()).await;
     let getter = Home::start("getter").await;
     let download = getter.download(tree.hash(), &[liar.address()]).await;
@@ -137,10 +144,64 @@ async fn a_folder_that_expands_out_of_proportion_is_refused_before_anything_is_w
 
     assert_eq!(refused.code(), "folder-expands");
     let message = refused.to_string();
-    assert!(message.contains("200200 entries"), "{message}");
+    assert!(message.contains("100100 entries"), "{message}");
     assert!(refused.hint().unwrap().contains("--allow-expansion"));
     let here = fs::read_dir(getter.folder.path()).unwrap();
     assert_eq!(here.count(), 0);
+
+    // It stops between two folders.
+    let allowed = DownloadRequest {
+        may_expand: true,
+        ..request(
+            tree.hash(),
+            Output::At(getter.path("copy")),
+            &[liar.address()],
+        )
+    };
+    let download = getter.begin(allowed).await;
+    let mut status = download.status();
+    let noticed = in_time(status.wait_for(|status| status.notice.is_some())).await;
+    let notice = noticed.unwrap().notice.clone().unwrap();
+    assert!(
+        notice.contains("0 files and 100100 folders"),
+        "people see how many: {notice}"
+    );
+    in_time(getter.node.cancel(&tree.hash().to_string()))
+        .await
+        .unwrap();
+    let here = fs::read_dir(getter.folder.path()).unwrap();
+    assert_eq!(here.count(), 0);
+}
+
+/// ```text
+///   liar (a folder of very many folders) <--- a command at a terminal
+/// ```
+#[tokio::test]
+async fn a_person_at_a_terminal_is_asked_about_a_folder_of_very_many_entries() {
+    let tree = many_folders();
+    let liar = Scripted::start(tree.claiming(0..0).script()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine(folder.path().to_owned());
+    let (hash, peer) = (tree.hash().to_string(), liar.address().to_string());
+    let mut command = machine.at_a_terminal(&["download", &hash, "--peer", &peer, "-o", "copy"]);
+    command.says("100100 entries").await;
+    command.says("download it anyway? [y/N]").await;
+    let keys = command.child.stdin.as_mut().unwrap();
+    keys.write_all(b"n\r").unwrap();
+    keys.flush().unwrap();
+    in_time(async {
+        while command.child.try_wait().unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let is_of_it = |name: &str| name.starts_with("copy");
+    let here = fs::read_dir(folder.path()).unwrap().flatten();
+    let here: Vec<_> = here.map(|entry| entry.file_name()).collect();
+    assert!(
+        !here.iter().any(|name| is_of_it(name.to_str().unwrap())),
+        "{here:?}"
+    );
 }
 
 /// A folder of two files, `top` and `sub/inner`, which have the same number of blocks.

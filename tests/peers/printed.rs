@@ -62,7 +62,7 @@ fn script(content: &Content) -> Script {
 
 /// The working directory of commands, with a data folder in it.
 #[derive(Clone)]
-struct Machine(PathBuf);
+pub(crate) struct Machine(pub(crate) PathBuf);
 
 impl Machine {
     fn command(&self, arguments: &[&str]) -> Command {
@@ -81,6 +81,29 @@ impl Machine {
         command
     }
 
+    /// A command at a terminal, which `script` provides.
+    pub(crate) fn at_a_terminal(&self, arguments: &[&str]) -> Running {
+        let words = [env!("CARGO_BIN_EXE_pelago")].iter().chain(arguments);
+        let line = words.map(|word| format!("'{word}'")).collect::<Vec<_>>();
+        let mut command = self.command(&[]);
+        let pelago = std::mem::replace(&mut command, Command::new("script"));
+        command
+            .args(["-qec", &line.join(" "), "/dev/null"])
+            .current_dir(&self.0)
+            .env_clear()
+            .envs(
+                pelago
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running::new(command)
+    }
+
     /// Runs a command, and returns its output.
     async fn run(&self, arguments: &[&str]) -> String {
         let mut command = self.command(arguments);
@@ -91,9 +114,9 @@ impl Machine {
     }
 }
 
-/// A running node and its output so far.
-struct Running {
-    child: Child,
+/// A running process and its output so far.
+pub(crate) struct Running {
+    pub(crate) child: Child,
     printed: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -114,11 +137,11 @@ impl Running {
         Self { child, printed }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.printed.lock()).into_owned()
     }
 
-    async fn says(&self, what: &str) {
+    pub(crate) async fn says(&self, what: &str) {
         in_time(async {
             while !self.text().contains(what) {
                 sleep(Duration::from_millis(20)).await;
@@ -203,11 +226,12 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
         let text = machine.run(line).await;
         assert_printable(&line.join(" "), &text);
         seen += usize::from(text.contains(SHOWN));
-        // JSON has the exact text.
+        // JSON has the exact text, escaped for terminals.
         if line == ["peers"] {
             let json = machine.run(&["--json", "peers"]).await;
             let peers: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!(peers[0]["name"], HOSTILE);
+            assert_printable("--json peers", &json);
         }
     }
     assert!(seen >= 4, "{seen} commands showed the name");

@@ -369,3 +369,31 @@ fn a_name_that_is_too_long_is_reported() {
         .says("-o");
     assert!(!refused.stderr.contains("make room"), "{refused:#?}");
 }
+
+/// ```text
+///   B ── A      B's disk has fewer inodes left than A's folder has entries
+/// ```
+#[test]
+fn a_folder_with_more_entries_than_free_inodes_is_refused_before_anything_is_written() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("small"), "size=4m,nr_inodes=30") else {
+        return;
+    };
+    let node = a.start(&[]);
+    for number in 0..40 {
+        world.file(&format!("box/{number}"), &noise(number, 10));
+    }
+    let hash = a.share(&text(&world.path("box")));
+    let (address, target) = (node.address(), text(&mount.path().join("box")));
+    let download = ["download", &hash, "--peer", &address, "-o", &target];
+
+    b.run(&download)
+        .failed()
+        .says("the folder has 40 entries")
+        .says("free inodes");
+    assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 0);
+
+    mount.remount("size=4m,nr_inodes=100");
+    b.run(&download).done();
+}

@@ -6,10 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    BYTES_OF_ENTRY, Listing, ListingItem, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals,
-    UNQUESTIONED_ENTRIES,
-};
+use super::{Listing, ListingItem, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals, UNQUESTIONED_ENTRIES};
 use crate::{Descriptor, EntryKind, Hash, Kind, MAX_MANIFEST_LEN, Manifest};
 
 /// Requests the manifests of a folder, and expands them.
@@ -128,20 +125,20 @@ impl Expander {
     ///
     /// See [`ListingError`].
     pub fn finish(self) -> Result<Listing, ListingError> {
-        self.unfold(false)
+        self.unfold(MAX_LISTED)
     }
 
-    /// Expands a folder from an untrusted source: rejects one with far more entries than its
-    /// manifests account for, as repeating a folder costs its author nothing.
+    /// Expands a folder from an untrusted source: rejects one with more than
+    /// [`UNQUESTIONED_ENTRIES`], as they cost its author little.
     ///
     /// # Errors
     ///
     /// See [`ListingError`].
-    pub fn finish_in_proportion(self) -> Result<Listing, ListingError> {
-        self.unfold(true)
+    pub fn finish_unquestioned(self) -> Result<Listing, ListingError> {
+        self.unfold(UNQUESTIONED_ENTRIES)
     }
 
-    fn unfold(self, in_proportion: bool) -> Result<Listing, ListingError> {
+    fn unfold(self, max_entries: u64) -> Result<Listing, ListingError> {
         let (missing, bytes) = (self.missing, self.manifest_bytes);
         let mut manifests = Vec::with_capacity(self.folders.len());
         let mut children = Vec::with_capacity(self.folders.len());
@@ -156,8 +153,7 @@ impl Expander {
         let Measured {
             entries, folders, ..
         } = measured;
-        let accounted = UNQUESTIONED_ENTRIES.max(bytes / BYTES_OF_ENTRY);
-        if in_proportion && entries > accounted {
+        if entries > max_entries {
             return Err(ListingError::Expands {
                 bytes,
                 entries,
@@ -364,9 +360,10 @@ pub enum ListingError {
     /// It expands to too many entries or bytes.
     #[error("it unfolds to more than {MAX_LISTED} entries, or 2^64 bytes")]
     TooMany,
-    /// It expands to far more entries than its manifests account for.
+    /// It expands to more entries than are accepted without a question.
     #[error(
-        "its manifests of {bytes} bytes unfold to {entries} entries, {folders} of them folders"
+        "its manifests of {bytes} bytes unfold to {entries} entries, {folders} of them folders, and \
+         more than {UNQUESTIONED_ENTRIES} are only created if you allow it"
     )]
     Expands {
         /// Bytes of all manifests, each once.

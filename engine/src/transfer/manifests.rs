@@ -48,7 +48,7 @@ pub(super) struct Unfolding {
     store: Store,
     expander: Expander,
     bytes: u64,
-    /// Whether the user accepts a folder with far more entries than its manifests account for.
+    /// Whether the user accepts more entries than [`pelago_content::UNQUESTIONED_ENTRIES`].
     may_expand: bool,
 }
 
@@ -96,7 +96,7 @@ impl Unfolding {
             if self.expander.missing() == 0 {
                 let listing = match self.may_expand {
                     true => self.expander.finish()?,
-                    false => self.expander.finish_in_proportion()?,
+                    false => self.expander.finish_unquestioned()?,
                 };
                 return Ok(Next::Known(Arc::new(listing)));
             }

@@ -53,7 +53,7 @@ pub struct Delivery {
     pub links: Links,
     /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
     pub strict_names: bool,
-    /// Of a folder: whether it may have far more entries than its manifests account for.
+    /// Of a folder: whether it may have more than 100,000 entries.
     pub may_expand: bool,
     /// Whether the download is done only when its content would survive a power cut.
     pub durable: bool,

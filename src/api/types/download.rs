@@ -40,8 +40,8 @@ pub struct DownloadRequest {
     /// For a folder: whether to fail if the file system of the target cannot store a name in it.
     #[serde(default)]
     pub strict_names: bool,
-    /// For a folder: whether it may have far more entries than its manifests account for.
-    /// Otherwise, the download fails with the code `folder-expands`.
+    /// For a folder: whether it may have more than 100,000 entries. Otherwise, such a download fails with
+    /// the code `folder-expands`.
     #[serde(default)]
     pub may_expand: bool,
     /// Whether to report it as done before it is safe from a power cut. It is not shared then.

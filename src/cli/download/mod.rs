@@ -78,7 +78,7 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     strict_names: bool,
 
-    /// Download a folder that has far more entries than its manifests account for
+    /// Download a folder even if it has more than 100,000 entries
     #[arg(long)]
     allow_expansion: bool,
 

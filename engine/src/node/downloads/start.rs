@@ -42,7 +42,7 @@ pub struct DownloadRequest {
     pub links: Links,
     /// For a folder: whether it fails if the target's file system cannot hold a name in it.
     pub strict_names: bool,
-    /// For a folder: whether it may have far more entries than its manifests account for.
+    /// For a folder: whether it may have more than 100,000 entries.
     pub may_expand: bool,
     /// Whether it is done before it is safe from a power cut. Then it is not seeded.
     pub no_sync: bool,

@@ -81,6 +81,9 @@ impl Task {
                 self.open_file(spec).await?;
             }
             Kind::Folder => {
+                let (store, hash) = (self.services.store.clone(), descriptor.hash());
+                let has_begun = blocking(move || store.has_begun(&hash)).await?;
+                let may_expand = delivery.may_expand || has_begun;
                 let store = self.services.store.clone();
                 let unfolding = Unfolding::new(store, descriptor, delivery.may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
