@@ -13,11 +13,11 @@ use super::{
 };
 
 const MENU: &str = "
-  1  list local files
-  2  list network files
-  3  add a file
-  4  remove a file
-  5  download
+  1  list what this node shares
+  2  list what the network offers
+  3  share a file or folder
+  4  unshare a file or folder
+  5  download a file or folder
   6  exit";
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
@@ -127,6 +127,11 @@ mod tests {
             };
             let parsed = Args::try_parse_from([&["pelago"], &words[..]].concat());
             assert!(parsed.is_ok_and(|args| args.command.is_some()), "{number}");
+            let line = format!("\n  {number}  {} ", words[0]);
+            assert!(
+                MENU.contains(&line),
+                "its word is that of the command: {line}"
+            );
         }
         assert_eq!(choice("6"), MenuItem::Exit);
         assert_eq!(choice("7"), MenuItem::Unknown);

@@ -1,6 +1,6 @@
 //! `pelago settings`: shows settings and what set them, and changes them.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{
     attach::{self, NodeState},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{
     setting_values,
-    types::{ErrorInfo, OriginKind, Setting, SettingsChange},
+    types::{ErrorInfo, OriginKind, Setting, SettingKind, SettingsChange},
 };
 
 /// The setting to show or change. A change applies immediately and is saved for later runs. It
@@ -83,6 +83,11 @@ impl SettingsArgs {
     }
 }
 
+/// Whether a limit is off.
+fn is_off(setting: &Setting, value: &Number) -> bool {
+    setting.kind == SettingKind::Rate && value.as_u64() == Some(0)
+}
+
 /// The description of a setting and, if it cannot be changed now, why.
 fn about(setting: &Setting) -> String {
     let description = escape(&setting.description);
@@ -101,8 +106,10 @@ fn describe(settings: &[Setting], width: Option<usize>) -> String {
     ];
     let row = |setting: &Setting| {
         let value = match &setting.value {
+            Value::String(text) if text.is_empty() => "empty".to_owned(),
             Value::String(text) => escape(text),
-            Value::Array(items) if items.is_empty() => "none".to_owned(),
+            Value::Array(items) if items.is_empty() => "empty".to_owned(),
+            Value::Number(number) if is_off(setting, number) => "off".to_owned(),
             other => escape(&other.to_string()),
         };
         let origin = match (&setting.origin.source, setting.origin.kind) {

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::byte_size::ByteSize;
+use super::{byte_size::ByteSize, dir::is_link_in_the_way};
 
 /// Why a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ enum Cause {
     ReadOnly,
     Links,
     NameTooLong,
+    LinkInTheWay,
     Forbidden,
     Other,
 }
@@ -35,6 +36,7 @@ impl Cause {
             Kind::InvalidFilename => Self::NameTooLong,
             Kind::PermissionDenied => Self::Forbidden,
             _ if is_damage(source) => Self::Damaged,
+            _ if is_link_in_the_way(source) => Self::LinkInTheWay,
             _ => Self::Other,
         }
     }
@@ -67,6 +69,7 @@ pub fn cause(source: &io::Error) -> String {
         },
         Cause::ReadOnly => "the file system is mounted read-only".to_owned(),
         Cause::NameTooLong => "the file system refuses the name, or it is too long".to_owned(),
+        Cause::LinkInTheWay => "a symbolic link or a file is where a folder should be".to_owned(),
         Cause::Links | Cause::Forbidden | Cause::Other => source.to_string(),
     }
 }
@@ -86,6 +89,7 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
         Cause::ReadOnly => "mount it writable, or choose another place",
         Cause::Links => "choose a place on another file system (FAT and exFAT have none)",
         Cause::NameTooLong => "choose another name, or a place on another file system",
+        Cause::LinkInTheWay => "move it away, or choose another place",
         Cause::Forbidden => "change the permissions, or choose another place",
         Cause::Other => "remove the cause, or choose another place",
     }

@@ -353,6 +353,14 @@ fn a_directory_that_is_swapped_for_a_link_leads_nowhere() {
         let state = listed(&scene.b, &scene.hash)?["state"].clone();
         (state == "failed" || state == "done").then_some(())
     });
+    let ended = listed(&scene.b, &scene.hash).unwrap();
+    if ended["state"] == "failed" {
+        let why = ended["error"]["message"].as_str().unwrap();
+        assert!(
+            why.contains("a symbolic link or a file is where a folder should be"),
+            "{why}"
+        );
+    }
     assert_eq!(names(&keep), [] as [String; 0]);
 }
 

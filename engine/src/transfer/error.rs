@@ -29,6 +29,16 @@ pub enum TransferError {
         /// The target.
         path: PathBuf,
     },
+    /// Something is at the target that is never replaced: a folder or link for a file, or anything
+    /// but a folder for a folder.
+    #[error(
+        "{} exists already, and --overwrite replaces only a file, by a file",
+        crate::store::shown(path)
+    )]
+    TargetInTheWay {
+        /// The target.
+        path: PathBuf,
+    },
     /// The target or its parent folder cannot be used.
     #[error(
         "cannot write {}: {}",
@@ -97,7 +107,7 @@ impl TransferError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoSource { .. } => "no-source",
-            Self::TargetExists { .. } => "target-exists",
+            Self::TargetExists { .. } | Self::TargetInTheWay { .. } => "target-exists",
             Self::Target { .. } => "target-not-writable",
             Self::Compare(_) => "target-not-readable",
             Self::Folder(UnfoldError::Listing(ListingError::Expands { .. })) => "folder-expands",
@@ -141,6 +151,7 @@ impl TransferError {
             Self::TargetExists { .. } => {
                 "give another path with -o, or replace it with --overwrite"
             }
+            Self::TargetInTheWay { .. } => "move it away, or give another path with -o",
             Self::Target { .. } => "give another path with -o",
             Self::Write(error) => return error.remedy().map(again_after),
             Self::Finish(error) => return error.remedy().map(again_after),

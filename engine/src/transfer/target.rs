@@ -155,7 +155,7 @@ pub(super) fn examine_target(
             }
         }
         Ok(found) if found.is_dir() => Ok(ExistingTarget::Free),
-        Ok(_) => Err(TransferError::TargetExists {
+        Ok(_) => Err(TransferError::TargetInTheWay {
             path: path.to_owned(),
         }),
     }

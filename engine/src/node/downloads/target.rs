@@ -43,22 +43,33 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     /// 64 hexadecimal digits are a hash, `pelago:` begins a link, and anything else is a name. A
-    /// mistyped hash is an error rather than a name.
+    /// mistyped hash is an error rather than a name. Hashes and links may have spaces or `<>` around
+    /// them, as in mails.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let (name, text) = (text, unwrapped(text));
         let has_scheme = |scheme: &str| {
             text.get(..scheme.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         };
-        if text.is_empty() {
+        if name.trim().is_empty() {
             Err(InvalidTarget::Empty)
         } else if is_meant_as_hash(text) || has_scheme("sha256:") {
             Ok(Self::Hash(text.parse()?))
         } else if has_scheme("pelago:") {
             Ok(Self::Link(text.parse()?))
         } else {
-            Ok(Self::Name(text.to_owned()))
+            Ok(Self::Name(name.to_owned()))
         }
     }
+}
+
+/// The text without spaces, and one pair of angle brackets, around it.
+fn unwrapped(text: &str) -> &str {
+    let text = text.trim();
+    let inner = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'));
+    inner.map_or(text, str::trim)
 }
 
 fn is_meant_as_hash(text: &str) -> bool {
@@ -72,6 +83,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_surrounds_a_pasted_link_does_not_belong_to_it() {
+        let (link, digits) = (
+            format!("pelago:{}?name=a%20b", "ab".repeat(32)),
+            "ab".repeat(32),
+        );
+        for target in [&link, &digits] {
+            let expected = target.parse::<Target>().unwrap();
+            for pasted in [
+                format!(" {target}"),
+                format!("{target}\n"),
+                format!("<{target}>"),
+                format!(" < {target} > "),
+            ] {
+                assert_eq!(pasted.parse().as_ref(), Ok(&expected), "{pasted:?}");
+            }
+        }
+        // A name may have them.
+        for name in [" a", "<a>"] {
+            assert_eq!(name.parse(), Ok(Target::Name(name.to_owned())));
+        }
+    }
+
+    #[test]
     fn sixty_four_digits_are_a_hash_and_other_words_a_name() {
         let digits = "AB".repeat(32);
         assert!(matches!(digits.parse(), Ok(Target::Hash(_))));
@@ -83,6 +117,7 @@ mod tests {
         assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
         assert!("sha256:00".parse::<Target>().is_err(), "reserved");
         assert!("".parse::<Target>().is_err());
+        assert!(" ".parse::<Target>().is_err());
         for mistyped in [
             "ab".repeat(31),
             "ab".repeat(33),

@@ -76,7 +76,7 @@ impl Task {
                 let path = spec.target.clone();
                 if blocking(move || path.is_dir()).await? {
                     let path = spec.target;
-                    return Err(TransferError::TargetExists { path });
+                    return Err(TransferError::TargetInTheWay { path });
                 }
                 self.open_file(spec).await?;
             }
@@ -85,7 +85,7 @@ impl Task {
                 let has_begun = blocking(move || store.has_begun(&hash)).await?;
                 let may_expand = delivery.may_expand || has_begun;
                 let store = self.services.store.clone();
-                let unfolding = Unfolding::new(store, descriptor, delivery.may_expand)?;
+                let unfolding = Unfolding::new(store, descriptor, may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
