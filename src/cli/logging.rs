@@ -23,7 +23,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::global::Global;
+use super::{global::Global, text::escape_json};
 use crate::{
     api::{
         Log,
@@ -52,7 +52,7 @@ pub(super) fn start(settings: &LoggingSection, global: &Global, is_long_running:
             let fields = debug_fn(write_field).delimited(" ");
             print.with_target(false).fmt_fields(fields).boxed()
         }
-        LogFormat::Json => print.json().boxed(),
+        LogFormat::Json => print.json().with_writer(|| JsonLines(io::stderr())).boxed(),
     };
     // It fails only if logging was started before; then that log is used.
     let _ = tracing_subscriber::registry()
@@ -77,6 +77,22 @@ fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fm
             write!(to, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}")
         }
         name => write!(to, "{name}={value}"),
+    }
+}
+
+/// Writes lines of JSON, escaped.
+struct JsonLines<W>(W);
+
+impl<W: io::Write> io::Write for JsonLines<W> {
+    /// Writes a whole line, as the log writes each of them in one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let line_text = String::from_utf8_lossy(line);
+        self.0.write_all(escape_json(&line_text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -235,6 +251,22 @@ mod tests {
         let printed = String::from_utf8(printed.0.lock().clone()).unwrap();
         let expected = r"WARN download{name=x\ny}: pelago::cli::logging::tests: left out: b\u{202e} path=/a\n\u{1b}[2J";
         assert_eq!(printed.trim(), expected);
+    }
+
+    #[test]
+    fn names_in_a_line_of_json_are_escaped_and_keep_their_values() {
+        let printed = Printed::default();
+        let writer = printed.clone();
+        let print = printed::layer()
+            .json()
+            .with_writer(move || JsonLines(writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(print);
+        let name = "x\n\u{9b}1m\u{202e}";
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(name, "left out"));
+        let printed = String::from_utf8(printed.0.lock().clone()).unwrap();
+        assert_eq!(escaped(printed.trim_end()), printed.trim_end());
+        let line: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(line["fields"]["name"], name);
     }
 
     #[test]

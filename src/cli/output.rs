@@ -1,6 +1,7 @@
 //! Output: results on stdout, notes and failures on stderr, exit codes.
 //!
-//! With `--json` stdout holds JSON documents, one a line, and nothing else.
+//! With `--json` stdout holds JSON documents, one a line, and nothing else. Text of others is escaped
+//! in both forms, as either may be printed on a terminal.
 
 use std::{
     fmt,
@@ -12,7 +13,10 @@ use anyhow::Context as _;
 use console::Term;
 use serde::Serialize;
 
-use super::{process_args, text::escape_lines};
+use super::{
+    process_args,
+    text::{escape_json, escape_lines},
+};
 use crate::{
     api::{
         CallError, LocalApiError,
@@ -78,7 +82,8 @@ impl Printer {
         T: fmt::Display,
     {
         if self.json {
-            stdout(format_args!("{}\n", serde_json::to_string(document)?))
+            let json = serde_json::to_string(document)?;
+            stdout(format_args!("{}\n", escape_json(&json)))
         } else {
             self.text(text())
         }

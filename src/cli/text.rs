@@ -1,8 +1,8 @@
 //! Formats numbers, names and commands for people.
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
-use crate::store::{ByteSize, escaped};
+use crate::store::{ByteSize, escaped, is_unsafe};
 
 /// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -55,6 +55,27 @@ pub(super) fn escape(text: &str) -> String {
 pub(super) fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escaped).collect();
     lines.join("\n")
+}
+
+/// JSON with an escape (`\u202e`) for each character that is invisible, deceives readers or controls a
+/// terminal. Parsers read the same values.
+pub(super) fn escape_json(json: &str) -> Cow<'_, str> {
+    // Serializers escape the others themselves; those that are left separate lines.
+    let is_unsafe = |character| character > '\u{1f}' && is_unsafe(character);
+    if !json.contains(is_unsafe) {
+        return json.into();
+    }
+    let mut escaped = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if is_unsafe(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.into()
 }
 
 /// A command that a shell can run again.
@@ -125,6 +146,20 @@ mod tests {
         assert_eq!(escape("a\u{1b}[2Jb\n\u{202e}"), r"a\u{1b}[2Jb\n\u{202e}");
         assert_eq!(escape("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
         assert_eq!(escape_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    #[test]
+    fn json_cannot_touch_the_terminal_and_has_the_same_values() {
+        let name = "a\n\u{1b}[2J\u{7f}\u{9b}1m\u{85}\u{202e}gpj\u{2066}\u{feff}\u{e0041}ü🌊\\u\"";
+        let json = serde_json::to_string(&[name]).unwrap() + "\n";
+        let escaped = escape_json(&json);
+        assert_eq!(
+            escaped,
+            "[\"a\\n\\u001b[2J\\u007f\\u009b1m\\u0085\\u202egpj\\u2066\\ufeff\\udb40\\udc41ü🌊\\\\u\\\"\"]\n"
+        );
+        let read: Vec<String> = serde_json::from_str(&escaped).unwrap();
+        assert_eq!(read, [name]);
+        assert!(matches!(escape_json("{\"a\": \"ü\"}\n"), Cow::Borrowed(_)));
     }
 
     #[test]
