@@ -99,7 +99,9 @@ impl Manifests {
         };
         let opened = opened.filter(|manifest| manifest.descriptor.hash() == *hash);
         if opened.is_none() {
-            tracing::warn!(%hash, "a stored manifest is damaged: share its folder again");
+            // Peers can cause this line, so it does not have all of the hash.
+            let hash = format!("{hash:.8}");
+            tracing::warn!(hash, "a stored manifest is damaged: share its folder again");
         }
         Ok(opened)
     }

@@ -104,9 +104,8 @@ impl NodeCore {
         }
         match rehashed.share {
             Some((before, after)) if before != after => {
-                tracing::info!(
-                    %path, %before, %after, "the changed file is shared under its new hash"
-                );
+                tracing::debug!(%path, %before, %after, "the hash of a file changed");
+                tracing::info!(%path, "the changed file is shared under its new hash");
             }
             _ if !rehashed.is_hashed || !rehashed.outdated.is_empty() => {}
             _ => match file.reason {

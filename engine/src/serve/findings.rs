@@ -67,7 +67,7 @@ impl Findings {
             ReadError::Changed { path } => {
                 if may_log {
                     let path = path.display();
-                    tracing::info!(%hash, %path, "not served any more: the file changed");
+                    tracing::info!(%path, "not served any more: the file changed");
                 }
                 self.rehash_changed(&path);
                 self.check_state(path);
@@ -75,19 +75,21 @@ impl Findings {
             ReadError::Unreadable { path, source } => {
                 if may_log {
                     let path = path.display();
-                    tracing::warn!(%hash, %path, error = %source, "a shared file cannot be read");
+                    tracing::warn!(%path, error = %source, "a shared file cannot be read");
                 }
                 self.store.note_unreadable(&path);
                 self.check_state(path);
             }
-            error @ ReadError::Tree { .. } => {
+            ReadError::Tree { ref path, .. } => {
                 self.rehash.enqueue_for_error(&error);
                 if may_log {
-                    tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt");
+                    let path = path.display();
+                    tracing::debug!(%hash, %error, "a stored tree is unusable");
+                    tracing::warn!(%path, "not served until its stored tree is rebuilt");
                 }
             }
             error if may_log => {
-                tracing::warn!(%hash, %error, "a shared file cannot be read");
+                tracing::warn!(%error, "a shared file cannot be read");
             }
             _ => {}
         }

@@ -105,12 +105,11 @@ fn inspect_share(store: &Store, rehash: &RehashQueue, share: &Share) -> Result<(
     let after = store.state_of(share);
     if before.is_available() != after.is_available() {
         let (path, state) = (share.path.display(), after.as_str());
-        let hash = share.hash;
         match after {
-            ShareState::Available => tracing::info!(%path, %hash, "the share is offered again"),
+            ShareState::Available => tracing::info!(%path, "the share is offered again"),
             _ => {
                 tracing::warn!(
-                    %path, %hash, state, "the share is not offered until it is available again"
+                    %path, state, "the share is not offered until it is available again"
                 );
             }
         }
