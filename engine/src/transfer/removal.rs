@@ -192,7 +192,7 @@ impl Transfers {
         } = before.current_status();
         let target = path.clone();
         let removed = blocking(move || {
-            let all = Cell::new(0);
+            let all = Cell::new(0_u64);
             let proceed = |entries| {
                 let removed = all.get() + entries;
                 all.set(removed);
