@@ -173,7 +173,7 @@ fn resumes_after_a_move(mdns: &str, moves_left: bool) {
         .home("a")
         .within(&cable.left)
         .with("PELAGO_NETWORK_MDNS", mdns)
-        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "200000");
+        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "800000");
     let b = world
         .home("b")
         .within(&cable.right)

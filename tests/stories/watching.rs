@@ -196,6 +196,8 @@ fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     // Folders without a watch are scanned.
     for at in 0..8 {
         put(&folder, &format!("more/{at}/late"), b"3");
+    }
+    for at in 0..8 {
         shared(&a, &format!("more/{at}/late"));
     }
     fs::write(&ready, "").unwrap();
@@ -422,7 +424,8 @@ fn a_disk_with_a_paused_download_can_be_unmounted() {
 #[test]
 fn a_disk_with_a_waiting_download_can_be_unmounted() {
     let world = World::new();
-    let (a, b) = (world.home("a"), world.home("b"));
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "2");
     let Some(disk) = Mount::new(b.path("backing"), "size=32m") else {
         return;
     };

@@ -22,8 +22,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The id of an unprivileged user, and of the user's group.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// The time between two checks of a state that reports no changes.
-const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// The time between two checks of a state that reports no changes: at first, and at most. It grows
+/// with the time waited, because most checks start a command.
+const CHECK_INTERVAL: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
 
 /// A new folder, and a network name that no other story uses.
 pub(crate) struct World {
@@ -541,15 +542,17 @@ fn wait_for_some<T>(
     patience: Duration,
     mut ask: impl FnMut() -> Option<T>,
 ) -> Result<T, String> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        if Instant::now() >= deadline {
+        let waited = begun.elapsed();
+        if waited >= patience {
             return Err(format!("waited {} s for {what}", patience.as_secs()));
         }
-        thread::sleep(CHECK_INTERVAL);
+        let [least, most] = CHECK_INTERVAL;
+        thread::sleep((waited / 10).clamp(least, most));
     }
 }
 

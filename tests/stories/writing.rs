@@ -47,34 +47,33 @@ fn shared(home: &Home, name: &str) -> Option<String> {
     found.map(|(_, hash)| hash)
 }
 
-/// Asserts, while the writer pauses, that `name` is not shared, or only with the hash `allowed`.
+/// Asserts, while the writers pause, that `names` are not shared, or only with the hash `allowed`.
 #[track_caller]
-fn is_not_shared(home: &Home, name: &str, allowed: Option<&str>) {
+fn are_not_shared(home: &Home, names: &[&str], allowed: Option<&str>) {
     let begun = Instant::now();
     while begun.elapsed() < PAUSE {
-        let hash = shared(home, name);
-        assert!(
-            hash.is_none() || hash.as_deref() == allowed,
-            "half of {name} is shared"
-        );
+        for (name, hash) in listed(home) {
+            let is_allowed = !names.contains(&&*name) || Some(&*hash) == allowed;
+            assert!(is_allowed, "half of {name} is shared");
+        }
     }
 }
 
-/// Waits until `name` is shared with the hash `whole`. Until then only the hash `before` is
+/// Waits until `names` are shared with the hash `whole`. Until then only the hash `before` is
 /// allowed.
 #[track_caller]
-fn is_shared(home: &Home, name: &str, before: Option<&str>, whole: &str) {
-    eventually(&format!("{name} to be shared whole"), || {
-        let hash = shared(home, name)?;
-        if Some(&*hash) == before {
-            return None;
+fn are_shared(home: &Home, names: &[&str], before: Option<&str>, whole: &str) {
+    eventually(&format!("{names:?} to be shared whole"), || {
+        let mut shares = listed(home);
+        shares.retain(|(name, hash)| names.contains(&&**name) && Some(&**hash) != before);
+        for (name, hash) in &shares {
+            assert_eq!(hash, whole, "something else of {name} is shared");
         }
-        assert_eq!(hash, whole, "something else of {name} is shared");
-        Some(())
+        (shares.len() == names.len()).then_some(())
     });
-    eventually(&format!("{name} to be named no more"), || {
-        let is_named = being_written(home).iter().any(|found| found == name);
-        (!is_named).then_some(())
+    eventually(&format!("{names:?} to be named no more"), || {
+        let named = being_written(home);
+        (!named.iter().any(|name| names.contains(&&**name))).then_some(())
     });
 }
 
@@ -101,10 +100,11 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
     // This file is shared already, and a program rewrites it.
     let mut again = File::create(folder.join("old")).unwrap();
     again.write_all(&content[..300_000]).unwrap();
-    for name in ["early", "late", "old"] {
+    let names = ["early", "late", "old"];
+    for name in names {
         is_being_written(&a, name);
-        is_not_shared(&a, name, Some(&old));
     }
+    are_not_shared(&a, &names, Some(&old));
     let list = a.run(&["list"]).done();
     let line = format!("still being written  {}", folder.join("late").display());
     list.prints(&line).prints("(293.0 KiB)");
@@ -120,11 +120,10 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
     b.run(&wanted).failed();
     assert_eq!(shared(&a, "old"), Some(old.clone()));
 
-    for (name, mut file) in [("early", early), ("late", late), ("old", again)] {
+    for mut file in [early, late, again] {
         file.write_all(&content[300_000..]).unwrap();
-        drop(file);
-        is_shared(&a, name, Some(&old), &whole);
     }
+    are_shared(&a, &names, Some(&old), &whole);
     b.run(&["download", &whole, "--peer", &node.address(), "-o", "got"])
         .done();
     assert_content(&b.path("got"), &content);
@@ -169,10 +168,10 @@ fn a_file_that_is_written_by_another_name_is_waited_for() {
     file.write_all(&content[..100_000]).unwrap();
     fs::hard_link(world.path("outside"), folder.join("inside")).unwrap();
     is_being_written(&a, "inside");
-    is_not_shared(&a, "inside", None);
+    are_not_shared(&a, &["inside"], None);
     file.write_all(&content[100_000..]).unwrap();
     drop(file);
-    is_shared(&a, "inside", None, &whole);
+    are_shared(&a, &["inside"], None, &whole);
 }
 
 /// A program that reads its stdin.
@@ -219,25 +218,22 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
             .arg(folder.join("copy")),
     );
     copy.tell(&content[..250_000]);
-    is_being_written(&a, "copy");
-    is_not_shared(&a, "copy", None);
-    copy.tell(&content[250_000..]);
-    copy.end();
-    is_shared(&a, "copy", None, &whole);
-
-    // A file that is renamed into the folder is complete.
-    fs::rename(path, folder.join("renamed")).unwrap();
-    is_shared(&a, "renamed", None, &whole);
     // A file is being written, though it has an old time of modification.
     let mut file = File::create(folder.join("dated")).unwrap();
     file.write_all(&content[..100]).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH)
         .unwrap();
-    is_being_written(&a, "dated");
-    is_not_shared(&a, "dated", None);
+    for name in ["copy", "dated"] {
+        is_being_written(&a, name);
+    }
+    are_not_shared(&a, &["copy", "dated"], None);
+    copy.tell(&content[250_000..]);
+    copy.end();
     file.write_all(&content[100..]).unwrap();
     drop(file);
-    is_shared(&a, "dated", None, &whole);
+    // A file that is renamed into the folder is complete.
+    fs::rename(path, folder.join("renamed")).unwrap();
+    are_shared(&a, &["copy", "dated", "renamed"], None, &whole);
 }
 
 /// A program that maps a file, closes it, and writes through the mapping for each line of stdin.
@@ -275,10 +271,10 @@ fn a_file_that_is_mapped_is_shared_once_it_is_unmapped() {
     let _node = a.start(&["--dir", "shared"]);
     fs::rename(&path, folder.join("database")).unwrap();
     is_being_written(&a, "database");
-    is_not_shared(&a, "database", None);
+    are_not_shared(&a, &["database"], None);
     program.tell(b"write\n");
     program.end();
-    is_shared(&a, "database", None, &whole);
+    are_shared(&a, &["database"], None, &whole);
 }
 
 /// A log that programs open, append to and close.
@@ -311,7 +307,7 @@ fn a_file_that_changes_all_the_time_is_hashed_now_and_then() {
     // The node shares the final log under another name, where it is a new file.
     let whole = a.hash(folder.join("log").to_str().unwrap());
     fs::rename(folder.join("log"), folder.join("log.1")).unwrap();
-    is_shared(&a, "log.1", None, &whole);
+    are_shared(&a, &["log.1"], None, &whole);
 }
 
 fn is_being_written_or_shared(home: &Home, name: &str) {
