@@ -184,14 +184,17 @@ mod tests {
             assert!(parsed(&format!("help {hidden}")).is_err());
         }
         for line in ["help", "fly", "help share", "pause", "list --fly"] {
-            let told = parsed(line).unwrap_err().to_string();
+            let message = parsed(line).unwrap_err().to_string();
             assert!(
-                !told.contains("pelago [") && !told.contains("Usage: pelago"),
-                "{told}"
+                !message.contains("pelago [") && !message.contains("Usage: pelago"),
+                "{message}"
             );
         }
-        let told = parsed("help share").unwrap_err().to_string();
-        assert!(told.contains("Usage: share [OPTIONS] <PATH>"), "{told}");
+        let message = parsed("help share").unwrap_err().to_string();
+        assert!(
+            message.contains("Usage: share [OPTIONS] <PATH>"),
+            "{message}"
+        );
     }
 
     #[test]

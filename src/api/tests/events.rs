@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Served, alone, door::raw};
+use super::{Served, access::raw, alone};
 use crate::{
     api::{
         App,

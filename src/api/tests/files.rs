@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Served,
-    door::{raw, whole},
+    access::{raw, whole},
 };
 use crate::{
     api::types::{Added, Problem},

@@ -3,11 +3,11 @@
 //! ```text
 //! client -- in process ---------.
 //!                                +-- router -- node (in memory, alone)
-//! client -- socket, token, door-'
+//! client -- socket, token ------'
 //! ```
 
+mod access;
 mod calls;
-mod door;
 mod events;
 mod files;
 mod openapi;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Served, alone, door::raw};
+use super::{Served, access::raw, alone};
 
 /// Every `$ref` in `value`.
 fn references<'a>(value: &'a Value, found: &mut HashSet<&'a str>) {
@@ -90,7 +90,7 @@ async fn lists_come_in_pages_that_the_client_follows() {
     let mut names = Vec::new();
     loop {
         let head = format!("GET {path} HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}");
-        let (status, head, body) = super::door::whole(&served, &head, b"").await;
+        let (status, head, body) = super::access::whole(&served, &head, b"").await;
         assert_eq!(status, 200, "{body}");
         let page: Vec<Value> = serde_json::from_str(&body).unwrap();
         names.push(

@@ -1,8 +1,9 @@
 //! What our page may do, and what foreign pages may not.
 
 use super::{
-    Served, alone,
-    door::{raw, whole},
+    Served,
+    access::{raw, whole},
+    alone,
 };
 use crate::api::types::{Code, Problem, Run, Session};
 
