@@ -66,11 +66,15 @@ async fn sources_that_scatter_what_they_have_do_not_fill_the_memory() {
     let peers: Vec<PeerAddress> = liars.iter().map(Scripted::address).collect();
     let before = resident();
 
-    let download = getter.download(descriptor.hash(), &peers).await;
+    let target = Output::At(getter.path("copy"));
+    let mut wanted = request(descriptor.hash(), target, &peers);
+    // No source sends a block, and the download must not end before all updates are read.
+    wanted.timeout = 2 * PATIENCE;
+    let download = getter.begin(wanted).await;
     for liar in &liars {
         let mut asked = liar.watch();
         let answered = asked.wait_for(|asked| asked.subscriptions_answered > 0);
-        tokio::time::timeout(Duration::from_secs(120), answered)
+        tokio::time::timeout(PATIENCE, answered)
             .await
             .expect("the node reads it")
             .unwrap();
