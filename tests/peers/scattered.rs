@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use pelago::{Descriptor, Kind, PeerAddress};
+use pelago::{Descriptor, Kind, Output, PeerAddress};
 use pelago_behaviour::{
     availability::{Availability, MAX_RUNS},
     chunk::Answer,
@@ -11,7 +11,7 @@ use pelago_content::{BLOCK_SIZE, BlockRanges};
 
 use crate::{
     content::{Content, THREE_CHUNKS, encoded},
-    nodes::{Home, in_time},
+    nodes::{Home, in_time, request},
     scripted::{Act, Script, Scripted, having_all, update},
 };
 
@@ -24,6 +24,9 @@ const UPDATES: u64 = 60;
 /// Bytes by which the memory of this process, with the node and the peers, may grow. All claims as
 /// runs of blocks would take more than twice as much.
 const MAY_GROW: u64 = 160 << 20;
+
+/// How long the getter may take to read all updates.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An update that claims every second block of part `number` of the content.
 fn scattered(descriptor: &Descriptor, number: u64) -> Vec<u8> {
