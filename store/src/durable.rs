@@ -37,6 +37,10 @@ pub fn private() -> OpenOptions {
 }
 
 /// Creates a folder and its ancestors. Only this user may enter the folders that it creates.
+///
+/// # Errors
+///
+/// The error of the operating system.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -58,6 +62,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Replaces a file without a sync, for content that is useless after the process has ended.
+///
+/// # Errors
+///
+/// The error of the operating system. The file at `path` is then unchanged.
 pub fn replace_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and_rename(path, bytes, false)
 }

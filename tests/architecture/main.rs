@@ -17,8 +17,8 @@ use crate::{
     modules::Modules,
 };
 
-/// The crates whose modules have an order among them. They name modules of other crates by the alias
-/// that the root of the crate gives them: `crate::store`.
+/// The crates whose modules have an order among them. They name modules of other crates by the
+/// alias that the root of the crate gives them: `crate::store`.
 const WITH_MODULES: [&str; 2] = ["src", "engine/src"];
 
 /// Which modules each module may name. Every module of these crates is in this table.

@@ -33,6 +33,11 @@ const FULL: u64 = 1 << 20;
 
 /// Grows the spare of the data folder at `folder` to its full size, as far as the disk has space.
 /// Returns whether the disk is full.
+///
+/// # Errors
+///
+/// The error of the operating system, or [`io::ErrorKind::AlreadyExists`] if the spare is not a
+/// file.
 pub fn keep(folder: &Path) -> io::Result<bool> {
     let path = folder.join(SPARE_FILE);
     if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -51,6 +56,10 @@ pub fn keep(folder: &Path) -> io::Result<bool> {
 
 /// Runs `operation`, which writes the file at `path` in the data folder or in a folder directly
 /// below it. While the disk is full, releases a piece of the spare and retries.
+///
+/// # Errors
+///
+/// The error of `operation`, if no piece is left or the disk is not full.
 pub fn with_spare<T, E: Fails>(
     path: &Path,
     mut operation: impl FnMut() -> Result<T, E>,
