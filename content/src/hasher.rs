@@ -1,16 +1,16 @@
 //! The descriptor of content that arrives in order, in pieces of any length.
 //!
-//! Owns a buffer of 64 KiB and the nodes on the right edge, nothing else. Only a total over the
+//! Owns a buffer of 256 KiB and the nodes on the right edge, nothing else. Only a total over the
 //! limit can fail, with a [`DescriptorError`].
 
 use crate::{BLOCK_SIZE, Builder, Descriptor, DescriptorError, Kind, Node, subtree_leaves};
 
 /// Bytes hashed at a time: as many blocks as share a core.
-const RUN: usize = 4 * BLOCK_SIZE as usize;
+const RUN: usize = 16 * BLOCK_SIZE as usize;
 
 /// Hashes content on the caller's thread.
 ///
-/// Long pieces are hashed in place; the remainder waits until it is complete as a run of four
+/// Long pieces are hashed in place; the remainder waits until it is complete as a run of 16
 /// blocks.
 #[derive(Clone, Debug)]
 pub struct Hasher {

@@ -385,6 +385,32 @@ fn a_file_that_is_being_written_has_a_badge() {
 }
 
 /// ```text
+///   page ── A      two shared files, one of which goes and one of which changes, and a download without a
+///                  source
+/// ```
+#[test]
+fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let [gone, changed] = ["gone.bin", "changed.bin"].map(|name| world.file(name, name.as_bytes()));
+    [&gone, &changed].map(|path| a.share(path));
+    let Some(page) = opened(&a, WIDE) else { return };
+    page.click("#tab-shares");
+    page.sees(ROW, "gone.bin");
+    fs::remove_file(&gone).unwrap();
+    page.sees(ROW, "missing");
+    world.file("changed.bin", b"other content of another size");
+    page.sees(ROW, "changed: ");
+
+    let absent = "0".repeat(64);
+    a.run(&["download", &absent, "-o", "got", "--detach"])
+        .done();
+    page.click("#tab-downloads");
+    page.sees("#downloads .row", "Waiting for a source");
+}
+
+/// ```text
 ///   page ── A      shares files with names that contain HTML or control characters
 /// ```
 #[test]
