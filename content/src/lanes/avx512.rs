@@ -1,7 +1,7 @@
 //! SHA-256 of 16 messages at a time with AVX-512: lane `n` of each register belongs to message `n`.
 //!
-//! Unlike the SHA instructions these are used by whatever unit is free, so a processor with one slow SHA
-//! unit gains most. Rotations and three-input logic are single instructions.
+//! Any vector unit runs these instructions, and rotations and logic of three inputs are one each. A
+//! processor with a single unit for the SHA instructions gains most.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
