@@ -9,7 +9,7 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 
-    /// Configuration file, instead of config.toml in the configuration folder
+    /// Configuration file [default: pelago/config.toml in the configuration folder: ~/.config on Linux]
     #[arg(long, global = true, env = "PELAGO_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 

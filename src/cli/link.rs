@@ -48,7 +48,9 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
         NodeState::Running(client) => client.links(what).await?,
         NodeState::Absent(folder) => {
             let links = local::links(&folder, what)?;
-            output.note("no node is running: the link does not contain the address of this node");
+            output.note(
+                "no node is running: the link does not contain the address of this node (`pelago start` \
+                 first, or the receiver needs --bootstrap)");
             links
         }
     };

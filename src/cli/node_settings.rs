@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use crate::{
     api::types::ErrorInfo,
@@ -40,11 +40,14 @@ pub(super) fn long_running(
     })
 }
 
-/// Settings of a node that runs for one command: on free ports, which a long-running node does not
-/// need.
+/// Settings of a node that runs for one command: on the addresses that are set, with free ports, which a
+/// long-running node does not need.
 pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
-        listen: every_interface(0)?,
+        listen: match &config.network.listen[..] {
+            [] => every_interface(0)?,
+            addresses => addresses.iter().map(with_free_port).collect(),
+        },
         ..common(config, Mode::OneShot)?
     })
 }
@@ -87,6 +90,16 @@ fn bootstrap(config: &Config) -> anyhow::Result<Vec<PeerAddress>> {
         })
     };
     config.network.bootstrap.iter().map(parse).collect()
+}
+
+/// The same address with a port that the system chooses.
+fn with_free_port(address: &Multiaddr) -> Multiaddr {
+    let free = |protocol| match protocol {
+        Protocol::Tcp(_) => Protocol::Tcp(0),
+        Protocol::Udp(_) => Protocol::Udp(0),
+        other => other,
+    };
+    address.iter().map(free).collect()
 }
 
 /// TCP and QUIC on IPv4, and on IPv6 where this host has it.
@@ -152,6 +165,17 @@ mod tests {
         let settings = one_shot(&config).unwrap();
         assert_eq!(settings.mode, Mode::OneShot);
         assert_eq!(settings.listen[0].to_string(), "/ip4/0.0.0.0/tcp/0");
+    }
+
+    #[test]
+    fn a_command_listens_where_a_node_would_but_on_free_ports() {
+        let mut layers = Layers::default();
+        let addresses = vec!["/ip4/127.0.0.1/tcp/8080", "/ip6/::1/udp/8080/quic-v1"];
+        let set_by = SetBy::Flag("--listen");
+        layers.set(set_by, "network", "listen", addresses).unwrap();
+        let settings = one_shot(&layers.config()).unwrap();
+        let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/udp/0/quic-v1"]);
     }
 
     #[test]

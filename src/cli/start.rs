@@ -42,7 +42,7 @@ pub(super) struct StartArgs {
     #[arg(short, long)]
     port: Option<u16>,
 
-    /// Folder whose files are shared, each by itself, while the node runs [default: ./shared]
+    /// Folder to watch: each file in it becomes a share [default: ./shared]
     #[arg(short, long, value_name = "DIR")]
     dir: Vec<String>,
 
@@ -329,7 +329,7 @@ fn advise(context: &Context, folders: &[PathBuf]) {
     let is_empty = |folder: &PathBuf| is_empty(folder);
     if let Some(folder) = folders.first().filter(|_| folders.iter().all(is_empty)) {
         context.output.note(format_args!(
-            "no folder has files to share yet: put files into {}, or run `pelago share PATH`",
+            "no watched folder has files yet: put files into {}, or run `pelago share PATH`",
             folder.display()
         ));
     }

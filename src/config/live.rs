@@ -149,11 +149,13 @@ impl LiveSettings {
         let (value, set_by) = layers.value(spec);
         let name = spec.name();
         let locked = if !spec.values.at_run_time {
-            Some(
+            Some(if set_by.overrides_saved() {
+                format!("{set_by} sets it: change that, then restart the node")
+            } else {
                 "the node reads it when it starts; set it in the configuration file, then restart \
                  the node"
-                    .to_owned(),
-            )
+                    .to_owned()
+            })
         } else if set_by.overrides_saved() {
             Some(format!("{set_by} sets it, and takes precedence"))
         } else {

@@ -348,7 +348,7 @@ fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
         first
             .end()
             .failed()
-            .says("no longer followed: the node continues the download");
+            .says("the node continues the download, which this command no longer follows");
         valve.open();
         if let Some(second) = second {
             second.end().done();

@@ -394,7 +394,9 @@ fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
     let a = world.home("a");
     let _node = a.start(&[]);
     let [gone, changed] = ["gone.bin", "changed.bin"].map(|name| world.file(name, name.as_bytes()));
-    [&gone, &changed].map(|path| a.share(path));
+    for path in [&gone, &changed] {
+        a.share(path);
+    }
     let Some(page) = opened(&a, WIDE) else { return };
     page.click("#tab-shares");
     page.sees(ROW, "gone.bin");

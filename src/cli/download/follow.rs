@@ -216,7 +216,7 @@ fn paused(again: &str) -> ErrorInfo {
 
 /// The error of a command that stopped following a download that continues.
 fn detached() -> ErrorInfo {
-    let message = "no longer followed: the node continues the download";
+    let message = "the node continues the download, which this command no longer follows";
     ErrorInfo::new("detached", message)
         .with_hint("`pelago downloads --watch` shows its progress, `pelago pause` pauses it")
 }

@@ -34,7 +34,7 @@ pub(super) struct DownloadArgs {
     #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
     target: Option<String>,
 
-    /// The hash
+    /// The same as HASH, and never read as a name
     #[arg(long, conflicts_with = "target", value_parser = hash)]
     hash: Option<String>,
 
@@ -43,16 +43,17 @@ pub(super) struct DownloadArgs {
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
-    /// Also ask the peer at this address
+    /// Also ask the node at this address: host:port or a multiaddr
     #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     peer: Vec<String>,
 
-    /// Ask only this peer: a peer id, or the name of a node; repeatable. A name stands for the peer
-    /// for which it was first used; NAME=ID makes it stand for another
+    /// Ask only this peer: a peer id, or the name of a node; repeatable. A name belongs to the first
+    /// peer that it was used for; NAME=ID gives it to another
     #[arg(long, value_name = "PEER", value_parser = peer_choice)]
     from: Vec<String>,
 
-    /// Node by which to join the network: host:port or a multiaddr
+    /// Any node that you know, by which to join the network: host:port, or a multiaddr such as
+    /// /ip4/203.0.113.7/tcp/8080
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
     bootstrap: Vec<String>,
 
@@ -86,7 +87,7 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     no_sync: bool,
 
-    /// Do not share the download
+    /// Do not share the download (without a running node, it is shared only while the command runs)
     #[arg(long)]
     no_seed: bool,
 

@@ -89,7 +89,7 @@ impl FolderWatch {
             );
         } else {
             let (shared, left_out) = (scanned.shared, scanned.left_out);
-            tracing::info!(%folder, files = shared, left_out, gone, "watched folder shared");
+            tracing::info!(%folder, files = shared, left_out, gone, "scanned a watched folder");
         }
     }
 }
