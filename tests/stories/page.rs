@@ -391,7 +391,7 @@ fn a_file_that_is_being_written_has_a_badge() {
 #[test]
 fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
     let world = World::new();
-    let a = world.home("a");
+    let a = world.home("a").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "2");
     let _node = a.start(&[]);
     let [gone, changed] = ["gone.bin", "changed.bin"].map(|name| world.file(name, name.as_bytes()));
     for path in [&gone, &changed] {
