@@ -1,4 +1,4 @@
-//! Peers with global addresses of different sites.
+//! Peers with global addresses of different hosts and sites, over IPv4 and IPv6.
 //!
 //! The test runs itself again in a network namespace whose loopback device has these addresses: a
 //! peer connects from the address to which it connects. This requires root; without root the test
@@ -6,10 +6,12 @@
 //!
 //! ```text
 //!   48 slow peers at 11.0.x.1 ===> server <--- honest at 12.0.0.1
+//!    or at 2a00:1:0:x::1, 2a00:x:1::1          or at 2b00::1
 //! ```
 
 use std::{
     env,
+    net::IpAddr,
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
@@ -37,10 +39,33 @@ use crate::{
 const INSIDE: &str = "PELAGO_TEST_MIB";
 
 /// How many MiB are downloaded by default.
-const MIB: u64 = 64;
+const MIB: u64 = 32;
 
-/// How many networks have an address.
-const NETWORKS: usize = SLOW;
+/// Bytes that may be held unsent for all peers, for those of one site and for those of one host.
+const HELD: u64 = 64 * MEBIBYTE;
+const HELD_BY_SITE: u64 = HELD / 4 * 3;
+const HELD_BY_HOST: u64 = HELD / 2;
+
+/// The addresses of honest peers, in networks without slow peers.
+const HONEST: &str = "12.0.0.1";
+const HONEST_V6: &str = "2b00::1";
+
+/// A host in the `n`th /24, in the `n`th /64 of one /48, and in the `n`th /48.
+fn site(n: usize) -> String {
+    format!("11.0.{n}.1")
+}
+
+fn neighbour_v6(n: usize) -> String {
+    format!("2a00:1:0:{n:x}::1")
+}
+
+fn site_v6(n: usize) -> String {
+    format!("2a00:{n:x}:1::1")
+}
+
+/// Where slow peers are: in words, the address of the `n`th one, that of an honest peer, and how many
+/// bytes may be held for all of them.
+type Case = (&'static str, fn(usize) -> String, &'static str, u64);
 
 fn run(line: &str) -> bool {
     let mut words = line.split(' ');
@@ -59,12 +84,10 @@ impl Namespace {
         }
         let namespace = Self(name);
         let name = &namespace.0;
-        let addresses = (0..NETWORKS).map(|n| format!("11.0.{n}.1/32"));
-        let addresses = addresses.chain(["12.0.0.1/32".to_owned()]);
+        let slow = (0..SLOW).flat_map(|n| [site(n), neighbour_v6(n), site_v6(n)]);
+        let mut addresses = slow.chain([HONEST, HONEST_V6].map(str::to_owned));
         let is_made = run(&format!("ip -n {name} link set lo up"))
-            && addresses
-                .into_iter()
-                .all(|address| run(&format!("ip -n {name} address add {address} dev lo")));
+            && addresses.all(|address| run(&format!("ip -n {name} address add {address} dev lo")));
         is_made.then_some(namespace)
     }
 }
@@ -80,7 +103,7 @@ fn slow_and_greedy_peers_in_other_networks_leave_an_honest_one_its_part() {
     let is_root = Path::new("/root").read_dir().is_ok();
     let namespace = is_root.then(Namespace::new).flatten();
     let Some(namespace) = namespace else {
-        eprintln!("skipped: a network namespace takes root");
+        eprintln!("skipped: a network namespace with IPv6 takes root");
         return;
     };
     let mib = env::var(INSIDE).unwrap_or_else(|_| MIB.to_string());
@@ -97,21 +120,25 @@ fn slow_and_greedy_peers_in_other_networks_leave_an_honest_one_its_part() {
 /// A node that listens at all addresses, and a function that returns its multiaddr for an IP
 /// address.
 async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
+    let anywhere = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"];
     let server = Home::with(pelago::Settings {
-        listen: vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()],
+        listen: anywhere.map(|address| address.parse().unwrap()).to_vec(),
         stall: Duration::from_secs(600),
         ..settings("server")
     })
     .await;
     server.share("original", content).await;
     let addresses = server.node.addresses().await.unwrap();
-    let mut ports = addresses.iter().flat_map(|address| address.iter().nth(1));
-    let port = ports.next().unwrap().acquire();
     let id = server.node.peer_id();
     let at = move |ip: &str| {
-        let address: Multiaddr = format!("/ip4/{ip}").parse().unwrap();
-        let address = address.with(port.clone());
-        address.with(multiaddr::Protocol::P2p(id))
+        let ip = Multiaddr::from(ip.parse::<IpAddr>().unwrap());
+        let is_its_kind = |address: &&Multiaddr| {
+            let kinds = [*address, &ip].map(|address| address.protocol_stack().next());
+            kinds[0] == kinds[1]
+        };
+        let port = addresses.iter().find(is_its_kind).unwrap().iter().nth(1);
+        ip.with(port.unwrap().acquire())
+            .with(multiaddr::Protocol::P2p(id))
     };
     (server, at)
 }
@@ -130,15 +157,19 @@ async fn inside_the_namespace() {
     let mib: u64 = env::var(INSIDE).unwrap().parse().unwrap();
     let content = Content::new(mib * MEBIBYTE, 1);
     let (server, at) = server(&content).await;
-    let honest_at = at("12.0.0.1");
-    let quiet = fetch(&content, honest_at.clone()).await;
+    let quiet = fetch(&content, at(HONEST)).await;
     eprintln!("{mib} MiB, quiet: {quiet:?}");
-    let in_one: Vec<_> = (0..SLOW).map(|_| "11.0.1.1".to_owned()).collect();
-    let in_many: Vec<_> = (0..SLOW).map(|n| format!("11.0.{n}.1")).collect();
-    for (what, addresses) in [("one address", in_one), ("48 networks", in_many)] {
+    let one = |_| site(1);
+    let cases: [Case; 4] = [
+        ("one address", one, HONEST, HELD_BY_HOST),
+        ("48 /24", site, HONEST, HELD),
+        ("48 /64 of one /48", neighbour_v6, HONEST_V6, HELD_BY_SITE),
+        ("48 /48", site_v6, HONEST_V6, HELD),
+    ];
+    for (what, address, honest, most) in cases {
         let mut held = Vec::new();
-        for address in &addresses {
-            let slow = Client::connect_at(at(address)).await;
+        for n in 0..SLOW {
+            let slow = Client::connect_at(at(&address(n))).await;
             let stream = ask_for_much(&slow, content.hash()).await;
             held.push(tokio::spawn(async move {
                 let (_connected, mut stream) = (slow, stream);
@@ -148,12 +179,13 @@ async fn inside_the_namespace() {
                 }
             }));
         }
-        let took = fetch(&content, honest_at.clone()).await;
+        let took = fetch(&content, at(honest)).await;
         let held_bytes = server.counted("pelago_serve_unsent_bytes").await;
         let rate = quiet.as_secs_f64() / took.as_secs_f64();
         eprintln!(
             "48 slow ids, {what}: {took:?}, {rate:.2} of the quiet rate, {held_bytes} B held"
         );
+        assert!(held_bytes <= most, "{what}: {held_bytes} B held");
         held.iter().for_each(tokio::task::JoinHandle::abort);
         join_all(held).await;
     }
@@ -168,7 +200,7 @@ async fn flood(server: &Home, content: &Content, at: &impl Fn(&str) -> Multiaddr
     let blocks = content.bytes.len() as u64 >> 14;
     let mut asking = Vec::new();
     for n in 0..SLOW {
-        let greedy = Client::connect_at(at(&format!("11.0.{n}.1"))).await;
+        let greedy = Client::connect_at(at(&site(n))).await;
         let mut chunks = greedy.open(Protocol::Chunk).await;
         let mut pages = greedy.open(Protocol::Catalogue).await;
         asking.push(tokio::spawn(async move {
@@ -209,7 +241,7 @@ async fn flood(server: &Home, content: &Content, at: &impl Fn(&str) -> Multiaddr
         slowest = slowest.max(began.elapsed());
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    let took = fetch(content, at("12.0.0.1")).await;
+    let took = fetch(content, at(HONEST)).await;
     eprintln!("a download meanwhile: {took:?}");
     IS_OVER.store(true, Ordering::Relaxed);
     asking.iter().for_each(tokio::task::JoinHandle::abort);
