@@ -1,7 +1,7 @@
 //! Only peers that have a hash learn of its content: a stranger learns no hash.
 
 use std::{
-    io,
+    fs, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +20,7 @@ use libp2p::{
     tcp, yamux,
 };
 use parking_lot::Mutex;
-use pelago::{Hash, Output, PeerAddress};
+use pelago::{Hash, Output, PeerAddress, ShareRequest};
 use pelago_behaviour::{
     Behaviour, Event, Protocol,
     availability::{self, Proof, Request, Update},
@@ -247,17 +247,22 @@ impl Stranger {
     /// Asserts that it has received neither the name of `content` nor anything that reveals its
     /// hash.
     fn assert_knows_nothing_of(&self, content: &Content, name: &str) {
-        let (hash, descriptor) = (content.hash(), content.descriptor.to_bytes());
+        let descriptor = content.descriptor.to_bytes();
         assert!(self.received.len() > 1000, "there is a record");
+        self.assert_has_no_hash(content.hash());
         for secret in [
-            &hash.as_bytes()[..8],
-            &hash.as_bytes()[24..],
-            &hash.to_string().as_bytes()[..16],
             &descriptor[9..17],
             &descriptor[33..],
             &content.bytes[..16],
             name.as_bytes(),
         ] {
+            assert!(!self.received.contains(secret), "{secret:02x?} was sent");
+        }
+    }
+
+    fn assert_has_no_hash(&self, hash: Hash) {
+        let (bytes, digits) = (hash.as_bytes(), hash.to_string());
+        for secret in [&bytes[..8], &bytes[24..], &digits.as_bytes()[..16]] {
             assert!(!self.received.contains(secret), "{secret:02x?} was sent");
         }
     }
@@ -317,11 +322,42 @@ fn made_up() -> Vec<u8> {
     update(having_all(&Content::new(THREE_CHUNKS, 999).descriptor))
 }
 
+/// Downloads unlisted content of `sharer` to `getter`, and returns a stranger that tried to learn of
+/// it.
+///
 /// ```text
 ///   sharer (unlisted) <--- getter (by hash)
 ///        \                  /
 ///          --- stranger ---         connected to both; the getter asks it first
 /// ```
+async fn download_beside_stranger(
+    sharer: &Home,
+    getter: &Home,
+    hash: Hash,
+    says: fn() -> Vec<u8>,
+) -> Stranger {
+    let stranger = Stranger::start(&[sharer, getter], says).await;
+    // The getter asks only the stranger first.
+    let output = Output::Into(getter.folder.path().to_owned());
+    let mut wanted = request(hash, output, &[stranger.address()]);
+    wanted.seed = true;
+    let download = getter.begin(wanted).await;
+    let (asker, question) = stranger.asked().await;
+    assert_eq!(asker, getter.node.peer_id());
+    let sharer_id = sharer.node.peer_id();
+    stranger.pry(asker, &question).await;
+    stranger.pry(sharer_id, &question).await;
+    getter.node.connect(&sharer.address().await).await.unwrap();
+    ended(&download).await.unwrap();
+    stranger.pry(asker, &question).await;
+    stranger.pry(sharer_id, &question).await;
+
+    assert_eq!(getter.node.list().await.unwrap().len(), 1);
+    let listed = sharer.node.list_peer(&getter.address().await).await;
+    assert_eq!(listed.unwrap().listed, [], "the download is unlisted, too");
+    stranger
+}
+
 #[tokio::test]
 async fn a_stranger_learns_nothing_of_unlisted_content_from_sharer_and_getter() {
     let name = "diary-of-a-lighthouse-keeper";
@@ -329,28 +365,36 @@ async fn a_stranger_learns_nothing_of_unlisted_content_from_sharer_and_getter() 
         let content = Content::new(THREE_CHUNKS, seed);
         let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
         sharer.share_unlisted(name, &content).await;
-        let stranger = Stranger::start(&[&sharer, &getter], says).await;
-
-        // The getter asks only the stranger first.
-        let output = Output::Into(getter.folder.path().to_owned());
-        let mut wanted = request(content.hash(), output, &[stranger.address()]);
-        wanted.seed = true;
-        let download = getter.begin(wanted).await;
-        let (asker, question) = stranger.asked().await;
-        assert_eq!(asker, getter.node.peer_id());
-        let sharer_id = sharer.node.peer_id();
-        stranger.pry(asker, &question).await;
-        stranger.pry(sharer_id, &question).await;
-        getter.node.connect(&sharer.address().await).await.unwrap();
-        ended(&download).await.unwrap();
-        stranger.pry(asker, &question).await;
-        stranger.pry(sharer_id, &question).await;
-
+        let stranger = download_beside_stranger(&sharer, &getter, content.hash(), says).await;
         stranger.assert_knows_nothing_of(&content, name);
-        assert_eq!(getter.node.list().await.unwrap().len(), 1);
-        let listed = sharer.node.list_peer(&getter.address().await).await;
-        assert_eq!(listed.unwrap().listed, [], "what is got so is not listed");
     }
+}
+
+/// The same for a folder: its own hash, and everything below it.
+#[tokio::test]
+async fn a_stranger_learns_nothing_of_what_is_in_an_unlisted_folder() {
+    let (above, below, name) = ("lamps-of-lighthouses", "lenses-of-fresnel", "first-order");
+    let content = Content::new(THREE_CHUNKS, 4);
+    let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
+    let folder = sharer.path(above).join(below);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), &content.bytes).unwrap();
+    let shared = ShareRequest {
+        path: sharer.path(above),
+        name: None,
+        unlisted: true,
+        rehash: false,
+        skip_unsupported: false,
+    };
+    let shared = sharer.node.share(shared, |_| {}).await.unwrap();
+
+    let stranger = download_beside_stranger(&sharer, &getter, shared.hash, absent).await;
+
+    assert!(getter.path(above).join(below).join(name).exists());
+    for name in [above, below, name] {
+        stranger.assert_knows_nothing_of(&content, name);
+    }
+    stranger.assert_has_no_hash(shared.hash);
 }
 
 /// ```text
