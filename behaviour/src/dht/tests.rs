@@ -2,18 +2,27 @@
 //!   a peer with the library's Kademlia ──> a node
 //! ```
 
-use std::{iter, num::NonZeroUsize, time::Duration};
+use std::{
+    iter,
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm,
+    Multiaddr, PeerId, Swarm,
     identity::Keypair,
-    kad::{self, QueryResult, Quorum, Record, RecordKey, store::MemoryStore},
-    swarm::SwarmEvent,
+    kad::{
+        self, ConnectionType, KadPeer, QueryResult, Quorum, Record, RecordKey, store::MemoryStore,
+    },
+    swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::time::timeout;
 
-use crate::{Behaviour, Config, Connections, OwnKeys, Protocols, memory_transport, swarm_config};
+use super::{Connection, Dht, HandlerEvent};
+use crate::{
+    Behaviour, Config, Connections, OwnKeys, Protocols, dial::Namer, memory_transport, swarm_config,
+};
 
 const MEMORY: u64 = 64 << 20;
 
@@ -86,4 +95,111 @@ async fn a_value_record_is_refused_without_delay() {
         () = serve => panic!("a swarm never ends"),
     };
     assert_eq!(refused, Ok(true));
+}
+
+/// What a peer may name of others, and what it may not.
+const NAMED: [&str; 6] = [
+    "/ip4/127.0.0.1/tcp/4001",
+    "/ip4/10.0.0.2/tcp/4001",
+    "/ip4/12.0.0.1/tcp/4001",
+    "/dns/example.org/tcp/4001",
+    "/ip4/11.0.0.2/tcp/22",
+    "/ip4/11.0.0.2/tcp/4001",
+];
+
+/// A peer that is at all of [`NAMED`].
+fn named(peer: PeerId) -> KadPeer {
+    KadPeer {
+        node_id: peer,
+        multiaddrs: NAMED.map(|address| address.parse().unwrap()).into(),
+        connection_ty: ConnectionType::NotConnected,
+    }
+}
+
+/// Connects `peer` from `remote`.
+fn connect(dht: &mut Dht, peer: PeerId, remote: &str, id: usize) -> ConnectionId {
+    let id = ConnectionId::new_unchecked(id);
+    let remote: Multiaddr = remote.parse().unwrap();
+    let connection = Connection {
+        peer,
+        namer: Namer::new(peer, &remote),
+        remote,
+        is_outbound: false,
+    };
+    dht.connections.insert(id, connection);
+    id
+}
+
+/// Those of [`NAMED`] with these numbers.
+fn addresses(numbers: &[usize]) -> Vec<Multiaddr> {
+    let numbers = numbers.iter();
+    numbers.map(|n| NAMED[*n].parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_record_keeps_addresses_of_the_host_of_its_provider() {
+    let mut node = node(&Protocols::new("test").unwrap());
+    let dht = &mut node.behaviour_mut().kad;
+    for (number, (remote, kept)) in [
+        ("/ip4/11.0.0.2/tcp/50000", &[5][..]),
+        ("/ip4/10.0.0.2/tcp/50000", &[1]),
+        ("/ip4/13.0.0.1/tcp/50000", &[]),
+        ("/ip4/127.0.0.1/tcp/50000", &[0, 1, 2, 5]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let peer = PeerId::random();
+        let id = connect(dht, peer, remote, number);
+        let mut event = HandlerEvent::AddProvider {
+            key: RecordKey::new(&[7; 34]),
+            provider: named(peer),
+        };
+        let announcer = dht.filter_addresses(id, &mut event).unwrap();
+        let HandlerEvent::AddProvider { provider, .. } = event else {
+            unreachable!("it stays what it is")
+        };
+        assert_eq!(provider.multiaddrs, addresses(kept), "from {remote}");
+        assert!(!announcer.is_reached);
+    }
+}
+
+#[tokio::test]
+async fn answers_have_addresses_dialed_as_far_as_the_peer_that_answers_may_name_them() {
+    let mut node = node(&Protocols::new("test").unwrap());
+    let dht = &mut node.behaviour_mut().kad;
+    // All are connected at the same time: each counts for what it names.
+    for (number, (remote, dialed)) in [
+        ("/ip4/127.0.0.1/tcp/50000", &[0, 1, 2, 5][..]),
+        ("/ip4/10.0.0.2/tcp/50000", &[1, 2, 5]),
+        ("/ip4/11.0.0.2/tcp/50000", &[2, 5]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = connect(dht, PeerId::random(), remote, number);
+        let [closer, provider] = [(); 2].map(|()| PeerId::random());
+        let mut event = HandlerEvent::GetProvidersRes {
+            closer_peers: vec![named(closer)],
+            provider_peers: vec![named(provider)],
+            query_id: dht.get_closest_peers(closer),
+        };
+        assert!(dht.filter_addresses(id, &mut event).is_none());
+        let HandlerEvent::GetProvidersRes {
+            closer_peers,
+            provider_peers,
+            ..
+        } = event
+        else {
+            unreachable!("it stays what it is")
+        };
+        for (peer, found) in [(closer, &closer_peers[0]), (provider, &provider_peers[0])] {
+            assert_eq!((found.node_id, &found.multiaddrs[..]), (peer, &[][..]));
+            let dial = ConnectionId::new_unchecked(100 + number);
+            let mut planner = dht.dialer.lock();
+            let tried = planner.begin(dial, Some(peer), &[], Instant::now());
+            assert_eq!(tried, Ok(addresses(dialed)), "named from {remote}");
+            planner.failed(dial, false);
+        }
+    }
 }
