@@ -97,6 +97,8 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn header(kind: u8, flags: u8, stream: u32, len: u32) -> Vec<u8> {
@@ -141,6 +143,31 @@ mod tests {
                 _ => 0,
             });
             assert_eq!(body.sum::<u32>(), 3);
+        }
+    }
+
+    /// What a peer may send: headers of any kind with short bodies, and bytes that mean nothing.
+    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let frame = (any::<u8>(), any::<u8>(), any::<u32>(), 0..40_u32);
+        let frame = frame.prop_map(|(kind, flags, stream, len)| {
+            let mut bytes = header(kind % 4, flags, stream, len);
+            bytes.extend(vec![0; if kind % 4 == DATA { len as usize } else { 0 }]);
+            bytes
+        });
+        let noise = proptest::collection::vec(any::<u8>(), 0..40);
+        let frames = proptest::collection::vec(frame, 0..8);
+        (frames, noise).prop_map(|(frames, noise)| [frames.concat(), noise].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_the_same_frames_however_they_are_cut(bytes in any_bytes(), step in 1..30_usize) {
+            let frames = |step| {
+                let parts = parts(&bytes, step)?;
+                let is_whole = |part: &Part| !matches!(part, Part::Body(_));
+                Ok::<_, TooLong>(parts.into_iter().filter(is_whole).collect::<Vec<_>>())
+            };
+            prop_assert_eq!(frames(step), frames(usize::MAX));
         }
     }
 
