@@ -12,7 +12,7 @@ use crate::{
     api, config,
     content::{Descriptor, Expander, Hash, Link, Manifest},
     node::{self, PeerAddress},
-    store,
+    store::{self, Selection},
 };
 
 /// A target by its name.
@@ -126,8 +126,12 @@ fn gateway_path(data: &[u8]) {
     api::fuzzing::gateway_path(text(data));
 }
 
+/// What is selected among downloads or shares; and, line by line, among the files of a folder.
 fn selector(data: &[u8]) {
-    node::fuzzing::selector(text(data));
+    let text = text(data);
+    node::fuzzing::selector(text);
+    let globs: Vec<_> = text.lines().map(str::to_owned).collect();
+    let _ = Selection::new(&globs);
 }
 
 fn settings(data: &[u8]) {
