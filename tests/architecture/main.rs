@@ -1,10 +1,11 @@
-//! Compares docs/ARCHITECTURE.md with the sources: a module names only modules below it, and files
-//! of one module name each other in no circle.
+//! Compares documents with the sources: a module names only modules below it, files of one module
+//! name each other in no circle, and the tests that documents name exist.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 mod arrows;
 mod modules;
+mod named_tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +16,7 @@ use std::{
 use crate::{
     arrows::{Arrows, arrows, circles, modules_named},
     modules::Modules,
+    named_tests::{Names, named_tests},
 };
 
 /// The crates whose modules have an order among them. They name modules of other crates by the
@@ -276,4 +278,19 @@ fn methods_for_the_type_of_a_parent_are_no_circle() {
     assert!(!arrows.contains_key(Path::new("shop/goods.rs")));
     let circle = ["shop/mod.rs", "shop/shelf.rs"].map(PathBuf::from);
     assert_eq!(circles(&arrows, |_| true), [circle]);
+}
+
+/// A promise is worth as much as the test that holds it.
+#[test]
+fn the_tests_that_documents_name_exist() {
+    let folders = ["src", "engine", "store", "behaviour", "content", "tests"];
+    let sources = folders.map(|folder| sources(&root().join(folder))).concat();
+    let names = Names::read(sources.iter().map(PathBuf::as_path));
+    for document in ["docs/SECURITY.md", "docs/ARCHITECTURE.md"] {
+        let document = fs::read_to_string(root().join(document)).unwrap();
+        let named = named_tests(&document);
+        assert!(named.len() > 10, "{named:?}");
+        let missing: Vec<_> = named.into_iter().filter(|path| !names.have(path)).collect();
+        assert!(missing.is_empty(), "no such test: {missing:?}");
+    }
 }
