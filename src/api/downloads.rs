@@ -156,7 +156,8 @@ pub(super) async fn resume(
     changed(node.resume(&what).await)
 }
 
-/// Cancels a download and removes its partial data.
+/// Cancels a download and removes its partial data. If the connection closes before the answer, the
+/// node completes that; meanwhile the state is `removing`.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/cancel", operation_id = "cancel",
     params((
@@ -172,7 +173,8 @@ pub(super) async fn cancel(
     changed(node.cancel(&what).await)
 }
 
-/// Removes an ended download from the list.
+/// Removes an ended download from the list. If the connection closes before the answer, the node
+/// completes that; while data is removed, the state is `removing`.
 #[utoipa::path(
     delete, path = "/v1/downloads/{what}", operation_id = "removeDownload",
     params(

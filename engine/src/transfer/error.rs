@@ -74,6 +74,12 @@ pub enum TransferError {
         /// The difference.
         differs: String,
     },
+    /// The content is being removed after a download.
+    #[error("{hash} is being removed with its data")]
+    Removing {
+        /// The hash of the content.
+        hash: Hash,
+    },
     /// There is no place to cache content that is only read.
     #[error("cannot open the cache for content that is read: {0}")]
     Cache(io::Error),
@@ -116,6 +122,7 @@ impl TransferError {
             Self::Write(_) => "write-failed",
             Self::Finish(_) => "finish-failed",
             Self::Differs { .. } => "already-downloading",
+            Self::Removing { .. } => "being-removed",
             Self::Cache(_) => "cache",
             Self::TooManyRead => "too-many-read",
             Self::Paused => "paused",
@@ -155,6 +162,9 @@ impl TransferError {
             Self::Target { .. } => "give another path with -o",
             Self::Write(error) => return error.remedy().map(again_after),
             Self::Finish(error) => return error.remedy().map(again_after),
+            Self::Removing { .. } => {
+                "download it again once `pelago downloads` does not list it any more"
+            }
             Self::Differs { .. } => {
                 "wait until it is done, pause it with `pelago pause`, or use the same options as \
                  before"

@@ -5,6 +5,7 @@
 
 use std::{
     cell::Cell,
+    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -205,32 +206,19 @@ impl Transfers {
                     false => ControlFlow::Continue(()),
                 }
             };
-            let removed = match of_done {
+            match of_done {
                 true => remove_done(&store, &hash, (name, target.as_deref()), &proceed),
                 false => remove_unfinished(&store, &hash, target.as_deref(), &proceed),
-            };
-            // The status stays open until nothing is removed any more: a new download of the same
-            // content waits for that.
-            removed.map(|removed| (removed, status))
+            }
         });
         let removed = removed.await;
         if removed.is_err() && download.ending.is_stopped() {
             return None;
         }
         let outcome = match removed {
-            Ok((removed, status)) => {
+            Ok(removed) => {
                 self.forget(download);
                 let kept = self.save_change(before, "removed").await;
-                if kept.is_ok() {
-                    // Without the receipt, the next run could not repeat the removal.
-                    let store = self.services.store.clone();
-                    let forget = move || {
-                        forget_receipt(&store, &hash);
-                        Ok(())
-                    };
-                    let _ = blocking(forget).await;
-                }
-                drop(status);
                 let notice = stays(&removed.left);
                 removed
                     .unshared
@@ -287,6 +275,7 @@ fn remove_unfinished(
             Err(error) => return Err(error.into()),
         }
     }
+    forget_receipt(store, hash);
     Ok(Removed { left, unshared })
 }
 
@@ -299,13 +288,24 @@ fn remove_done(
 ) -> Result<Removed, ChangeError> {
     let receipt = store.receipt(hash).map_err(Arc::new)?;
     let receipt = receipt.filter(|receipt| path == Some(receipt.path()));
-    let Some(receipt) = receipt else {
-        let path = path.map(Path::to_owned);
-        return Err(ChangeError::NotDownloaded { name, path });
+    let left = match (&receipt, path) {
+        (Some(receipt), _) => receipt.remove(proceed)?,
+        // The last run of the node ended when all of it was removed.
+        (None, Some(path)) if is_gone(path) => Vec::new(),
+        (None, path) => {
+            let path = path.map(Path::to_owned);
+            return Err(ChangeError::NotDownloaded { name, path });
+        }
     };
-    let left = receipt.remove(proceed)?;
-    let unshared = is_removed(store, hash, receipt.path());
+    let unshared = path.map_or(Ok(()), |path| is_removed(store, hash, path));
+    forget_receipt(store, hash);
     Ok(Removed { left, unshared })
+}
+
+/// Whether nothing is at `path`.
+fn is_gone(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Forgets what is known of the content at `path`, which is removed, and stops sharing it.

@@ -111,7 +111,8 @@ impl Transfers {
     /// nothing follows it.
     ///
     /// # Errors
-    /// [`TransferError::Differs`] if the running download differs from the request.
+    /// [`TransferError::Differs`] if the running download differs from the request;
+    /// [`TransferError::Removing`].
     pub fn start(&self, request: Request) -> Result<Download, TransferError> {
         self.join(request, Followers::run_detached)
     }
@@ -145,6 +146,9 @@ impl Transfers {
             join(&mut listed.followers);
             listed.add_peers(&request.wanted.peers);
             return Ok(listed.download.clone());
+        }
+        if same.is_some_and(|at| downloads[at].removal.is_some()) {
+            return Err(TransferError::Removing { hash });
         }
         let before = same.map(|at| downloads.remove(at).download);
         let status = DownloadStatus::new(hash, request.delivery.name.clone());
