@@ -2,7 +2,7 @@
 
 use pelago_content::Hash;
 
-use super::{Download, DownloadState, Followers, Request, removal::Removal, waiting::Offer};
+use super::{Download, DownloadState, Followers, Request, removing::Removal, waiting::Offer};
 use crate::network::PeerAddress;
 
 /// The maximum number of peers that the user may name for one download.

@@ -5,7 +5,7 @@
 //! | `request` | what a download is asked for, and what becomes of its content |
 //! | `transfers` | all downloads of a node: starts, joins, lists and stops them |
 //! | `listed`, `followers` | a download in the list, and the parties that want it to run |
-//! | `changes`, `removal`, `change_error` | pausing, resuming, reordering, cancelling, removing |
+//! | `changes`, `removal`, `removing`, `change_error` | pausing, resuming, reordering, cancelling, removing |
 //! | `saved_downloads`, `list_file`, `persistence` | the list that outlasts the node |
 //! | `queue` | which download has a turn to fetch, and the order of the others |
 //! | `run`, `handle` | one run of a download, and the handle to it |
@@ -55,6 +55,7 @@ mod receiving;
 mod recent_peers;
 mod recheck;
 mod removal;
+mod removing;
 mod request;
 mod roster;
 mod run;

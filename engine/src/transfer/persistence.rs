@@ -13,7 +13,7 @@ use super::{
     Download, DownloadState, Followers, NotKept, Request, SavedList, Transfers, WaitReason,
     list_file::{ListFile, ListStorage},
     listed::ListedDownload,
-    removal::Removal,
+    removing::Removal,
     request::{Attempt, Purpose},
     saved_downloads::{self, SavedDownload},
 };
@@ -97,9 +97,7 @@ impl Transfers {
                 download,
                 followers,
                 is_paused: saved.is_paused(),
-                removal: saved
-                    .is_removing()
-                    .then(|| Removal::of_last_run(saved.is_done())),
+                removal: saved.is_removing().then(|| Removal::new(saved.is_done()).0),
             });
         }
         resumed

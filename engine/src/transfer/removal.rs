@@ -15,7 +15,9 @@ use pelago_content::Hash;
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    ChangeError, Download, DownloadState, DownloadStatus, Transfers, listed::ListedDownload,
+    ChangeError, Download, DownloadState, DownloadStatus, Transfers,
+    listed::ListedDownload,
+    removing::{Removal, RemovalOutcome},
 };
 use crate::store::{DatabaseError, Origin, Proceed, RemoveError, Share, Store};
 
@@ -24,33 +26,6 @@ const MAX_NAMED: usize = 20;
 
 /// How many entries are removed between two updates of the status: about 100 ms.
 const ENTRIES_SHOWN: u64 = 500;
-
-/// The outcome of a removal, once it has one.
-type RemovalOutcome = Option<Result<DownloadStatus, ChangeError>>;
-
-/// The removal of a download with its data.
-#[derive(Clone)]
-pub(super) struct Removal {
-    /// Whether the download was done. Then its content is removed, or it stays listed.
-    pub(super) of_done: bool,
-    outcome: watch::Receiver<RemovalOutcome>,
-}
-
-impl Removal {
-    /// A removal that the last run of the node began.
-    pub(super) fn of_last_run(of_done: bool) -> Self {
-        let (_, outcome) = watch::channel(None);
-        Self { of_done, outcome }
-    }
-
-    /// Waits for the outcome.
-    async fn outcome(mut self) -> Result<DownloadStatus, ChangeError> {
-        match self.outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(ChangeError::ShuttingDown)),
-            Err(_) => Err(ChangeError::ShuttingDown),
-        }
-    }
-}
 
 impl Transfers {
     /// Stops a download and takes it off the list, with all its data, including content that the
@@ -162,8 +137,7 @@ impl Transfers {
     fn begin_removal(&self, listed: &mut ListedDownload, of_done: bool) -> Removal {
         let before = listed.download.clone();
         let (download, status) = before.removing();
-        let (report, outcome) = watch::channel(None);
-        let removal = Removal { of_done, outcome };
+        let (removal, report) = Removal::new(of_done);
         listed.download = download.clone();
         listed.removal = Some(removal.clone());
         let transfers = self.clone();
