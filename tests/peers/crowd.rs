@@ -7,10 +7,10 @@
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use futures::{StreamExt, future::join_all, stream};
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use pelago::Settings;
 use pelago_behaviour::chunk::{Answer, Item};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::{
     content::Content,
@@ -56,8 +56,8 @@ async fn is_served(client: &Client, content: &Content) {
 }
 
 /// Connects `count` idle peers, and returns those that the node has accepted.
-async fn crowd(node: &Multiaddr, source: Option<&Multiaddr>, count: usize) -> Vec<Client> {
-    let dials = stream::iter(0..count).map(|_| Client::dial(node, source));
+async fn crowd(node: &Multiaddr, count: usize) -> Vec<Client> {
+    let dials = stream::iter(0..count).map(|_| Client::dial(node));
     let connected: Vec<_> = in_time(dials.buffer_unordered(AT_A_TIME).collect()).await;
     connected.into_iter().flatten().collect()
 }
@@ -89,7 +89,7 @@ async fn a_crowd_of_idle_peers_keeps_no_peer_out() {
     let home = small(&["/ip4/127.0.0.1/tcp/0"]).await;
     home.share("file", &content).await;
     let node = address_of(&home, "/tcp/").await;
-    let _crowd = crowd(&node, None, 40).await;
+    let _crowd = crowd(&node, 40).await;
     is_served(&Client::connect(&home).await, &content).await;
     assert!(home.counted("pelago_connections_tcp").await <= CONNECTIONS);
 }
@@ -98,7 +98,7 @@ async fn a_crowd_of_idle_peers_keeps_no_peer_out() {
 async fn a_crowd_of_honest_peers_stays_connected() {
     let home = Home::start("home").await;
     let node = address_of(&home, "/tcp/").await;
-    let crowd = crowd(&node, None, CROWD).await;
+    let crowd = crowd(&node, CROWD).await;
     assert_eq!(crowd.len(), CROWD);
     in_time(async {
         while home.counted("pelago_connections_tcp").await < CROWD as u64 {
@@ -119,19 +119,20 @@ async fn as_many_connect_over_quic_as_there_is_memory_for() {
     assert_eq!(most, 2);
     let mut crowd = Vec::new();
     while home.counted("pelago_connections_quic").await < most {
-        crowd.extend(Client::dial(&node, None).await);
+        crowd.extend(Client::dial(&node).await);
     }
     for _ in 0..4 {
-        assert!(in_time(Client::dial(&node, None)).await.is_none());
+        assert!(in_time(Client::dial(&node)).await.is_err());
     }
     assert_eq!(home.counted("pelago_connections_quic").await, most);
     assert!(home.counted("pelago_connections_refused_total").await >= 4);
     // The node still accepts peers over TCP.
     let tcp = address_of(&home, "/tcp/").await;
-    assert!(in_time(Client::dial(&tcp, None)).await.is_some());
+    assert!(in_time(Client::dial(&tcp)).await.is_ok());
 }
 
 /// Runs a part of the test in a network namespace with global addresses, which requires root.
+/// A peer that connects to one of these addresses comes from there.
 #[test]
 fn one_address_keeps_no_other_out() {
     if !fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0) {
@@ -147,7 +148,8 @@ fn one_address_keeps_no_other_out() {
         eprintln!("skipped: no network namespace can be made");
         return;
     }
-    let addresses = ["11.0.0.1/8", "11.0.1.1/8", "11.0.1.2/8", "11.0.2.1/8"];
+    // In one network, all but the first would be reached from the first.
+    let addresses = ["11.0.1.1/32", "11.0.1.2/32", "11.0.2.1/32"];
     let mut is_laid = ip(format!("-n {name} link set lo up"));
     for address in addresses {
         is_laid &= ip(format!("-n {name} address add {address} dev lo"));
@@ -170,7 +172,7 @@ fn one_address_keeps_no_other_out() {
 }
 
 /// ```text
-///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> 11.0.0.1 <── 11.0.2.1: an honest peer
+///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> node <── 11.0.2.1: an honest peer
 /// ```
 #[tokio::test]
 #[ignore = "one_address_keeps_no_other_out runs it where these addresses are"]
@@ -179,38 +181,38 @@ async fn inside_a_namespace() {
         return;
     }
     let content = Content::new(1000, 1);
-    let listen = ["/ip4/11.0.0.1/tcp/0", "/ip4/11.0.0.1/udp/0/quic-v1"];
+    let listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
     let home = small(&listen).await;
     home.share("file", &content).await;
     let (tcp, quic) = (
         address_of(&home, "/tcp/").await,
         address_of(&home, "quic").await,
     );
-    let port: u16 = port(&tcp);
+    let port = port(&tcp);
     let mut sockets = Vec::new();
     for _ in 0..50 {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("11.0.1.1:0".parse().unwrap()).unwrap();
-        sockets.push(socket.connect(([11, 0, 0, 1], port).into()).await.unwrap());
+        sockets.push(TcpStream::connect(("11.0.1.1", port)).await.unwrap());
     }
     let mut attackers = Vec::new();
-    for source in ["/ip4/11.0.1.1/tcp/0", "/ip4/11.0.1.2/tcp/0"] {
-        attackers.extend(crowd(&tcp, Some(&source.parse().unwrap()), 15).await);
+    for ip in [[11, 0, 1, 1], [11, 0, 1, 2]] {
+        attackers.extend(crowd(&from(ip, &tcp), 15).await);
     }
-    let source = "/ip4/11.0.1.1/udp/0/quic-v1".parse().unwrap();
-    attackers.extend(crowd(&quic, Some(&source), 6).await);
+    attackers.extend(crowd(&from([11, 0, 1, 1], &quic), 6).await);
 
-    for (node, source) in [
-        (&tcp, "/ip4/11.0.2.1/tcp/0"),
-        (&quic, "/ip4/11.0.2.1/udp/0/quic-v1"),
-    ] {
-        let source = source.parse().unwrap();
-        let honest = Client::dial(node, Some(&source));
-        let honest = in_time(honest).await.expect("the honest peer is let in");
+    for node in [&tcp, &quic] {
+        let honest_at = from([11, 0, 2, 1], node);
+        let honest = in_time(Client::dial(&honest_at)).await;
+        let honest = honest.expect("the honest peer is let in");
         // More peers of the crowd connect. They take the places of the crowd only.
-        attackers.extend(crowd(&tcp, Some(&"/ip4/11.0.1.1/tcp/0".parse().unwrap()), 20).await);
+        attackers.extend(crowd(&from([11, 0, 1, 1], &tcp), 20).await);
         is_served(&honest, &content).await;
     }
+}
+
+/// Where a peer at `ip` reaches `node`.
+fn from(ip: [u8; 4], node: &Multiaddr) -> Multiaddr {
+    let there = |_: &Protocol<'_>| Some(Protocol::Ip4(ip.into()));
+    node.replace(0, there).unwrap()
 }
 
 fn port(address: &Multiaddr) -> u16 {

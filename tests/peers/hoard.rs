@@ -139,7 +139,7 @@ async fn hoard(client: Client) {
 
 /// Lets peers hoard for a while, and returns the node's highest memory.
 async fn peak(node: &Program, address: &Multiaddr) -> u64 {
-    let dials = stream::iter(0..PEERS).map(|_| Client::dial(address, None));
+    let dials = stream::iter(0..PEERS).map(|_| Client::dial(address));
     let clients: Vec<_> = in_time(dials.buffer_unordered(8).collect()).await;
     let hoarding: Vec<JoinHandle<()>> = clients
         .into_iter()
@@ -201,9 +201,9 @@ async fn idle_connections_cost_what_the_budget_counts_for_them() {
         return;
     };
     let (before, address) = (node.resident(), node.address("/tcp/"));
-    let dials = stream::iter(0..IDLE).map(|_| Client::dial(&address, None));
+    let dials = stream::iter(0..IDLE).map(|_| Client::dial(&address));
     let clients: Vec<_> = in_time(dials.buffer_unordered(8).collect()).await;
-    assert!(clients.iter().all(Option::is_some));
+    assert!(clients.iter().all(Result::is_ok));
     // On each connection, both sides have opened a stream.
     for client in clients.iter().flatten() {
         client.open(Protocol::Chunk).await;

@@ -1,7 +1,10 @@
 //! A peer that opens streams to a node, and writes and reads bytes directly.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
-use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{DialError, SwarmEvent},
+};
 use pelago::{Hash, PeerAddress};
 use pelago_behaviour::{
     Protocol,
@@ -32,25 +35,18 @@ impl Client {
 
     /// Connects to the node at an address.
     pub(crate) async fn connect_at(address: Multiaddr) -> Self {
-        in_time(Self::dial(&address, None)).await.unwrap()
+        in_time(Self::dial(&address)).await.unwrap()
     }
 
-    /// Connects to the node at `address`, from `source`; `None` if the node refuses.
-    pub(crate) async fn dial(address: &Multiaddr, source: Option<&Multiaddr>) -> Option<Self> {
+    /// Connects to the node at `address`; fails if the node refuses.
+    pub(crate) async fn dial(address: &Multiaddr) -> Result<Self, DialError> {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
-        if let Some(source) = source {
-            // A transport dials from the address at which it listens.
-            swarm.listen_on(source.clone()).unwrap();
-            while swarm.listeners().next().is_none() {
-                swarm.select_next_some().await;
-            }
-        }
         swarm.dial(address.clone()).unwrap();
         let node: PeerId = loop {
             match swarm.select_next_some().await {
                 SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
-                SwarmEvent::OutgoingConnectionError { .. } => return None,
+                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error),
                 _ => {}
             }
         };
@@ -66,7 +62,7 @@ impl Client {
             }
         };
         let swarm = tokio::spawn(run);
-        Some(Self {
+        Ok(Self {
             local,
             node,
             open,
