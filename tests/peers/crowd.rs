@@ -4,10 +4,10 @@
 //!   a crowd from one address ──> node <── an honest peer from another
 //! ```
 
-use std::{fs, os::unix::fs::MetadataExt, process::Command};
+use std::{fs, net::IpAddr, os::unix::fs::MetadataExt, process::Command};
 
 use futures::{StreamExt, future::join_all, stream};
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::Multiaddr;
 use pelago::Settings;
 use pelago_behaviour::chunk::{Answer, Item};
 use tokio::net::TcpStream;
@@ -28,6 +28,12 @@ const CROWD: usize = 200;
 
 /// How many peers of a test connect at a time.
 const AT_A_TIME: usize = 16;
+
+/// All addresses, two hosts of one site (a /24 of IPv4, a /48 of IPv6), and a host of another site.
+const HOSTS: [[&str; 4]; 2] = [
+    ["0.0.0.0", "11.0.1.1", "11.0.1.2", "11.0.2.1"],
+    ["::", "2a00:1:0:1::1", "2a00:1:0:2::1", "2a00:2::1"],
+];
 
 /// The variable that marks the part of a test that runs in a namespace.
 const INSIDE: &str = "PELAGO_TEST_IS_INSIDE";
@@ -148,11 +154,12 @@ fn one_address_keeps_no_other_out() {
         eprintln!("skipped: no network namespace can be made");
         return;
     }
-    // In one network, all but the first would be reached from the first.
-    let addresses = ["11.0.1.1/32", "11.0.1.2/32", "11.0.2.1/32"];
     let mut is_laid = ip(format!("-n {name} link set lo up"));
-    for address in addresses {
-        is_laid &= ip(format!("-n {name} address add {address} dev lo"));
+    for [_, addresses @ ..] in HOSTS {
+        // Each in a network of its own: in one network, all but the first would be reached from the first.
+        is_laid &= addresses
+            .into_iter()
+            .all(|address| ip(format!("-n {name} address add {address} dev lo")));
     }
     let test = "crowd::inside_a_namespace";
     let inside = Command::new("ip")
@@ -172,7 +179,7 @@ fn one_address_keeps_no_other_out() {
 }
 
 /// ```text
-///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> node <── 11.0.2.1: an honest peer
+///   two hosts of a site: silent sockets and 50 peers ──> node <── a host of another site: an honest peer
 /// ```
 #[tokio::test]
 #[ignore = "one_address_keeps_no_other_out runs it where these addresses are"]
@@ -181,38 +188,50 @@ async fn inside_a_namespace() {
         return;
     }
     let content = Content::new(1000, 1);
-    let listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
-    let home = small(&listen).await;
-    home.share("file", &content).await;
-    let (tcp, quic) = (
-        address_of(&home, "/tcp/").await,
-        address_of(&home, "quic").await,
-    );
-    let port = port(&tcp);
-    let mut sockets = Vec::new();
-    for _ in 0..50 {
-        sockets.push(TcpStream::connect(("11.0.1.1", port)).await.unwrap());
-    }
-    let mut attackers = Vec::new();
-    for ip in [[11, 0, 1, 1], [11, 0, 1, 2]] {
-        attackers.extend(crowd(&from(ip, &tcp), 15).await);
-    }
-    attackers.extend(crowd(&from([11, 0, 1, 1], &quic), 6).await);
+    for hosts in HOSTS {
+        let [any, one, neighbour, other] = hosts.map(|ip| ip.parse::<IpAddr>().unwrap());
+        let any = Multiaddr::from(any);
+        let listen = ["tcp/0", "udp/0/quic-v1"].map(|port| format!("{any}/{port}"));
+        let home = small(&listen.each_ref().map(String::as_str)).await;
+        home.share("file", &content).await;
+        let (tcp, quic) = (
+            address_of(&home, "/tcp/").await,
+            address_of(&home, "quic").await,
+        );
+        // Peers of one host may use the places that no other peer needs.
+        let mut attackers = Vec::new();
+        for _ in 0..10 {
+            attackers.extend(crowd(&from(one, &tcp), 1).await);
+        }
+        assert_eq!(attackers.len(), 10);
+        for sample in ["evicted", "refused"] {
+            let sample = format!("pelago_connections_{sample}_total");
+            assert_eq!(home.counted(&sample).await, 0, "{sample}");
+        }
 
-    for node in [&tcp, &quic] {
-        let honest_at = from([11, 0, 2, 1], node);
-        let honest = in_time(Client::dial(&honest_at)).await;
-        let honest = honest.expect("the honest peer is let in");
-        // More peers of the crowd connect. They take the places of the crowd only.
-        attackers.extend(crowd(&from([11, 0, 1, 1], &tcp), 20).await);
-        is_served(&honest, &content).await;
+        let port = port(&tcp);
+        let mut sockets = Vec::new();
+        for _ in 0..50 {
+            sockets.push(TcpStream::connect((one, port)).await.unwrap());
+        }
+        for ip in [one, neighbour] {
+            attackers.extend(crowd(&from(ip, &tcp), 15).await);
+        }
+        attackers.extend(crowd(&from(one, &quic), 6).await);
+
+        for node in [&tcp, &quic] {
+            let honest = in_time(Client::dial(&from(other, node))).await;
+            let honest = honest.expect("the honest peer is let in");
+            // More peers of the crowd connect. They take the places of the crowd only.
+            attackers.extend(crowd(&from(one, &tcp), 20).await);
+            is_served(&honest, &content).await;
+        }
     }
 }
 
 /// Where a peer at `ip` reaches `node`.
-fn from(ip: [u8; 4], node: &Multiaddr) -> Multiaddr {
-    let there = |_: &Protocol<'_>| Some(Protocol::Ip4(ip.into()));
-    node.replace(0, there).unwrap()
+fn from(ip: IpAddr, node: &Multiaddr) -> Multiaddr {
+    node.replace(0, |_| Some(ip.into())).unwrap()
 }
 
 fn port(address: &Multiaddr) -> u16 {
