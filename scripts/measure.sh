@@ -120,14 +120,14 @@ many_files() {
   began=$(now)
   start many -d files
   echo "ready after $(milliseconds_since "$began") ms, the first time"
-  until grep -q 'folder shared' many.err; do sleep 0.05; done
+  until grep -q 'scanned a watched folder' many.err; do sleep 0.05; done
   echo "all hashed after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
   kill -9 $node
   wait $node 2>/dev/null || true
   began=$(now)
   start many -d files
   echo "ready after $(milliseconds_since "$began") ms, killed before"
-  until grep -q 'folder shared' many.err; do sleep 0.05; done
+  until grep -q 'scanned a watched folder' many.err; do sleep 0.05; done
   echo "memory $(peak_memory $node)"
   stop $node
   began=$(now)

@@ -112,7 +112,7 @@ watched() {
   start a -d many
   echo "ready after $(milliseconds_since "$began") ms, the second time"
   first=$node
-  until grep -q "folder shared.*many" a.err; do sleep 0.05; done
+  until grep -q "scanned a watched folder.*many" a.err; do sleep 0.05; done
   echo "looked at again after $(milliseconds_since "$began") ms"
   memory "$first"
   before=$(ticks "$first")

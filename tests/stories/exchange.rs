@@ -72,7 +72,7 @@ fn every_file_of_a_documentation_folder_arrives() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let a = a.start(&["--dir", &text(&folder)]);
-    a.run.err.line("folder shared");
+    a.run.err.line("scanned a watched folder");
     let b_node = b.start(&["-b", &a.address()]);
     let listed = b.json(&["list", "--peer", &a.address()]);
     let listed = listed.as_array().unwrap();

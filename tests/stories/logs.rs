@@ -37,7 +37,7 @@ fn every_line_on_stderr_is_an_object() {
     fs::write(folder.join("two\nlines \u{1b}[31m\u{202e}"), "content").unwrap();
     symlink("nowhere", folder.join("left out")).unwrap();
     let node = a.start(&["-d", folder.to_str().unwrap(), "-v"]);
-    node.run.err.line("folder shared");
+    node.run.err.line("scanned a watched folder");
     let b = world.home("b");
     let file = world.file("file", &[7; 300_000]);
     let hash = a.share(&file);
@@ -66,7 +66,7 @@ fn every_line_on_stderr_is_an_object() {
     assert!(default_level.all(|line| !line.contains(&hash)), "{stderr}");
     let log = messages(&stderr);
     for what in [
-        "folder shared",
+        "scanned a watched folder",
         "left out",
         "not offered until it is available again",
         "stopping",

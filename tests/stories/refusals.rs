@@ -146,7 +146,7 @@ fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
 
     // A watched folder shares the rest, and the log says what it leaves out.
     let node = a.start(&["--dir", &text(&folder)]);
-    let summary = node.run.err.line("folder shared");
+    let summary = node.run.err.line("scanned a watched folder");
     assert!(
         summary.contains("files=1") && summary.contains("left_out=4"),
         "{summary}"

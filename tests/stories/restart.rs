@@ -18,7 +18,7 @@ fn shares_outlive_a_stop_and_a_kill_without_being_hashed_again() {
     let folder = text(&world.path("folder"));
     let start = || {
         let node = a.start(&["--dir", &folder]);
-        node.run.err.line("folder shared");
+        node.run.err.line("scanned a watched folder");
         node
     };
     let mut node = start();
@@ -114,7 +114,7 @@ fn a_watched_folder_is_scanned_at_the_next_start() {
         fs::write(a.path("shared").join(name), name).unwrap();
     }
     let node = a.start(&["--dir", "shared"]);
-    node.run.err.line("folder shared");
+    node.run.err.line("scanned a watched folder");
     let listed = a
         .run(&["list"])
         .done()
@@ -126,7 +126,7 @@ fn a_watched_folder_is_scanned_at_the_next_start() {
     fs::remove_file(a.path("shared/goes.txt")).unwrap();
     fs::write(a.path("shared/comes.txt"), "comes").unwrap();
     let node = a.start(&["--dir", "shared"]);
-    node.run.err.line("folder shared");
+    node.run.err.line("scanned a watched folder");
     let listed = a
         .run(&["list"])
         .done()

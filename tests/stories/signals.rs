@@ -77,7 +77,7 @@ fn the_first_start_is_quiet_and_says_what_to_do_next() {
     let node = a.started(&["start", "--listen", "/ip4/127.0.0.1/tcp/0"]);
     node.run.err.line("created the folder");
     node.run.err.line("put files into");
-    node.run.err.line("folder shared");
+    node.run.err.line("scanned a watched folder");
     let ended = node.stop();
     assert!(a.path("shared").is_dir());
     assert!(

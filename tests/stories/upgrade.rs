@@ -224,7 +224,7 @@ fn a_data_folder_of_an_earlier_version_opens_as_it_was_and_its_downloads_resume(
     let (a_node, paused) = fixture.source();
     let was: Value = serde_json::from_slice(&fs::read(b.path(LISTED)).unwrap()).unwrap();
     let b_node = start(&b, &a_node);
-    b_node.run.err.line("folder shared");
+    b_node.run.err.line("scanned a watched folder");
 
     assert_eq!(listed(&b), was);
     assert_shares_are_served(&b, &b_node, &c);
@@ -318,7 +318,7 @@ fn make_the_fixture() {
     plant(&b.path("."), &[HAD]);
     write(&b.path("."), OWN.0, OWN.1);
     let b_node = start(&b, &a_node);
-    b_node.run.err.line("folder shared");
+    b_node.run.err.line("scanned a watched folder");
     for path in ["shared/small.txt", "shared/large.bin", "shared/folder"] {
         b.share(&text(&b.path(path)));
     }
