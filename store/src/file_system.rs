@@ -95,6 +95,27 @@ pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> 
     }
 }
 
+/// Makes `to` share the blocks of `from`, so that it has the same content and takes no space of its
+/// own. Returns false, and does nothing, if the file system cannot.
+pub(super) fn clone_file(from: &File, to: &File) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::Errno;
+        match rustix::fs::ioctl_ficlone(to, from) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOTTY | Errno::INVAL | Errno::XDEV) => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        Ok(false)
+    }
+}
+
 /// The size of the largest block of any file system, in bytes.
 const MAX_FS_BLOCK: u64 = 64 << 10;
 

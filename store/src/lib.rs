@@ -124,7 +124,7 @@ pub use trees::TreeError;
 pub use unfinished_downloads::UnfinishedDownloads;
 pub use verbs::{
     Collected, Cursor, Exclusion, LostShare, PIECE_BLOCKS, Page, Progress, RecoveryError,
-    ShareError, Unavailable,
+    ShareError, Unavailable, WholeContent,
 };
 pub use write_failure::cause as why_not_written;
 pub use writers::Writers;

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -39,6 +39,8 @@ pub struct Partial {
     pub(super) has_durable_names: AtomicBool,
     /// Whether anything was written since the last sync.
     pub(super) is_dirty: AtomicBool,
+    /// Bytes that this run copied from shares.
+    pub(super) copied: AtomicU64,
     pub(super) workspace: Arc<Workspace>,
 }
 
@@ -56,6 +58,7 @@ impl Partial {
             writing: RwLock::default(),
             has_durable_names: AtomicBool::new(false),
             is_dirty: AtomicBool::new(false),
+            copied: AtomicU64::new(0),
             workspace,
         }
     }

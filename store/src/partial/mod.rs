@@ -85,6 +85,7 @@
 //! | `tampering` | whether another program writes to a part file |
 //! | `holes` | writes content, with holes for zeros |
 //! | `begin` | the start of a download |
+//! | `copy` | copies what a share of this node has |
 //! | `proof`, `resume` | proves data by recorded nodes; does so for an earlier run |
 //! | `download` | a running download: verifies and writes chunks |
 //! | `reading` | reads verified blocks |
@@ -99,6 +100,7 @@
 
 mod begin;
 mod cancel;
+mod copy;
 mod download;
 mod earlier_run;
 mod ending;

@@ -30,6 +30,7 @@ mod shares;
 pub use self::{
     collect::Collected,
     exclusions::Exclusion,
+    offered::WholeContent,
     pieces::PIECE_BLOCKS,
     reading::Progress,
     recovery::{LostShare, RecoveryError},

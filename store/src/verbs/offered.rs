@@ -3,12 +3,16 @@
 //! Decides which blocks of a folder are offered while some of its files are unavailable. Inspects
 //! metadata only. Errors are those of the database.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
 
 use super::members;
-use crate::{DatabaseError, MemberState, Share, Store, open_files::Location};
+use crate::{DatabaseError, Fingerprint, Member, MemberState, Share, Store, open_files::Location};
 
 /// How many locations of the same content are inspected to offer it.
 const MAX_INSPECTED: usize = 32;
@@ -16,10 +20,11 @@ const MAX_INSPECTED: usize = 32;
 impl Store {
     /// The available blocks of shared content, individual or in a folder; `None` if it is not
     /// available. The blocks of a folder are those of its sequence.
-    pub(crate) fn offered(
-        &self,
-        hash: &Hash,
-    ) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn offered(&self, hash: &Hash) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
         let shares = self.shares_of(hash)?;
         let folders = self.folders_over(hash)?;
         let first = shares.first().map(|share| (share.descriptor, share.totals));
@@ -48,6 +53,40 @@ impl Store {
         Ok(offered.map(|blocks| (descriptor, blocks)))
     }
 
+    /// Where all of this content is, shared individually or in a folder, according to the metadata
+    /// of each of its files.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn whole(&self, hash: &Hash) -> Result<Vec<WholeContent>, DatabaseError> {
+        let places = self.locations_of(hash)?.into_iter().take(MAX_INSPECTED);
+        let files = places.filter(|place| self.is_here(place));
+        let mut whole: Vec<_> = files
+            .map(|file| WholeContent {
+                size: file.descriptor.size(),
+                path: file.path,
+            })
+            .collect();
+        let shares = self.shares_of(hash)?.into_iter();
+        let folders = shares.filter(|share| share.descriptor.kind() == Kind::Folder);
+        let own = folders.map(|share| EnclosingFolder::new(&share, share.totals));
+        for over in own.chain(self.folders_over(hash)?).take(MAX_INSPECTED) {
+            if over.descriptor.kind() == Kind::Folder
+                && self.is_folder_here(&over.folder)
+                && self.has_all_files(&over)?
+            {
+                let path = match &*over.below {
+                    "" => over.folder.path,
+                    below => over.folder.path.join(below),
+                };
+                let size = over.totals.bytes;
+                whole.push(WholeContent { path, size });
+            }
+        }
+        Ok(whole)
+    }
+
     /// Whether this content was shared, by itself or in a folder, and is unavailable now or was
     /// withdrawn during this run.
     ///
@@ -63,12 +102,22 @@ impl Store {
 
     /// Whether a file with this content is at one of its locations, according to its metadata.
     fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
-        let is_here = |location: &Location| {
-            let sight = self.inspect_file(&location.path, &location.fingerprint);
-            sight.state.is_available()
-        };
         let places = self.locations_of(hash)?;
-        Ok(places.iter().take(MAX_INSPECTED).any(is_here))
+        let mut inspected = places.iter().take(MAX_INSPECTED);
+        Ok(inspected.any(|place| self.is_here(place)))
+    }
+
+    fn is_here(&self, place: &Location) -> bool {
+        let sight = self.inspect_file(&place.path, &place.fingerprint);
+        sight.state.is_available()
+    }
+
+    fn has_all_files(&self, over: &EnclosingFolder) -> Result<bool, DatabaseError> {
+        let mut files = self.files_below(&over.folder.path, &over.below)?;
+        Ok(files.all(|(member, fingerprint)| {
+            let path = over.folder.path.join(&member.path);
+            self.inspect_file(&path, &fingerprint).state.is_available()
+        }))
     }
 
     /// The blocks of unavailable files of the folder at `below`, in the one shared at `folder`.
@@ -110,17 +159,30 @@ impl Store {
         folder: &Path,
         below: &str,
     ) -> Result<Vec<(String, Descriptor)>, DatabaseError> {
-        let is_below = |path: &str| {
+        let files = self.files_below(folder, below)?;
+        let mut files: Vec<_> = files
+            .map(|(file, _)| (file.path, file.descriptor))
+            .collect();
+        // Sorted by the names of each folder, not by the bytes of the whole path.
+        files.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+        Ok(files)
+    }
+
+    /// The files of the folder at `below`, in the one shared at `folder`.
+    fn files_below(
+        &self,
+        folder: &Path,
+        below: &str,
+    ) -> Result<impl Iterator<Item = (Member, Fingerprint)>, DatabaseError> {
+        let is_below = move |path: &str| {
             let rest = path.strip_prefix(below);
             below.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
         };
         let members = self.members(folder)?.into_iter();
-        let files = members.filter(|member| matches!(member.state, MemberState::File(_)));
-        let files = files.filter(|member| is_below(&member.path));
-        let mut files: Vec<_> = files.map(|file| (file.path, file.descriptor)).collect();
-        // Sorted by the names of each folder, not by the bytes of the whole path.
-        files.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
-        Ok(files)
+        Ok(members.filter_map(move |member| match member.state {
+            MemberState::File(fingerprint) if is_below(&member.path) => Some((member, fingerprint)),
+            _ => None,
+        }))
     }
 
     /// The live folders that contain this hash.
@@ -141,6 +203,15 @@ impl Store {
     fn is_folder_here(&self, folder: &Share) -> bool {
         self.state_of(folder).is_available() && self.inspect_share(folder).state.is_available()
     }
+}
+
+/// Content that is all here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeContent {
+    /// The path of the file or folder.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// A folder, and the shared folder that it is in or is.

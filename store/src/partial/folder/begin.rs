@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -97,6 +100,7 @@ impl PartialFolder {
             partly_written: Mutex::default(),
             writing: RwLock::default(),
             is_dirty: AtomicBool::new(false),
+            copied: AtomicU64::new(0),
             write_again: recorded.sync_failed,
             reservation,
             workspace,

@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     ops::Range,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -46,6 +49,8 @@ pub struct PartialFolder {
     pub(super) writing: RwLock<()>,
     /// Whether anything was written since the last sync.
     pub(in crate::partial) is_dirty: AtomicBool,
+    /// Bytes that this run copied from shares.
+    pub(super) copied: AtomicU64,
     /// Whether a sync of an earlier run failed, so that its content is written again.
     pub(super) write_again: bool,
     pub(super) reservation: Reservation,
@@ -100,6 +105,11 @@ impl PartialFolder {
     pub fn missing_bytes(&self) -> u64 {
         let missing = self.wanted().difference(&self.verified());
         missing.iter().map(|run| self.sequence.bytes_in(run)).sum()
+    }
+
+    /// The number of bytes that this run copied from shares.
+    pub fn copied_bytes(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
     }
 
     /// The descriptor of a file, by its number in the sequence.

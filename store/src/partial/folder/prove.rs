@@ -162,6 +162,7 @@ impl PartialFolder {
             && let Some(done) = self.copy_from_share(store, &path, &listed)?
         {
             self.set_complete(file, done);
+            self.copied.fetch_add(size, Ordering::Relaxed);
             return Ok(size);
         }
         Ok(0)
