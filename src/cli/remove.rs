@@ -26,13 +26,14 @@ pub(super) async fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<
     } else {
         "no longer listed"
     };
+    if args.which.all {
+        let is_meant = |download: &DownloadStatus| download.state == "done";
+        let remove = async |what: &str| client.remove(what, false).await;
+        return selection::all(context, &client, done, is_meant, remove).await;
+    }
     let remove = async |what: &str| {
         let removal = client.remove(what, args.with_data);
         selection::removed(context, &client, what, removal).await
     };
-    if args.which.all {
-        let is_meant = |download: &DownloadStatus| download.state == "done";
-        return selection::all(context, &client, done, is_meant, remove).await;
-    }
     selection::each(context, &args.which.what, done, remove).await
 }

@@ -2,6 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::{
@@ -12,6 +13,10 @@ use crate::api::{CallError, Client, types::DownloadStatus};
 
 /// Time between two looks at how far a removal is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many downloads are changed at a time. The node saves the changes that come together in one
+/// write.
+const CHANGED_AT_A_TIME: usize = 64;
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
@@ -54,8 +59,13 @@ pub(super) async fn all(
 ) -> anyhow::Result<Exit> {
     let listed = client.downloads().await?;
     let mut outcomes = Outcomes::new(&context.output);
-    for download in listed.iter().filter(|download| is_meant(download)) {
-        let changed = change(&download.hash).await;
+    let meant = listed.iter().filter(|download| is_meant(download));
+    let changes = meant.map(|download| {
+        let changed = change(&download.hash);
+        async move { (download, changed.await) }
+    });
+    let mut changes = pin!(stream::iter(changes).buffered(CHANGED_AT_A_TIME));
+    while let Some((download, changed)) = changes.next().await {
         match changed.inspect(|download| print_notice(context, download)) {
             Err(CallError::Refused(error)) if ENDED.contains(&error.code.as_str()) => {}
             changed => outcomes.add(&download.hash, changed.map_err(Into::into), |download| {
