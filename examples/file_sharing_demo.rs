@@ -49,6 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .download(DownloadRequest {
             target: Target::Hash(shared.hash),
             output: Output::At(folder.path().join("copy.bin")),
+            in_place: false,
             peers: vec![PeerAddress::from(address)],
             from: Vec::new(),
             bootstrap: Vec::new(),

@@ -336,6 +336,7 @@ impl Simulation {
         let request = DownloadRequest {
             target: Target::Hash(shared.hash),
             output: Output::At(self.folder.path().join(format!("copy-{copy}"))),
+            in_place: false,
             peers: Vec::new(),
             from: Vec::new(),
             bootstrap: Vec::new(),

@@ -170,6 +170,7 @@ impl Peer {
         let request = DownloadRequest {
             target: Target::Hash(hash),
             output: Output::At(self.folder.join(hash.to_string())),
+            in_place: false,
             peers: sources.to_vec(),
             from: Vec::new(),
             bootstrap: Vec::new(),

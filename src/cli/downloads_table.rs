@@ -108,10 +108,11 @@ fn row(download: &DownloadStatus) -> Vec<String> {
     ]
 }
 
-/// Whole percents, never rounded up to 100.
+/// Whole percents, never rounded up to 100. What has no bytes is done when all of it is.
 fn done(download: &DownloadStatus) -> String {
     match (download.size, download.verified_bytes) {
-        (Some(0), _) => "100 %".to_owned(),
+        _ if download.state == "done" => "100 %".to_owned(),
+        (Some(0), _) => "0 %".to_owned(),
         (Some(size), Some(verified)) => {
             format!("{} %", u128::from(verified) * 100 / u128::from(size))
         }
@@ -163,6 +164,15 @@ mod tests {
             bytes_per_second: 2048,
             ..download()
         };
+        // A folder that holds only folders has no bytes.
+        let empty = |state: &str| DownloadStatus {
+            state: state.to_owned(),
+            size: Some(0),
+            verified_bytes: Some(0),
+            ..download()
+        };
+        assert_eq!(done(&empty("downloading")), "0 %");
+        assert_eq!(done(&empty("done")), "100 %");
         let downloads = [download(), unknown, fast];
         assert_eq!(
             described(&downloads, None).join("\n"),

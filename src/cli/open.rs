@@ -133,7 +133,7 @@ fn describe(content: &ContentInfo) -> String {
                 format!("folder of {} and {folders}", count(files, "file"))
             }
         },
-        (Kind::Folder, None) => "folder of many files".to_owned(),
+        (Kind::Folder, None) => "folder of many files or sub-folders".to_owned(),
     };
     let unknown = "unknown until it is downloaded".to_owned();
     let mut lines = vec![
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(
             describe(&unknown),
             "name   (unknown)\n\
-             kind   folder of many files\n\
+             kind   folder of many files or sub-folders\n\
              size   unknown until it is downloaded\n\
              hash   ab\n\
              peer   none of the asked peers has it"

@@ -179,7 +179,9 @@ fn news(before: &[DownloadStatus], now: &[DownloadStatus]) -> Vec<String> {
 /// The download without the time that it waits, which changes every second.
 fn without_time(download: &DownloadStatus) -> DownloadStatus {
     let mut download = download.clone();
-    if let Some(Waiting::Source { seconds, .. }) = &mut download.waits {
+    if let Some(Waiting::Source { seconds, .. } | Waiting::Data { seconds, .. }) =
+        &mut download.waits
+    {
         *seconds = 0.0;
         download.why = None;
     }

@@ -142,9 +142,8 @@ settings! {
 
     /// Downloads and uploads.
     transfer: TransferSection {
-        /// Downloads that fetch at a time; others wait in order. A download that finds no source
-        /// for 5 s lets others fetch first. Higher: downloads begin sooner, end later, and take
-        /// more memory.
+        /// Downloads that fetch at a time; others wait in order. A download without a source lets
+        /// others fetch first. Higher: downloads begin sooner, end later, and take more memory.
         max_downloads: usize = 8, number(1, 1024).at_run_time();
 
         /// Requests of peers that are answered at the same time; other requests wait, or are

@@ -194,6 +194,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
     DownloadRequest {
         target: Target::Hash(hash),
         output,
+        in_place: false,
         peers: peers.to_vec(),
         from: Vec::new(),
         bootstrap: Vec::new(),

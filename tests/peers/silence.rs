@@ -6,9 +6,11 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use pelago::{Settings, WaitReason};
+
 use crate::{
     content::{Content, THREE_CHUNKS},
-    nodes::Home,
+    nodes::{Home, in_time, settings},
     scripted::{Act, Script, Scripted, has_all},
 };
 
@@ -51,6 +53,25 @@ async fn a_peer_that_takes_requests_and_never_answers_is_left() {
     let content = Content::new(THREE_CHUNKS, 1);
     let script = Script::claiming(content.descriptor, |_, _| Act::Silence);
     is_left_for_another(&content, script).await;
+}
+
+#[tokio::test]
+async fn a_download_says_that_nothing_arrives_and_from_whom() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let script = Script::claiming(content.descriptor, |_, _| Act::Silence);
+    let silent = Scripted::start(script).await;
+    let getter = Home::with(Settings {
+        stall: Duration::from_secs(600),
+        ..settings("getter")
+    })
+    .await;
+    let download = getter.download(content.hash(), &[silent.address()]).await;
+    let mut status = download.status();
+    let says = status.wait_for(|status| matches!(status.waits, Some(WaitReason::Data { .. })));
+    let waits = in_time(says).await.unwrap().waits.clone().unwrap();
+    let from = getter.node.peers().await.unwrap()[0].peer_id;
+    let text = waits.to_string();
+    assert!(text.contains(&format!("s from {from}")), "{text}");
 }
 
 #[tokio::test]

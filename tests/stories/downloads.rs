@@ -289,14 +289,21 @@ fn queued_downloads_are_reordered_also_for_the_next_run() {
         b.run(&["download", hash, "--detach"]).done();
     }
     let ahead = |hash: &str| listed(&b, hash).unwrap()["waits"]["ahead"].as_u64();
-    assert_eq!((ahead(y), ahead(z)), (Some(1), Some(2)));
+    // They look for their source meanwhile.
+    let until_ahead = |expected: (u64, u64)| {
+        eventually("both to wait for their turns", || {
+            let expected = (Some(expected.0), Some(expected.1));
+            ((ahead(y), ahead(z)) == expected).then_some(())
+        });
+    };
+    until_ahead((1, 2));
     b.run(&["downloads"])
         .done()
         .prints("waits for its turn behind 1 other\n")
         .prints("waits for its turn behind 2 others\n");
 
     b.run(&["move", z, "--before", y]).done();
-    assert_eq!((ahead(y), ahead(z)), (Some(2), Some(1)));
+    until_ahead((2, 1));
     assert_eq!(order(&b), [x.as_str(), z, y]);
 
     node.kill();
@@ -306,7 +313,7 @@ fn queued_downloads_are_reordered_also_for_the_next_run() {
         [x.as_str(), z, y],
         "also those that had not begun"
     );
-    assert_eq!((ahead(y), ahead(z)), (Some(2), Some(1)));
+    until_ahead((2, 1));
 
     b.run(&["cancel", x]).done();
     until(&b, z, "downloading");

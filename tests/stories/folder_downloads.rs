@@ -117,7 +117,7 @@ fn of_a_folder_that_changed_only_the_changed_file_is_fetched() {
     // To the same target, the command names the file that differs, and replaces it with
     // `--overwrite`. By now B has the changed file in the other folder.
     let before = tree_entries(&b.path("box"));
-    let refused = b.run(&pair.download(&[])).failed();
+    let refused = b.run(&pair.download(&["-o", "."])).failed();
     refused
         .says(&text(&b.path("box/sub/deeper/medium")))
         .says("--overwrite");

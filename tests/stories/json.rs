@@ -94,6 +94,7 @@ fn every_verb_prints_exactly_its_fields() {
     let downloaded = b.json(&["download", hash, "--peer", address, "-o", "got"]);
     let finished = [
         "bytes_per_second",
+        "copied_bytes",
         "fetched_bytes",
         "hash",
         "path",
@@ -105,6 +106,7 @@ fn every_verb_prints_exactly_its_fields() {
     assert_eq!(fields(&downloaded), finished);
     for number in [
         "bytes_per_second",
+        "copied_bytes",
         "fetched_bytes",
         "resumed_bytes",
         "seconds",

@@ -142,12 +142,15 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
         &"ab".repeat(32),
         "--peer",
         &node.address(),
+        "--peer",
+        "127.0.0.1:1",
         "--timeout",
         "3",
     ];
     b.run(&without_source)
         .failed()
         .says("looking for peers that have it")
-        .says("peers were asked and do not have it")
+        .says("1 peer was asked and does not have it")
+        .says("/ip4/127.0.0.1/tcp/1 could not be reached")
         .says("--bootstrap");
 }

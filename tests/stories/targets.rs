@@ -81,3 +81,50 @@ fn an_existing_folder_means_inside_it_and_a_missing_one_is_named() {
         .document()["error"];
     assert_eq!(error["code"], "target-not-writable");
 }
+
+/// ```text
+///   A, alone      what it shares is copied where it is wanted, and else found where it is
+/// ```
+#[test]
+fn what_a_node_shares_needs_no_peer() {
+    let world = World::new();
+    let a = world.home("a");
+    let content = noise(1, 1_000_000);
+    let file = world.file("x.bin", &content);
+    let folder = world.path("album");
+    fs::create_dir_all(folder.join("empty")).unwrap();
+    fs::write(folder.join("photo.jpg"), &content[..300_000]).unwrap();
+    let album = text(&folder);
+    let _node = a.start(&[]);
+    let shared = [(a.share(&file), &file), (a.share(&album), &album)];
+    for (hash, original) in &shared {
+        let size = if *original == &file {
+            1_000_000
+        } else {
+            300_000
+        };
+        let found = a.json(&["download", hash]);
+        assert_eq!(&found["path"], *original, "{found}");
+        assert_eq!(found["copied_bytes"], 0, "{found}");
+        let copied = a.json(&["download", hash, "-o", hash]);
+        assert_eq!(copied["path"], text(&a.path(hash)), "{copied}");
+        let bytes = |field: &str| copied[field].as_u64();
+        let fields = ["copied_bytes", "resumed_bytes", "fetched_bytes"].map(bytes);
+        assert_eq!(fields, [Some(size), Some(0), Some(0)], "{copied}");
+    }
+    assert_content(&a.path(&shared[0].0), &content);
+    assert_content(&a.path(&shared[1].0).join("photo.jpg"), &content[..300_000]);
+    assert!(a.path(&shared[1].0).join("empty").is_dir());
+    a.run(&["open", &shared[1].0, "--timeout", "0.1"])
+        .done()
+        .prints("folder of 1 file and 1 sub-folder");
+
+    // A file in its folder is found as well.
+    let inner = a.hash(&text(&folder.join("photo.jpg")));
+    let found = a.json(&["download", &inner]);
+    let path = found["path"].as_str().unwrap();
+    assert!(path.ends_with("/photo.jpg"), "{found}");
+    a.run(&["download", &inner, "-o", "again"])
+        .done()
+        .prints("copied from what this node shares");
+}

@@ -106,12 +106,21 @@ impl CodedError for OpenError {
     }
 }
 
-/// A share of this content that is available from this node.
-fn available(store: &Store, hash: &Hash) -> Result<Option<Share>, DatabaseError> {
+/// A share of this content that is available from this node, and its totals.
+fn available(store: &Store, hash: &Hash) -> Result<Option<(Share, Totals)>, DatabaseError> {
     let is_here = |share: &Share| {
         store.state_of(share).is_available() && store.inspect_share(share).state.is_available()
     };
-    Ok(store.shares_of(hash)?.into_iter().find(is_here))
+    let shared = store.shares_of(hash)?.into_iter().find(is_here);
+    Ok(shared.map(|share| {
+        let manifest = store.manifest(hash).ok().flatten();
+        let totals = Totals {
+            bytes: share.totals.bytes,
+            files: share.totals.files,
+            subfolders: manifest.and_then(|manifest| Totals::of(&manifest).subfolders),
+        };
+        (share, totals)
+    }))
 }
 
 impl Node {
@@ -130,7 +139,7 @@ impl Node {
         let peers = [request.peers, peers_of(&request.link)].concat();
         let (network, limits) = (&self.core.network, &self.core.limits);
         let mut content = match (open(network, limits, hash, peers, patience).await, shared) {
-            (opened, Some(share)) => ContentInfo::ours(share, opened.ok()),
+            (opened, Some((share, totals))) => ContentInfo::ours(share, totals, opened.ok()),
             (Ok(opened), None) => ContentInfo::others(opened),
             (Err(reason), None) => {
                 return Err(OpenError::NoSource {
@@ -186,15 +195,11 @@ impl ContentInfo {
         }
     }
 
-    fn ours(share: Share, opened: Option<Opened>) -> Self {
+    fn ours(share: Share, totals: Totals, opened: Option<Opened>) -> Self {
         let ours = Opened {
             descriptor: share.descriptor,
             name: Some(share.name),
-            totals: Some(Totals {
-                bytes: share.totals.bytes,
-                files: share.totals.files,
-                subfolders: None,
-            }),
+            totals: Some(totals),
             holders: opened.map(|opened| opened.holders).unwrap_or_default(),
         };
         Self {

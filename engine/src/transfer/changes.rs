@@ -197,7 +197,7 @@ impl Transfers {
     fn arrange(&self) {
         let downloads = self.lock();
         self.services
-            .queue
+            .queues
             .arrange(downloads.iter().map(ListedDownload::hash));
     }
 

@@ -1,8 +1,8 @@
 //! One download: from the search for sources until its content is in place, or for as long as
 //! readers want parts of it.
 //!
-//! This file has the loop; `events` handles the events of sources, `opening` prepares what is
-//! fetched, `tick` renews the status and ends a download without sources, `finishing` puts complete
+//! This file has the loop; `own_content` takes what is here already, `events` handles the events of
+//! sources, `opening` prepares what is fetched, `tick` renews the status and ends a download without sources, `finishing` puts complete
 //! content in its place, `for_readers` has what differs for readers, and `unproven` handles data
 //! that failed its proof. A task has three parts: `supply` (where content comes from), `timing`
 //! (when it may fetch) and `report` (what it shows).
@@ -11,6 +11,7 @@ mod events;
 mod finishing;
 mod for_readers;
 mod opening;
+mod own_content;
 mod report;
 mod supply;
 mod tick;
@@ -23,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pelago_content::Descriptor;
 use tokio::{
     sync::mpsc,
     task::spawn_blocking,
@@ -34,7 +36,7 @@ use super::{
     DownloadState, Finished, TransferError, Wanted,
     handle::Published,
     manifests::Unfolding,
-    queue::Turn,
+    queue::{QueueTicket, Turn},
     reading::ReadWindows,
     request::{Delivery, Purpose},
     scheduler::Action,
@@ -68,7 +70,10 @@ pub(super) struct Task {
     supply: Supply,
     timing: Timing,
     report: Report,
-    /// The current stage, once a source has said what the content is.
+    /// What the content is and its name, as the first source says, until the download begins to
+    /// fetch.
+    described: Option<(Descriptor, Option<String>)>,
+    /// The current stage, once the download has begun to fetch.
     stage: Option<Stage>,
     folder: Option<Folder>,
     /// Which blocks readers want.
@@ -101,7 +106,7 @@ impl Task {
         let delivery = purpose.delivery();
         Self {
             supply: Supply::new(&services, &wanted, found_by, &waiting, offers),
-            timing: Timing::new(services.queue.clone(), waiting, now),
+            timing: Timing::new(services.queues.clone(), waiting, now),
             report: Report::new(published.status, published.block_sources),
             scopes: delivery.map_or_else(|| Scope::Unlisted.into(), |to| to.scopes.clone()),
             lists_as_sources: delivery.is_some_and(|to| to.lists_as_sources),
@@ -109,6 +114,7 @@ impl Task {
             wanted,
             purpose,
             ending: published.ending,
+            described: None,
             stage: None,
             folder: None,
             windows: published.windows,
@@ -118,26 +124,25 @@ impl Task {
         }
     }
 
-    /// Runs to the end, with its `turn`. Dropping the future pauses the download; verified data is
-    /// kept. Returns the channel of offers, too, for another run.
+    /// Runs to the end, with its turn to look for sources and its place in the queue for turns to
+    /// fetch. Dropping the future pauses the download; verified data is kept. Returns the channel
+    /// of offers, too, for another run.
     pub(super) async fn run(
         mut self,
-        turn: Turn,
+        look: Turn,
+        ticket: QueueTicket,
     ) -> (Result<Finished, TransferError>, mpsc::Receiver<Offer>) {
-        let result = self.run_to_end(turn).await;
+        self.timing.begin(look, ticket);
+        let result = self.run_to_end().await;
         (result, self.supply.offers)
     }
 
-    async fn run_to_end(&mut self, turn: Turn) -> Result<Finished, TransferError> {
-        self.timing.turn = Some(turn);
+    async fn run_to_end(&mut self) -> Result<Finished, TransferError> {
         self.report.begin();
-        if let Some(delivery) = self.purpose.delivery()
-            && let Some(path) = self.fixed_target(delivery).await?
-            && let Some(finished) = self.existing_content(delivery, path).await?
-        {
+        if let Some(finished) = self.take_own_content().await? {
             return Ok(finished);
         }
-        // Examining the target may have taken long: the search begins now.
+        // Examining and copying may have taken long: the search begins now.
         self.timing.restart(Instant::now());
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,9 +157,17 @@ impl Task {
                         return Ok(finished);
                     }
                 }
+                turn = self.timing.granted() => {
+                    self.timing.take(turn, Instant::now());
+                    self.supply.sources.resume();
+                    if let Some(finished) = self.advance().await? {
+                        return Ok(finished);
+                    }
+                }
                 () = self.windows.changed() => self.wake_for_readers(),
                 Some(candidate) = self.supply.discovery.next() => {
                     self.supply.handle_candidate(candidate);
+                    self.timing.hope(Instant::now());
                 }
                 Some(offer) = self.supply.offers.recv() => self.supply.handle_offer(offer),
                 _ = status_tick.tick() => {
@@ -196,7 +209,7 @@ impl Task {
                 stage.scheduler.adopt(peer, holding);
             }
         }
-        self.report.state = Some(state);
+        self.report.state = state;
         self.report.status.send_modify(|status| {
             status.state = state;
             if stage.manifests().is_none() {

@@ -7,14 +7,21 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use super::manifests::UnfoldError;
-use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_written};
+use crate::store::{ByteSize, FinishError, HashError, PartialError, WriteError, why_not_written};
 
 /// Why a download ended without its content. Verified data is kept in every case.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TransferError {
     /// No reachable peer has it, or has the rest of it.
-    #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]
+    #[error(
+        "no source for {hash} within {} s: {tried}{}",
+        timeout.as_secs_f64(),
+        match kept {
+            0 => String::new(),
+            kept => format!("; {} of it are verified and kept", ByteSize(*kept)),
+        }
+    )]
     NoSource {
         /// The hash of the content.
         hash: Hash,
@@ -22,6 +29,8 @@ pub enum TransferError {
         timeout: Duration,
         /// Which peers were asked, with the outcomes.
         tried: String,
+        /// The number of bytes that are verified.
+        kept: u64,
     },
     /// Other content is at the target.
     #[error("{} exists already and has other content", crate::store::shown(path))]
@@ -87,7 +96,7 @@ pub enum TransferError {
     #[error("too many other contents are being read: try again later")]
     TooManyRead,
     /// It was paused.
-    #[error("paused: verified data is kept")]
+    #[error("paused")]
     Paused,
     /// An invariant of Pelago itself was violated.
     #[error("internal error in Pelago: {0}; verified data is kept")]
@@ -151,6 +160,11 @@ impl TransferError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NoSource { kept: 1.., .. } => {
+                "use `pelago resume` or repeat the command: it resumes where it stopped. Name a \
+                 node that has the rest with --peer HOST:PORT, or join the network with \
+                 --bootstrap HOST:PORT"
+            }
             Self::NoSource { .. } => {
                 "is a node that shares it running? name one with --peer HOST:PORT, join the \
                  network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"

@@ -20,7 +20,10 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    receiving::{Throttled, receive},
+    outcomes::Outcomes,
+    receiving::{Inflow, receive},
+    roster::describe,
+    source::End,
     subscription,
 };
 use crate::{
@@ -36,6 +39,9 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long further holders are awaited after the first one.
 const GATHERING: Duration = Duration::from_secs(1);
+
+/// Why a peer does not count that says it has the content.
+const UNPROVEN: &str = "it claims to have it, but sent none of it";
 
 /// The maximum number of holders that are asked for a folder's manifest, one after another, while
 /// the user waits.
@@ -66,19 +72,11 @@ pub struct Totals {
 }
 
 /// No peer that was asked has the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{}", match (asked, claimed) {
-    (0, _) => "no peer was found to ask".to_owned(),
-    (1, 0) => "1 peer was asked and does not have it".to_owned(),
-    (n, 0) => format!("{n} peers were asked and do not have it"),
-    (_, 1) => "1 peer claims to have it, but sent none of it".to_owned(),
-    (_, n) => format!("{n} peers claim to have it, but sent none of it"),
-})]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{tried}")]
 pub struct NoHolder {
-    /// The number of peers that were asked.
-    pub asked: usize,
-    /// The number of peers that claim to have it, but sent no node of it.
-    pub claimed: usize,
+    /// Which peers were asked, with the outcomes.
+    pub tried: String,
 }
 
 /// Asks `given` peers for `hash`, and all peers that discovery finds. Ends a moment after the first
@@ -125,7 +123,7 @@ pub async fn open(
     })
 }
 
-/// The peers that have some of `hash`, and how many others were asked.
+/// The peers that have some of `hash`, and the outcomes of asking others.
 async fn gather(
     network: &Network,
     hash: Hash,
@@ -134,46 +132,57 @@ async fn gather(
 ) -> (BTreeMap<PeerId, Availability>, NoHolder) {
     let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady_pace().boxed()));
     let mut answers = FuturesUnordered::new();
-    let mut found = BTreeMap::new();
-    let mut no_holder = NoHolder {
-        asked: 0,
-        claimed: 0,
-    };
+    let (mut found, mut outcomes) = (BTreeMap::new(), Outcomes::default());
     let mut until = Instant::now() + patience;
     loop {
         tokio::select! {
             Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
-                no_holder.asked += 1;
-                answers.push(timeout(PEER_TIMEOUT, ask(network, hash, candidate)));
+                answers.push(ask(network, hash, candidate));
             }
-            Some(answer) = answers.next() => {
-                match answer {
-                    Ok(Some((peer, has, true))) => {
-                        found.insert(peer, has);
-                        until = until.min(Instant::now() + GATHERING);
-                    }
-                    Ok(Some((_, _, false))) => no_holder.claimed += 1,
-                    Ok(None) | Err(_) => {}
+            Some(answer) = answers.next() => match answer {
+                Ok((peer, has)) => {
+                    found.insert(peer, has);
+                    until = until.min(Instant::now() + GATHERING);
                 }
+                Err((who, end)) => outcomes.record(who, &end),
+            },
+            () = sleep_until(until) => {
+                let tried = outcomes.summary(answers.len(), 0);
+                return (found, NoHolder { tried });
             }
-            () = sleep_until(until) => return (found, no_holder),
         }
     }
 }
 
-/// The first update of a candidate, and whether it sent a node that proves it; `None` if it has
-/// nothing or sent wrong data.
+/// The first update of a candidate that sends a node which proves it.
+///
+/// # Errors
+/// The candidate, and why it is not a holder.
 async fn ask(
     network: &Network,
     hash: Hash,
     candidate: Candidate,
-) -> Option<(PeerId, Availability, bool)> {
-    let connected = network.reach(candidate).await;
-    let peer = connected.ok()?;
-    let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
-    let has = has.ok()??;
-    let is_proven = prove(network, peer, &has).await.is_some();
-    Some((peer, has, is_proven))
+) -> Result<(PeerId, Availability), (String, End)> {
+    let unreached = describe(&candidate, candidate.peer);
+    let silent = || format!("it did not answer within {} s", PEER_TIMEOUT.as_secs());
+    let connected = match timeout(PEER_TIMEOUT, network.reach(candidate)).await {
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_) => Err(silent()),
+    };
+    let peer = connected.map_err(|why| (unreached, End::Unreachable(why)))?;
+    let answer = async {
+        let (has, _) = subscription::subscribe(network, peer, hash, PEER_TIMEOUT).await?;
+        match prove(network, peer, &has).await {
+            Some(()) => Ok(has),
+            None => Err(End::Refused(UNPROVEN.to_owned())),
+        }
+    };
+    let answered = timeout(PEER_TIMEOUT, answer).await;
+    let answered = answered.unwrap_or_else(|_| Err(End::Lost(silent())));
+    // A peer counts once, whichever addresses it was reached at.
+    answered
+        .map(|has| (peer, has))
+        .map_err(|end| (peer.to_string(), end))
 }
 
 /// Requests a node of what a peer says it has; `None` if it does not send one with its proof. A
@@ -246,8 +255,8 @@ async fn fetch(
         return None;
     };
     let mut data = vec![0; length as usize];
-    let throttled = Throttled::default();
-    receive(limits, &throttled, peer, &mut stream, &mut data)
+    let inflow = Inflow::default();
+    receive(limits, &inflow, peer, &mut stream, &mut data)
         .await
         .ok()?;
     network.traffic().received(peer, length.into());
@@ -257,7 +266,8 @@ async fn fetch(
 }
 
 impl Totals {
-    fn of(manifest: &Manifest) -> Self {
+    /// The totals by the manifest of the folder.
+    pub(crate) fn of(manifest: &Manifest) -> Self {
         let (mut totals, mut subfolders) = (Self::default(), 0);
         for entry in manifest.entries() {
             let (bytes, files) = match &entry.kind {

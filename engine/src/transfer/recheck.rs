@@ -15,7 +15,7 @@ use pelago_behaviour::{
 use pelago_content::{Chunk, Geometry, Hash, Printable, STORED_LEVEL, verify};
 use tokio::time::{sleep, timeout};
 
-use super::receiving::{Throttled, receive};
+use super::receiving::{Inflow, receive};
 use crate::{
     limits::Limits,
     network::{Network, Outgoing, StreamError},
@@ -124,8 +124,8 @@ impl Recheck {
                 length,
             } => {
                 let mut data = vec![0; length as usize];
-                let throttled = Throttled::default();
-                receive(&self.limits, &throttled, self.peer, stream, &mut data).await?;
+                let inflow = Inflow::default();
+                receive(&self.limits, &inflow, self.peer, stream, &mut data).await?;
                 let traffic = self.network.traffic();
                 traffic.received(self.peer, length.into());
                 // `check` showed that the chunk is part of the content.

@@ -45,6 +45,9 @@ pub struct Delivery {
     pub name: Option<String>,
     /// Where to put it.
     pub output: Output,
+    /// If this node shares all of the content already: whether that is the result, where it is,
+    /// instead of a copy at the output.
+    pub in_place: bool,
     /// Of a folder: globs over the paths in it that select the files; empty for all files.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.

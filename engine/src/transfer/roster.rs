@@ -296,6 +296,11 @@ impl Roster {
         states
     }
 
+    /// Whether a peer is being asked, or is about to be.
+    pub(super) fn is_asking(&self) -> bool {
+        self.active.len() > self.with_content() || self.candidates.waiting() > 0
+    }
+
     /// The number of sources that have content.
     pub(super) fn with_content(&self) -> usize {
         let active = self.active.values();
@@ -339,7 +344,8 @@ impl Member {
     }
 }
 
-fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
+/// The address or id of a candidate, for a message.
+pub(super) fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
     match (candidate.addresses.first(), peer) {
         (Some(address), _) => Printable(address).to_string(),
         (None, Some(peer)) => peer.to_string(),

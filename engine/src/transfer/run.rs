@@ -20,7 +20,7 @@ use super::{
     download::Task,
     handle::{EndReporter, Published},
     listed::MAX_NAMED,
-    queue::QueueTicket,
+    queue::Places,
     reading::ReadWindows,
     request::{Attempt, Purpose},
     services::Services,
@@ -68,13 +68,16 @@ impl Transfers {
             ending: Arc::default(),
         };
         let delivery = purpose.delivery().cloned();
-        let (queue, span) = match &delivery {
-            Some(_) => (&self.services.queue, tracing::info_span!("download", %hash)),
+        let (queues, span) = match &delivery {
+            Some(_) => (
+                &self.services.queues,
+                tracing::info_span!("download", %hash),
+            ),
             // Readers do not queue with downloads: a film that was paused resumes immediately.
-            None => (&self.fetches.queue, Span::none()),
+            None => (&self.fetches.queues, Span::none()),
         };
         let services = Services {
-            queue: queue.clone(),
+            queues: queues.clone(),
             ..self.services.clone()
         };
         // Made before the task, so that a task which is stopped before it first runs ends, too.
@@ -85,8 +88,7 @@ impl Transfers {
         };
         // A download that waited for a source when the node ended still waits for one.
         let is_waiting = published.status.borrow().state == DownloadState::Waiting;
-        let enter = || queue.enter(hash, published.status.clone());
-        let ticket = (!is_waiting).then(enter);
+        let places = (!is_waiting).then(|| queues.enter(hash, &published.status));
         let download = Download {
             status: status_now,
             outcome: outcome_now,
@@ -105,7 +107,7 @@ impl Transfers {
             published,
             offers: offers_received,
         };
-        let ended = self.clone().end_of(run, ticket, before, reporter);
+        let ended = self.clone().end_of(run, places, before, reporter);
         let task = tokio::spawn(ended.instrument(span)).abort_handle();
         Download {
             task: Some(task),
@@ -117,7 +119,7 @@ impl Transfers {
     async fn end_of(
         self,
         run: Run,
-        ticket: Option<QueueTicket>,
+        places: Option<Places>,
         before: Option<Download>,
         reporter: EndReporter,
     ) {
@@ -129,7 +131,7 @@ impl Transfers {
             self.forget_earlier_receipt(hash).await;
         }
         let is_reading = run.purpose.is_reading();
-        let result = run.until_end(&self, ticket).await;
+        let result = run.until_end(&self, places).await;
         let result = reporter.unless_stopped(result);
         if is_reading {
             return reporter.report(result);
@@ -193,21 +195,20 @@ fn log_end(result: &Result<Finished, TransferError>) {
 }
 
 impl Run {
-    /// Runs at its turn. Without a place in the queue, the run waits for a source first.
+    /// Runs at its turns. Without places in the queues, the run waits for a source first.
     async fn until_end(
         mut self,
         transfers: &Transfers,
-        ticket: Option<QueueTicket>,
+        places: Option<Places>,
     ) -> Result<Finished, TransferError> {
         let mut inquiries = Inquiries::new(&self.wanted.peers, Instant::now());
-        let mut ticket = match ticket {
-            Some(ticket) => ticket,
+        let mut places = match places {
+            Some(places) => places,
             None => self.wait_for_source(transfers, &mut inquiries).await,
         };
         loop {
-            let Some(turn) = ticket.turn().await else {
-                return Err(TransferError::ShuttingDown);
-            };
+            let Places { mut look, turn } = places;
+            let look = look.turn().await;
             let before = self.published.status.borrow().verified_bytes;
             let task = Task::new(
                 self.services.clone(),
@@ -216,7 +217,7 @@ impl Run {
                 self.published.clone(),
                 self.offers,
             );
-            let (result, offers) = task.run(turn).await;
+            let (result, offers) = task.run(look, turn).await;
             self.offers = offers;
             let tried = match result {
                 Err(TransferError::NoSource { tried, .. }) if self.wanted.waits => tried,
@@ -231,7 +232,7 @@ impl Run {
             // After a restart the node still waits.
             transfers.save_or_log().await;
             transfers.settle_writes(self.wanted.hash, false).await;
-            ticket = self.wait_for_source(transfers, &mut inquiries).await;
+            places = self.wait_for_source(transfers, &mut inquiries).await;
         }
     }
 
@@ -244,13 +245,13 @@ impl Run {
         });
     }
 
-    /// Waits until a peer says that it has the content. That peer is asked first then. Returns a
-    /// place in the queue.
+    /// Waits until a peer says that it has the content. That peer is asked first then. Returns
+    /// places in the queues.
     async fn wait_for_source(
         &mut self,
         transfers: &Transfers,
         inquiries: &mut Inquiries,
-    ) -> QueueTicket {
+    ) -> Places {
         inquiries.know(&transfers.named(&self.wanted.hash), Instant::now());
         let _waiter = self.services.waiters.enter();
         let search = SourceSearch {
@@ -262,8 +263,8 @@ impl Run {
         let peer = search.found(inquiries, &mut self.offers).await;
         tracing::info!(%peer, "a source turned up");
         self.ask_first(peer);
-        let (queue, status) = (&self.services.queue, &self.published.status);
-        queue.enter(self.wanted.hash, status.clone())
+        let queues = &self.services.queues;
+        queues.enter(self.wanted.hash, &self.published.status)
     }
 
     /// Makes the next turn ask `peer` first. If there are too many peers, the last one is dropped.

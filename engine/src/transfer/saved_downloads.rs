@@ -246,6 +246,7 @@ impl SavedDownload {
             delivery: Delivery {
                 name: self.name.clone(),
                 output: self.asked.as_ref().unwrap_or(&self.output).clone(),
+                in_place: false,
                 only: self.only.clone(),
                 overwrite: self.overwrite,
                 links: self.links,

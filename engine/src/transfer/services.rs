@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    queue::Queue,
+    queue::Queues,
     waiting::{InquiryBudget, MAX_ATTACHED, Waiters},
 };
 use crate::{limits::Limits, network::Network, store::Store};
@@ -43,8 +43,8 @@ pub(super) struct Services {
     pub(super) limits: Limits,
     pub(super) store: Store,
     pub(super) settings: TransferSettings,
-    /// Grants turns to fetch, in order.
-    pub(super) queue: Queue,
+    /// Grants turns to look for sources and to fetch, in order.
+    pub(super) queues: Queues,
     /// Whether finished downloads are shared.
     pub(super) seeds: Arc<AtomicBool>,
     /// What waiting downloads may ask.
@@ -62,7 +62,7 @@ impl Services {
         settings: TransferSettings,
     ) -> Self {
         Self {
-            queue: Queue::new(settings.max_downloads),
+            queues: Queues::new(settings.max_downloads),
             seeds: Arc::new(AtomicBool::new(settings.seed)),
             network,
             limits,

@@ -54,6 +54,15 @@ impl Sink {
         }
     }
 
+    /// The number of bytes that were copied from shares of this node.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        match self {
+            Self::File(partial) => partial.copied_bytes(),
+            Self::Folder(folder) => folder.copied_bytes(),
+            Self::Manifests(_) => 0,
+        }
+    }
+
     /// From now on everyone may learn that this node has the content.
     pub(super) fn list(&self) {
         match self {

@@ -31,7 +31,7 @@ use tokio::{
 pub(super) use self::end::End;
 use super::{
     batch::{ChunkRequest, StagePart, Writes, Written},
-    receiving::Throttled,
+    receiving::Inflow,
     scheduler::{Failure, MAX_IN_FLIGHT},
     subscription::{Subscription, hold, subscribe},
 };
@@ -103,7 +103,7 @@ pub(super) struct Context {
     pub(super) allowed: Option<Arc<[PeerId]>>,
     pub(super) stall: Duration,
     /// Whether our own limits hold the download back.
-    pub(super) throttled: Throttled,
+    pub(super) inflow: Inflow,
     pub(super) events: mpsc::Sender<(SourceId, Event)>,
     /// Permits for updates that the download has not handled yet.
     pub(super) updates: Arc<Semaphore>,

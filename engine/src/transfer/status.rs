@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use libp2p::PeerId;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,13 @@ pub enum WaitReason {
         /// Which peers were asked, with the outcomes.
         tried: String,
     },
+    /// It waits for data that was requested.
+    Data {
+        /// Since when nothing has arrived.
+        since: Instant,
+        /// The peers that owe it.
+        from: Vec<PeerId>,
+    },
     /// Our own rate limit holds it back.
     Limit {
         /// The limit.
@@ -195,11 +203,21 @@ pub enum WaitReason {
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Turn { ahead: 0 } => write!(f, "waits for its turn"),
             Self::Turn { ahead: 1 } => write!(f, "waits for its turn behind 1 other"),
             Self::Turn { ahead } => write!(f, "waits for its turn behind {ahead} others"),
             Self::Source { since, tried } => {
                 let seconds = since.elapsed().as_secs();
                 write!(f, "no source for {seconds} s: {tried}")
+            }
+            Self::Data { since, from } => {
+                let seconds = since.elapsed().as_secs();
+                write!(f, "nothing has arrived for {seconds} s")?;
+                match &from[..] {
+                    [] => Ok(()),
+                    [one] => write!(f, " from {one}"),
+                    [one, others @ ..] => write!(f, " from {one} and {} more", others.len()),
+                }
             }
             Self::Limit { rate } => write!(f, "held back by our own limit of {rate}"),
         }
@@ -247,6 +265,8 @@ pub struct Finished {
     pub sources: u64,
     /// Bytes that were there from an earlier run, or at the target already.
     pub resumed_bytes: u64,
+    /// Bytes that were copied from shares of this node.
+    pub copied_bytes: u64,
     /// Bytes that were fetched.
     pub fetched_bytes: u64,
     /// Whether this node shares it from its place.
@@ -286,6 +306,19 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silent_source_is_named() {
+        let peers = [PeerId::random(), PeerId::random()];
+        let since = Instant::now();
+        let waits = |from: &[PeerId]| WaitReason::Data {
+            since,
+            from: from.to_vec(),
+        };
+        let one = format!("nothing has arrived for 0 s from {}", peers[0]);
+        assert_eq!(waits(&peers[..1]).to_string(), one);
+        assert_eq!(waits(&peers).to_string(), format!("{one} and 1 more"));
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_seconds() {

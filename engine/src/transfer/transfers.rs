@@ -73,7 +73,7 @@ impl Transfers {
 
     /// Changes how many downloads fetch at a time.
     pub fn set_max_downloads(&self, at_a_time: usize) {
-        self.services.queue.set_at_a_time(at_a_time);
+        self.services.queues.turns.set_at_a_time(at_a_time);
     }
 
     /// Changes whether finished downloads are shared.

@@ -80,9 +80,13 @@ pub(in crate::api) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types:
     (0..).zip(downloads).map(positioned).collect()
 }
 
-/// What a download waits for, why it failed, its notice, or its differences, in a sentence.
+/// What a download waits for, why it failed, its notice, or its differences, in a sentence. The
+/// lists that follow the first line of some errors are in the error only.
 fn why(status: &node::DownloadStatus) -> Option<String> {
-    let failed = || Some(status.failure.as_ref()?.message.clone());
+    let failed = || {
+        let message = &status.failure.as_ref()?.message;
+        Some(message.lines().next()?.to_owned())
+    };
     let waits = status.waits.as_ref().map(|waits| {
         let is_waiting = status.state == node::DownloadState::Waiting;
         match is_waiting {
@@ -104,6 +108,10 @@ impl From<&node::WaitReason> for types::Waiting {
             node::WaitReason::Source { since, tried } => Self::Source {
                 seconds: since.elapsed().as_secs_f64(),
                 tried: tried.clone(),
+            },
+            node::WaitReason::Data { since, from } => Self::Data {
+                seconds: since.elapsed().as_secs_f64(),
+                from: from.iter().map(ToString::to_string).collect(),
             },
             node::WaitReason::Limit { rate } => Self::Limit {
                 bytes_per_second: rate.bytes(),
@@ -179,6 +187,7 @@ impl From<node::Finished> for types::Finished {
             bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
             sources: from.sources,
             resumed_bytes: from.resumed_bytes,
+            copied_bytes: from.copied_bytes,
             fetched_bytes: from.fetched_bytes,
             differences: differences(&from.differences, usize::MAX),
         }

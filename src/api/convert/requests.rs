@@ -65,6 +65,7 @@ pub(in crate::api) async fn download_request(
     let timeout = seconds::duration(from.timeout_seconds);
     Ok(node::DownloadRequest {
         target: from.target.parse().map_err(wrong_target)?,
+        in_place: from.in_place || from.output == types::Output::Default,
         output: match from.output {
             types::Output::Default => node::Output::Into(download_folder(node).await?),
             types::Output::Into(folder) => node::Output::Into(absolute(folder)?),

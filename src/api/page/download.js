@@ -26,10 +26,14 @@ export function describe(download) {
   if (word === "waiting" && waits?.for === "source")
     return `Waiting for a source since ${moment(waits.since)}. It starts when one appears: ${waits.tried}`;
   if (waits?.for === "source") return `No source since ${moment(waits.since)}: ${waits.tried}`;
+  if (waits?.for === "data")
+    return `Nothing has arrived since ${moment(waits.since)} from ${waits.from[0]}${more(waits.from.length - 1)}`;
   if (why) return why[0].toUpperCase() + why.slice(1);
   if (word === "downloading" && sources) return `From ${count(sources, "source")}`;
   return WORDS[word] ?? word;
 }
+
+const more = (others) => (others > 0 ? ` and ${others} more` : "");
 
 /** The remaining time at the present rate, if there is one. */
 export function left({ size, verified_bytes, bytes_per_second }) {
@@ -39,7 +43,7 @@ export function left({ size, verified_bytes, bytes_per_second }) {
 
 /** The verified percentage, or null if it is unknown. */
 export const done = ({ size, verified_bytes, state: word }) =>
-  word === "done" ? 100 : size === null || verified_bytes === null ? null : percent(verified_bytes, size);
+  word === "done" ? 100 : size === null || verified_bytes === null ? null : size ? percent(verified_bytes, size) : 0;
 
 /** The path of a download in the API, or of one of its verbs. */
 export const path = (download, verb) => `/v1/downloads/${part(download.hash)}${verb ? `/${verb}` : ""}`;

@@ -101,7 +101,7 @@ const listeners = {
   download(download) {
     // The event is not repeated as time passes, so the time itself is kept.
     const { waits } = download;
-    if (waits?.for === "source") waits.since = new Date(Date.now() - waits.seconds * 1000);
+    if (waits?.for === "source" || waits?.for === "data") waits.since = new Date(Date.now() - waits.seconds * 1000);
     upsertDownload(download);
   },
   "download-removed": removed("downloads", hashOf),

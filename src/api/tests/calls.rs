@@ -53,6 +53,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
     DownloadRequest {
         target: "ab".repeat(32),
         output: Output::At(folder.path().join("x").to_str().unwrap().to_owned()),
+        in_place: false,
         peers: Vec::new(),
         from: Vec::new(),
         bootstrap: Vec::new(),

@@ -154,6 +154,7 @@ async fn the_state_comes_first_and_then_its_changes() {
     let request = DownloadRequest {
         target: hash.clone(),
         output: Output::At(path("x")),
+        in_place: false,
         peers: Vec::new(),
         from: Vec::new(),
         bootstrap: Vec::new(),

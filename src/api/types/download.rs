@@ -13,6 +13,10 @@ pub struct DownloadRequest {
     pub target: String,
     /// Where to save it.
     pub output: Output,
+    /// If this node shares all of the content already: whether that is the result, where it is,
+    /// instead of a copy at the output. So it is for the output `default`.
+    #[serde(default)]
+    pub in_place: bool,
     /// Addresses of further peers to ask.
     #[serde(default)]
     pub peers: Vec<String>,
@@ -139,8 +143,11 @@ pub struct Finished {
     pub bytes_per_second: u64,
     /// The number of peers that it was fetched from.
     pub sources: u64,
-    /// Bytes that were present from earlier runs.
+    /// Bytes that were present from earlier runs, or at the target.
     pub resumed_bytes: u64,
+    /// Bytes that were copied from shares of this node.
+    #[serde(default)]
+    pub copied_bytes: u64,
     /// Bytes that were fetched in this run.
     pub fetched_bytes: u64,
     /// For a folder: how its copy on disk differs from it; absent if it does not.

@@ -19,6 +19,13 @@ pub enum Waiting {
         /// Which peers were asked, and with which results. For people.
         tried: String,
     },
+    /// Data that was requested.
+    Data {
+        /// Seconds since anything arrived.
+        seconds: f64,
+        /// The ids of the peers that owe it.
+        from: Vec<String>,
+    },
     /// The download limit of this node.
     Limit {
         /// The limit.

@@ -24,10 +24,12 @@ use crate::{
 enum End {
     Finished(Finished),
     Detached(Box<DownloadStatus>),
-    /// By Ctrl-C.
-    Interrupted {
-        /// Whether the node continues the download.
-        continues: bool,
+    /// By Ctrl-C, and the node continues it.
+    Unfollowed,
+    /// By Ctrl-C, which paused it.
+    Paused {
+        /// Whether some of it is verified.
+        has_some: bool,
     },
 }
 
@@ -40,9 +42,13 @@ pub(in crate::cli) async fn fetch(
     again: &str,
 ) -> anyhow::Result<Exit> {
     match follow_chosen(context, &node, &mut request, &mut signals).await {
-        Ok(End::Interrupted { continues }) => {
+        Ok(End::Unfollowed) => {
             node.stop(signals).await;
-            Err(if continues { detached() } else { paused(again) }.into())
+            Err(detached().into())
+        }
+        Ok(End::Paused { has_some }) => {
+            node.stop(signals).await;
+            Err(paused(has_some, again).into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -110,17 +116,17 @@ async fn follow(
 ) -> anyhow::Result<End> {
     let mut events: Events<DownloadEvent> = tokio::select! {
         events = node.client.download(request) => events?,
-        () = signals.next() => return Ok(End::Interrupted { continues: false }),
+        () = signals.next() => return Ok(End::Paused { has_some: false }),
     };
     let mut progress = Progress::new(&context.output);
-    let mut hash = None;
+    let mut shown: Option<DownloadStatus> = None;
     let mut noticed = None;
     loop {
         let event = tokio::select! {
             event = events.next() => event?,
             () = signals.next() => {
                 return tokio::select! {
-                    end = interrupted(&node.client, hash.as_deref(), events) => end,
+                    end = interrupted(&node.client, shown, events) => end,
                     () = signals.next() => Err(interrupted_twice().into()),
                 };
             }
@@ -134,7 +140,7 @@ async fn follow(
                 context.output.note(notice);
             }
             progress.show(&step(&status));
-            hash = Some(status.hash);
+            shown = Some(status);
         } else if let Some(end) = end_in(event)? {
             return Ok(end);
         }
@@ -166,17 +172,21 @@ fn interrupted_twice() -> ErrorInfo {
 /// content is already being moved to its place is done, and not paused.
 async fn interrupted(
     client: &Client,
-    hash: Option<&str>,
+    shown: Option<DownloadStatus>,
     mut events: Events<DownloadEvent>,
 ) -> anyhow::Result<End> {
-    let Some(hash) = hash else {
-        return Ok(End::Interrupted { continues: false });
+    let Some(shown) = shown else {
+        return Ok(End::Paused { has_some: false });
     };
-    if continues_without_us(client, hash).await {
-        return Ok(End::Interrupted { continues: true });
+    if continues_without_us(client, &shown.hash).await {
+        return Ok(End::Unfollowed);
     }
-    match client.pause(hash).await {
-        Ok(_) => Ok(End::Interrupted { continues: false }),
+    // Data of earlier runs that was not verified again yet is kept as well.
+    let paused = |status: &DownloadStatus| End::Paused {
+        has_some: status.verified_bytes != Some(0),
+    };
+    match client.pause(&shown.hash).await {
+        Ok(status) => Ok(paused(&status)),
         Err(CallError::Refused(error)) if error.code == "download-ended" => loop {
             if let Some(end) = end_in(events.next().await?)? {
                 return Ok(end);
@@ -184,7 +194,7 @@ async fn interrupted(
         },
         Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
         // The node pauses a download without followers itself.
-        Err(_) => Ok(End::Interrupted { continues: false }),
+        Err(_) => Ok(paused(&shown)),
     }
 }
 
@@ -209,9 +219,12 @@ pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
 }
 
 /// The error of a command whose download was paused.
-fn paused(again: &str) -> ErrorInfo {
-    ErrorInfo::new("paused", "paused: verified data is kept")
-        .with_hint(format!("to resume: {again}"))
+fn paused(has_some: bool, again: &str) -> ErrorInfo {
+    let message = match has_some {
+        true => "paused: verified data is kept",
+        false => "paused: nothing was downloaded yet",
+    };
+    ErrorInfo::new("paused", message).with_hint(format!("to resume: {again}"))
 }
 
 /// The error of a command that stopped following a download that continues.
@@ -225,6 +238,6 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
     match end {
         End::Finished(finished) => report::finished(&context.output, finished),
         End::Detached(status) => report::detached(&context.output, status),
-        End::Interrupted { .. } => Ok(()),
+        End::Unfollowed | End::Paused { .. } => Ok(()),
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct DownloadArgs {
     hash: Option<String>,
 
     /// Path of the download; with an existing folder, a path in that folder [default: the current
-    /// folder]
+    /// folder; what this node shares already stays where it is]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
@@ -188,6 +188,7 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
             Some(path) => Output::At(paths::absolute(path)?),
             None => Output::Into(paths::current()?),
         },
+        in_place: args.output.is_none() && !args.overwrite,
         peers: args.peer.clone(),
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),

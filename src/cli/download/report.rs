@@ -64,7 +64,8 @@ fn describe_differences(differences: &Differences) -> String {
 
 fn describe_content(finished: &Finished) -> String {
     let (path, size) = (escape(&finished.path), bytes(finished.size));
-    if finished.fetched_bytes == 0 && finished.sources == 0 {
+    let is_copied = finished.copied_bytes > 0;
+    if finished.fetched_bytes == 0 && finished.sources == 0 && !is_copied {
         return format!("{path} ({size}) was here already");
     }
     let took = match finished.seconds {
@@ -75,11 +76,18 @@ fn describe_content(finished: &Finished) -> String {
         0 => String::new(),
         resumed => format!(", {} were here already", bytes(resumed)),
     };
-    let (rate, sources) = (
-        rate(finished.bytes_per_second),
-        count(finished.sources, "source"),
-    );
-    format!("{path} ({size}) in {took}, {rate} from {sources}{resumed}")
+    let copied = match finished.copied_bytes {
+        0 => String::new(),
+        copied => format!(", {} copied from what this node shares", bytes(copied)),
+    };
+    let fetched = match finished.sources {
+        0 => String::new(),
+        sources => {
+            let rate = rate(finished.bytes_per_second);
+            format!(", {rate} from {}", count(sources, "source"))
+        }
+    };
+    format!("{path} ({size}) in {took}{fetched}{copied}{resumed}")
 }
 
 #[cfg(test)]
@@ -96,12 +104,25 @@ mod tests {
             bytes_per_second: 1 << 20,
             sources: 1,
             resumed_bytes: 1 << 20,
+            copied_bytes: 0,
             fetched_bytes: 2 << 20,
             differences: None,
         };
         assert_eq!(
             describe(&finished),
             "/tmp/a\\u{202e}b (3.0 MiB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MiB were here already"
+        );
+        let copied = Finished {
+            size: 2 << 20,
+            copied_bytes: 2 << 20,
+            resumed_bytes: 0,
+            fetched_bytes: 0,
+            sources: 0,
+            ..finished.clone()
+        };
+        assert_eq!(
+            describe(&copied),
+            "/tmp/a\\u{202e}b (2.0 MiB) in 1.50 s, 2.0 MiB copied from what this node shares"
         );
         let here = Finished {
             fetched_bytes: 0,

@@ -23,6 +23,9 @@ pub struct DownloadRequest {
     pub target: Target,
     /// Where to put it.
     pub output: Output,
+    /// If this node shares all of the content already: whether that is the result, where it is,
+    /// instead of a copy at the output.
+    pub in_place: bool,
     /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
     /// The only peers that may be asked. Empty: any peer.
@@ -138,6 +141,7 @@ impl Node {
             delivery: transfer::Delivery {
                 name,
                 output,
+                in_place: request.in_place,
                 only: request.only,
                 overwrite: request.overwrite,
                 links: request.links,

@@ -143,7 +143,9 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
         let what = format!("the download {name} failed");
         let again = format!("resume it: pelago resume {hash}");
         let remedy = failure.hint.clone().unwrap_or(again);
-        return Some(notice(true, what, failure.message.clone(), Some(remedy)));
+        // Some errors have a list after their first line.
+        let why = failure.message.lines().next().unwrap_or_default();
+        return Some(notice(true, what, why.to_owned(), Some(remedy)));
     }
     if download.state.is_ended() || download.state == DownloadState::Removing {
         return None;

@@ -23,21 +23,30 @@ impl Task {
         id: SourceId,
         event: Event,
     ) -> Result<Option<Finished>, TransferError> {
-        if let Some(finished) = self.handle_event(id, event).await? {
-            return Ok(Some(finished));
-        }
+        self.handle_event(id, event)?;
         // All waiting events come before new requests. Their number is bounded, or a source that
         // sends many of them would keep everything else from being done.
         for _ in 0..EVENTS_QUEUED {
             let Ok((id, event)) = self.supply.events.try_recv() else {
                 break;
             };
-            if let Some(finished) = self.handle_event(id, event).await? {
-                return Ok(Some(finished));
-            }
+            self.handle_event(id, event)?;
         }
         self.windows.arrived();
         self.release_if_idle(Instant::now());
+        self.advance().await
+    }
+
+    /// Begins to fetch, once a source has said what the content is and the download has its turn;
+    /// and begins the next stages for as long as nothing has to be fetched. Returns the finished
+    /// download, if all of its content is there now.
+    pub(super) async fn advance(&mut self) -> Result<Option<Finished>, TransferError> {
+        if self.timing.turn.is_some()
+            && let Some((descriptor, name)) = self.described.take()
+            && let Some(finished) = self.begin(descriptor, name).await?
+        {
+            return Ok(Some(finished));
+        }
         if self.purpose.is_reading() {
             self.store_manifest().await?;
             return Ok(None);
@@ -61,17 +70,11 @@ impl Task {
             .is_some_and(|stage| stage.scheduler.is_done())
     }
 
-    /// Handles an event of a source. Returns the finished download, if it turns out to be there
-    /// already.
-    async fn handle_event(
-        &mut self,
-        id: SourceId,
-        event: Event,
-    ) -> Result<Option<Finished>, TransferError> {
+    fn handle_event(&mut self, id: SourceId, event: Event) -> Result<(), TransferError> {
         let now = Instant::now();
         match event {
             Event::Has(peer, has, kind, _permit) => {
-                return self.source_has(id, peer, *has, kind).await;
+                self.source_has(id, peer, *has, kind);
             }
             Event::Arriving(peer) => self.timing.patience.arriving(peer, now),
             Event::Arrived(peer, parts) => {
@@ -106,7 +109,7 @@ impl Task {
             Event::Dishonest(peer, why) => self.ban_dishonest(peer, why),
             Event::Ended(peer, end) => self.source_ended(id, peer, end, now)?,
         }
-        Ok(None)
+        Ok(())
     }
 
     fn source_ended(
@@ -149,20 +152,14 @@ impl Task {
         }
     }
 
-    async fn source_has(
-        &mut self,
-        id: SourceId,
-        peer: PeerId,
-        has: Availability,
-        kind: UpdateKind,
-    ) -> Result<Option<Finished>, TransferError> {
+    fn source_has(&mut self, id: SourceId, peer: PeerId, has: Availability, kind: UpdateKind) {
         let was_used = self.is_used(peer);
         if !self.supply.sources.has_content(id, peer, Instant::now()) {
             // The peer may have been banned meanwhile.
             if was_used && !self.is_used(peer) {
                 self.forget(peer);
             }
-            return Ok(None);
+            return;
         }
         if has.is_listed {
             self.list();
@@ -170,11 +167,6 @@ impl Task {
         // Updates of a second stream to the same peer were ignored above.
         if kind == UpdateKind::Snapshot {
             self.replace_holding(peer, &has);
-        }
-        if self.stage.is_none()
-            && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?
-        {
-            return Ok(Some(finished));
         }
         match &mut self.stage {
             Some(stage) if stage.manifests().is_none() => {
@@ -192,7 +184,15 @@ impl Task {
             let address = PeerAddress::from(address);
             self.supply.discovery.add_named(peer, &address);
         }
-        Ok(None)
+        if self.stage.is_none() {
+            self.described.get_or_insert((has.descriptor, has.name));
+            let (hash, status) = (self.wanted.hash, &self.report.status);
+            if !self.timing.try_turn(hash, status, Instant::now()) {
+                // A download that waits for its turn leaves the streams to others.
+                self.supply.sources.pause();
+                self.supply.holdings.clear();
+            }
+        }
     }
 
     /// A source lists the content: everyone may learn of it, unless the user decided otherwise.

@@ -86,6 +86,7 @@ impl Task {
 
     fn finished(&self, stage: &Stage, is_shared: bool) -> Finished {
         let status = self.report.status.borrow();
+        let copied_bytes = stage.sink.copied_bytes();
         Finished {
             hash: self.wanted.hash,
             name: status.name.clone(),
@@ -93,7 +94,8 @@ impl Task {
             size: stage.wanted_bytes,
             elapsed: self.timing.started.elapsed(),
             sources: self.supply.sources.roster().useful() as u64,
-            resumed_bytes: stage.resumed_bytes,
+            resumed_bytes: stage.resumed_bytes.saturating_sub(copied_bytes),
+            copied_bytes,
             fetched_bytes: stage.fetched_bytes,
             is_shared,
             differences: status.differences.as_deref().cloned().unwrap_or_default(),

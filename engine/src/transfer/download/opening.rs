@@ -98,7 +98,10 @@ impl Task {
         let ending = Arc::clone(&self.ending);
         let open = move || {
             unless_stopped(&ending)?;
-            Ok::<_, TransferError>(Partial::create_or_resume(&store, spec, &progress)?)
+            let partial = Partial::create_or_resume(&store, spec, &progress)?;
+            let copied = partial.copy_from_shares(&store, &progress);
+            copied.map_err(TransferError::Write)?;
+            Ok::<_, TransferError>(partial)
         };
         let partial = blocking(open).await??;
         self.fetch(Sink::File(partial), DownloadState::Downloading);
@@ -252,7 +255,7 @@ impl Task {
         Ok(Some(self.already_there(&path, size)))
     }
 
-    fn already_there(&self, path: &Path, size: u64) -> Finished {
+    pub(super) fn already_there(&self, path: &Path, size: u64) -> Finished {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
@@ -264,6 +267,7 @@ impl Task {
             elapsed: self.timing.started.elapsed(),
             sources: 0,
             resumed_bytes: size,
+            copied_bytes: 0,
             fetched_bytes: 0,
             is_shared: false,
             differences: Differences::default(),

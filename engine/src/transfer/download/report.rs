@@ -16,7 +16,7 @@ pub(super) struct Report {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) block_sources: BlockSources,
     /// What the download does while it does not wait.
-    pub(super) state: Option<DownloadState>,
+    pub(super) state: DownloadState,
     meter: Meter,
 }
 
@@ -34,6 +34,8 @@ pub(super) struct Moment {
     pub(super) sources: u64,
     pub(super) waits: Option<WaitReason>,
     pub(super) is_waiting: bool,
+    /// Whether it has a source, and waits for its turn to begin.
+    pub(super) is_queued: bool,
 }
 
 impl Report {
@@ -41,7 +43,7 @@ impl Report {
         Self {
             status,
             block_sources,
-            state: None,
+            state: DownloadState::FindingSources,
             meter: Meter::default(),
         }
     }
@@ -73,10 +75,17 @@ impl Report {
             .tick(now, shown.map(|verified| &verified.blocks), sources);
         let bytes = verified.map(|verified| verified.bytes);
         let rate = bytes.map(|bytes| self.meter.read(now, bytes));
-        let waiting = moment.is_waiting.then_some(DownloadState::Waiting);
-        let state = waiting.or(self.state);
+        let state = match moment {
+            Moment {
+                is_waiting: true, ..
+            } => DownloadState::Waiting,
+            Moment {
+                is_queued: true, ..
+            } => DownloadState::Queued,
+            _ => self.state,
+        };
         self.status.send_modify(|status| {
-            status.state = state.unwrap_or(status.state);
+            status.state = state;
             status.verified_bytes = bytes.or(status.verified_bytes);
             status.bytes_per_second = rate.unwrap_or(0);
             status.sources = moment.sources;

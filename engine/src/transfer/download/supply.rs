@@ -12,7 +12,7 @@ use crate::{
         Wanted,
         faults::Faults,
         holding::Holdings,
-        receiving::Throttled,
+        receiving::Inflow,
         roster::Roster,
         services::Services,
         source::{Context, Event, MAX_UPDATES, SourceId},
@@ -36,7 +36,7 @@ pub(super) struct Supply {
     /// Which files each source sent wrong data of.
     pub(super) faults: Faults,
     /// Whether our own limits hold the download back.
-    pub(super) throttled: Throttled,
+    pub(super) inflow: Inflow,
 }
 
 impl Supply {
@@ -50,14 +50,14 @@ impl Supply {
     ) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let (network, settings) = (&services.network, &services.settings);
-        let throttled = Throttled::default();
+        let inflow = Inflow::default();
         let context = Context {
             network: network.clone(),
             limits: services.limits.clone(),
             hash: wanted.hash,
             allowed: wanted.allowed.clone().map(Arc::from),
             stall: settings.stall,
-            throttled: throttled.clone(),
+            inflow: inflow.clone(),
             events: sender,
             updates: Arc::new(Semaphore::new(MAX_UPDATES)),
         };
@@ -69,7 +69,7 @@ impl Supply {
             offers,
             holdings: Holdings::default(),
             faults: Faults::default(),
-            throttled,
+            inflow,
         }
     }
 

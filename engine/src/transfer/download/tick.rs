@@ -1,12 +1,15 @@
 //! The regular tick of a download: who makes way for whom, whether it waits, and when it gives up.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     Task,
     report::{Moment, Verified},
 };
 use crate::transfer::{TransferError, WaitReason, stage::Stage};
+
+/// How long nothing may arrive before the status shows that.
+const SILENCE: Duration = Duration::from_secs(3);
 
 impl Task {
     /// Sources that have nothing to give make way for candidates that wait.
@@ -44,10 +47,16 @@ impl Task {
             let scheduler = &stage.scheduler;
             scheduler.is_done() || scheduler.can_continue()
         };
-        let is_able = with_content > 0 && self.stage.as_ref().is_none_or(can_continue);
+        let can_continue = with_content > 0 && self.stage.as_ref().is_none_or(can_continue);
+        // A download that waits for its turn to begin has left its sources.
+        let is_able = can_continue || self.described.is_some();
         let is_only_busy = |stage: &Stage| stage.scheduler.is_only_busy();
         let has_source = is_able && !self.stage.as_ref().is_some_and(is_only_busy);
         let is_idle = self.is_idle();
+        // If others want to look and this one has no source, it waits without streams.
+        let is_asking = self.supply.sources.roster().is_asking();
+        let has_none = with_content == 0 && !is_able;
+        let makes_way = has_none && self.timing.makes_way(self.wanted.waits, is_asking, now);
         // An idle download keeps its turn, as its readers may continue at any moment.
         if !is_idle {
             let (hash, status) = (self.wanted.hash, &self.report.status);
@@ -56,10 +65,10 @@ impl Task {
         if has_source {
             self.timing.last_source = now;
         }
-        let is_throttled = self.supply.throttled.take();
+        let is_throttled = self.supply.inflow.take_throttled();
         let is_held = is_able && (self.timing.turn.is_none() || is_throttled) || is_idle;
         self.timing.patience.tick(now, is_held);
-        let is_over = self.timing.patience.is_over(self.wanted.timeout, now);
+        let is_over = makes_way || self.timing.patience.is_over(self.wanted.timeout, now);
         let may_wait = self.wanted.waits && !has_source && with_content > 0;
         if !is_over || !may_wait {
             self.timing.waiting.end();
@@ -69,13 +78,15 @@ impl Task {
                 hash: self.wanted.hash,
                 timeout: self.wanted.timeout,
                 tried: self.tried(is_able),
+                kept: self.report.status.borrow().verified_bytes.unwrap_or(0),
             });
         }
         let moment = Moment {
             verified: self.stage.as_ref().map(verified),
             sources: with_content as u64,
-            waits: self.wait_reason(is_able, has_source),
+            waits: self.wait_reason(is_able, has_source, now),
             is_waiting: self.timing.waiting.is_waiting(),
+            is_queued: self.stage.is_none() && is_able && self.timing.turn.is_none(),
         };
         let states = self.supply.sources.roster().states();
         self.report.update(now, moment, &states);
@@ -83,7 +94,7 @@ impl Task {
     }
 
     /// Why the download is not faster, as far as that is known here.
-    fn wait_reason(&self, is_able: bool, has_source: bool) -> Option<WaitReason> {
+    fn wait_reason(&self, is_able: bool, has_source: bool, now: Instant) -> Option<WaitReason> {
         if is_able && let Some(ticket) = &self.timing.ticket {
             let ahead = ticket.ahead();
             return Some(WaitReason::Turn { ahead });
@@ -94,8 +105,18 @@ impl Task {
                 tried: self.tried(is_able),
             });
         }
-        let rate = self.services.limits.holding_downloads()?;
-        Some(WaitReason::Limit { rate })
+        match self.services.limits.holding_downloads() {
+            Some(rate) => Some(WaitReason::Limit { rate }),
+            None => self.silence(now),
+        }
+    }
+
+    /// Whether sources that owe something have sent nothing for a while.
+    fn silence(&self, now: Instant) -> Option<WaitReason> {
+        let (asked, from) = self.stage.as_ref()?.scheduler.owing()?;
+        let since = self.supply.inflow.last_bytes().max(Some(asked))?;
+        let is_long = now.saturating_duration_since(since) >= SILENCE;
+        is_long.then_some(WaitReason::Data { since, from })
     }
 
     /// Which peers were asked, with the outcomes. If the download could fetch, its sources are

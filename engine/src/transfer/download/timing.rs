@@ -1,4 +1,4 @@
-//! When a download may fetch, and how long it waits.
+//! When a download may look for sources and fetch, and how long it waits.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::transfer::{
     DownloadStatus,
     patience::Patience,
-    queue::{Queue, QueueTicket, Turn},
+    queue::{QueueTicket, Queues, Readiness, Turn},
     waiting::AttachedWait,
 };
 
@@ -16,13 +16,21 @@ use crate::transfer::{
 /// wait for a turn, without any arrival.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long after a download began to look, or found a peer to ask, it may be about to have a
+/// source.
+const HOPE: Duration = Duration::from_secs(1);
+
 /// The turns and waits of a download.
 pub(super) struct Timing {
-    queue: Queue,
+    queues: Queues,
+    /// Held while the download looks for a source, until it may fetch.
+    look: Option<Turn>,
     /// Held while the download may fetch.
     pub(super) turn: Option<Turn>,
-    /// Its place in the queue, if it could fetch and has no turn.
+    /// Its place in the queue for turns to fetch.
     pub(super) ticket: Option<QueueTicket>,
+    /// Until when it may be about to have a source.
+    hopes_until: Instant,
     pub(super) started: Instant,
     /// How long nothing useful has arrived.
     pub(super) patience: Patience,
@@ -35,11 +43,13 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    pub(super) fn new(queue: Queue, waiting: AttachedWait, now: Instant) -> Self {
+    pub(super) fn new(queues: Queues, waiting: AttachedWait, now: Instant) -> Self {
         Self {
-            queue,
+            queues,
+            look: None,
             turn: None,
             ticket: None,
+            hopes_until: now,
             started: now,
             patience: Patience::new(now),
             last_source: now,
@@ -48,13 +58,52 @@ impl Timing {
         }
     }
 
+    /// The download begins to look for a source, with this turn to look and place in the queue.
+    pub(super) fn begin(&mut self, look: Turn, ticket: QueueTicket) {
+        (self.look, self.ticket) = (Some(look), Some(ticket));
+    }
+
     /// Time counts from `now` on.
     pub(super) fn restart(&mut self, now: Instant) {
         self.patience.restart(now);
         (self.last_source, self.last_arrival) = (now, now);
+        self.hope(now);
     }
 
-    /// Enters the queue if the download could fetch, and yields the turn while nothing arrives.
+    /// A peer that may have the content was just found, or the search just began.
+    pub(super) fn hope(&mut self, now: Instant) {
+        // Peers that are found one after another do not keep a turn from others for ever.
+        self.hopes_until = (now + HOPE).min(self.last_source + TURN_PATIENCE);
+        if now < self.hopes_until
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.hope();
+        }
+    }
+
+    /// Waits for the turn to fetch, if the download waits for one.
+    pub(super) async fn granted(&mut self) -> Turn {
+        match &mut self.ticket {
+            Some(ticket) => ticket.turn().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Is ready for a turn to fetch, and waits for it.
+    pub(super) async fn turn(&mut self) -> Turn {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.set_readiness(Readiness::Now);
+        }
+        self.granted().await
+    }
+
+    /// The download may fetch from now on.
+    pub(super) fn take(&mut self, turn: Turn, now: Instant) {
+        (self.turn, self.ticket, self.look) = (Some(turn), None, None);
+        self.last_arrival = now;
+    }
+
+    /// Is ready for a turn if the download could fetch, and yields the turn while nothing arrives.
     pub(super) fn take_turns(
         &mut self,
         hash: Hash,
@@ -64,21 +113,55 @@ impl Timing {
     ) {
         if !is_able {
             // A download that can fetch must not wait for one that cannot.
-            self.ticket = None;
+            if let Some(ticket) = &mut self.ticket {
+                ticket.set_readiness(match now < self.hopes_until {
+                    true => Readiness::Soon,
+                    false => Readiness::No,
+                });
+            }
             if now.duration_since(self.last_source) >= TURN_PATIENCE {
                 self.turn = None;
             }
         } else if self.turn.is_none() {
-            let enter = || self.queue.enter(hash, status.clone());
-            self.turn = self.ticket.get_or_insert_with(enter).try_turn();
-            if self.turn.is_some() {
-                self.ticket = None;
-                self.last_arrival = now;
-            }
+            let enter = || self.queues.turns.enter(hash, status.clone());
+            let ticket = self.ticket.get_or_insert_with(enter);
+            ticket.set_readiness(Readiness::Now);
         } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
-            && self.queue.is_waited_for()
+            && self.queues.turns.is_waited_for()
         {
             self.turn = None;
         }
+    }
+
+    /// Whether the download has a turn, or gets one that is free. If not, it is ready for one.
+    pub(super) fn try_turn(
+        &mut self,
+        hash: Hash,
+        status: &watch::Sender<DownloadStatus>,
+        now: Instant,
+    ) -> bool {
+        self.take_turns(hash, status, true, now);
+        let turn = self.ticket.as_mut().and_then(QueueTicket::try_turn);
+        if let Some(turn) = turn {
+            self.take(turn, now);
+        }
+        self.turn.is_some()
+    }
+
+    /// Whether a download without a source should wait for one without streams, as others want to
+    /// look: all peers that it knows have answered, or it has looked for long enough. One that may
+    /// not wait so continues to look, and others look, too.
+    pub(super) fn makes_way(&mut self, may_wait: bool, is_asking: bool, now: Instant) -> bool {
+        let patience = match is_asking || !may_wait {
+            true => TURN_PATIENCE,
+            false => HOPE,
+        };
+        let makes_way = now.duration_since(self.last_source) >= patience
+            && self.look.is_some()
+            && self.queues.looks.is_waited_for();
+        if makes_way && !may_wait {
+            self.look = None;
+        }
+        makes_way && may_wait
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::read_ahead::ReadAhead;
 use crate::{
     store::Cache,
-    transfer::{Download, queue::Queue},
+    transfer::{Download, queue::Queues},
 };
 
 /// The maximum number of contents that are fetched for readers at a time, including those that
@@ -32,8 +32,8 @@ pub(in crate::transfer) struct Fetches {
     pub(super) read_ahead: ReadAhead,
     /// The maximum number of bytes in the cache.
     pub(super) max_bytes: u64,
-    /// The queue of these fetches, which do not wait for downloads.
-    pub(in crate::transfer) queue: Queue,
+    /// The queues of these fetches, which do not wait for downloads.
+    pub(in crate::transfer) queues: Queues,
     running: Mutex<HashMap<Hash, Download>>,
 }
 
@@ -46,7 +46,7 @@ impl Fetches {
             decoding: Semaphore::new(MAX_DECODED),
             cache: OnceCell::new(),
             max_bytes,
-            queue: Queue::new(MAX_FETCHED),
+            queues: Queues::new(MAX_FETCHED),
             running: Mutex::default(),
         }
     }

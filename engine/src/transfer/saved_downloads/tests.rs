@@ -18,6 +18,7 @@ fn request() -> Request {
         },
         delivery: Delivery {
             name: None,
+            in_place: false,
             output: Output::Into("/tmp".into()),
             only: vec!["*.é".into()],
             overwrite: true,

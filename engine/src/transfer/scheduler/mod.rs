@@ -323,6 +323,13 @@ impl Scheduler {
         of_use.peek().is_some() && of_use.all(|source| source.is_busy)
     }
 
+    /// The sources that owe chunks, and when the first of these was requested.
+    pub(super) fn owing(&self) -> Option<(Instant, Vec<PeerId>)> {
+        let owes = |peer: &PeerId| Some((self.sources.get(peer)?.owes_since()?, *peer));
+        let (since, peers): (Vec<_>, _) = self.order.iter().filter_map(owes).unzip();
+        Some((since.into_iter().min()?, peers))
+    }
+
     /// Sources that owe nothing and have no missing blocks, in the order in which they joined.
     pub(super) fn of_no_use(&self) -> Vec<PeerId> {
         let is_spare = |peer: &&PeerId| {

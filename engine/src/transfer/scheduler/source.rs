@@ -140,6 +140,12 @@ impl Source {
         wanted.map(|request| request.part)
     }
 
+    /// When the first of the chunks was requested that the source owes and that are still wanted.
+    pub(super) fn owes_since(&self) -> Option<Instant> {
+        let mut wanted = self.in_flight.iter().filter(|r| !r.is_cancelled);
+        wanted.next().map(|request| request.asked)
+    }
+
     /// How long the source will take to send `bytes` if they are requested now.
     pub(super) fn time_for(&self, bytes: u64) -> Duration {
         let time = self.pace.time_for(self.bytes_in_flight + bytes);

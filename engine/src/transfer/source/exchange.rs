@@ -323,11 +323,9 @@ impl Source<'_> {
         data: &mut [u8],
         progress: &Progress,
     ) -> io::Result<()> {
-        let Context {
-            limits, throttled, ..
-        } = self.context;
+        let Context { limits, inflow, .. } = self.context;
         let begun = *progress.lock().begun.get_or_insert_with(Instant::now);
-        let mut received = pin!(receive(limits, throttled, self.peer, reader, data));
+        let mut received = pin!(receive(limits, inflow, self.peer, reader, data));
         if let Ok(received) = timeout_at(begun + SLOW_ARRIVAL, &mut received).await {
             return received;
         }
