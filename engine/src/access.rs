@@ -49,27 +49,32 @@ impl Access {
         hash: &Hash,
     ) -> Result<bool, DatabaseError> {
         let scopes = self.store.scopes(hash)?;
-        Ok(scopes.is_some_and(|scopes| scopes.iter().any(|scope| allows(scope, action))))
+        Ok(scopes.is_some_and(|scopes| permits(&scopes, action)))
     }
 
     /// Whether `requester`, which does `action` with content, may learn the name that the content
     /// has in `scopes`.
     #[must_use]
     pub fn tells(&self, _requester: &PeerId, action: Action, scopes: &Scopes) -> bool {
-        scopes.iter().any(|scope| allows(scope, action))
+        permits(scopes, action)
     }
 
     /// Whether `requester` may see `share` in a catalogue. Only the scopes of this share count:
     /// another share of the same content reveals its own name, not this one.
     #[must_use]
     pub fn lists(&self, _requester: &PeerId, share: &Share) -> bool {
-        share.scopes.iter().any(|scope| allows(scope, Action::List))
+        permits(&share.scopes, Action::List)
     }
 }
 
-/// Whether a scope allows `action` to every peer.
+/// Whether one of the scopes allows `action` to every peer.
 #[must_use]
-pub fn allows(scope: Scope, action: Action) -> bool {
+pub fn permits(scopes: &Scopes, action: Action) -> bool {
+    scopes.iter().any(|scope| allows(scope, action))
+}
+
+/// Whether a scope allows `action` to every peer.
+fn allows(scope: Scope, action: Action) -> bool {
     match scope {
         Scope::Everyone => true,
         // A peer that knows the hash may have the content. This node reveals the hash to none.

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{core::NodeCore, shares::each_page};
 use crate::{
-    access::{Action, allows},
+    access::{Action, permits},
     duties::Outcome,
     store::{DatabaseError, Scopes, Share, ShareChanges, Store},
 };
@@ -20,7 +20,7 @@ use crate::{
 const PAGES_QUEUED: usize = 16;
 
 fn may_announce(scopes: &Scopes) -> bool {
-    scopes.iter().any(|scope| allows(scope, Action::Announce))
+    permits(scopes, Action::Announce)
 }
 
 fn is_offered(store: &Store, share: &Share) -> bool {

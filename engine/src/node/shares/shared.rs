@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use crate::{
-    access::{Action, allows},
+    access::{Action, permits},
     store::{Scopes, Share},
 };
 
@@ -79,5 +79,5 @@ impl Shared {
 
 /// Whether catalogues list content in these scopes.
 pub(super) fn is_listed(scopes: &Scopes) -> bool {
-    scopes.iter().any(|scope| allows(scope, Action::List))
+    permits(scopes, Action::List)
 }
