@@ -18,6 +18,7 @@ use std::{
 use pelago_content::Hash;
 use walkdir::WalkDir;
 
+pub(super) use self::gone::note_missing;
 use self::mounts::Mounts;
 use super::{
     ShareError,
@@ -46,6 +47,17 @@ pub(super) trait ScanObserver {
     /// Called for each entry and for each page of shares: a slow scan pauses here. A break stops
     /// the scan.
     fn pause(&self) -> ControlFlow<()>;
+}
+
+/// Observes a scan that neither pauses nor reports which files wait.
+pub(super) struct Unobserved;
+
+impl ScanObserver for Unobserved {
+    fn waiting(&self, _: &Settling) {}
+
+    fn pause(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// The result of a scan.
@@ -158,7 +170,7 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, ScanError> {
-        self.note_missing(path);
+        note_missing(self.store, self.folder, path);
         if self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }

@@ -8,7 +8,7 @@
 
 mod inspect;
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
@@ -20,7 +20,7 @@ use self::inspect::{inspect_path, inspect_shares};
 use super::{
     blocking::blocking,
     core::NodeCore,
-    scan::{DuePath, ScanObserver, scan},
+    scan::{DuePath, Unobserved, scan},
     settling::Settling,
 };
 use crate::{
@@ -79,18 +79,6 @@ impl NodeCore {
 async fn inspect(inspection: impl FnOnce() -> Result<(), DatabaseError> + Send + 'static) {
     if let Ok(Err(error)) = blocking(inspection).await {
         tracing::warn!(%error, "cannot inspect shares: trying again soon");
-    }
-}
-
-/// Observes the scan of what a person has just shared again: it neither pauses nor reports. The
-/// watch of the folder shows which files wait.
-struct Unobserved;
-
-impl ScanObserver for Unobserved {
-    fn waiting(&self, _: &Settling) {}
-
-    fn pause(&self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     gauges::Gauges,
     known_links::KnownLinks,
     known_peers::known_peers,
+    scan::note_missing,
     share_states::DOUBTFUL_QUEUED,
     uploads::Uploads,
     watch::Watches,
@@ -135,7 +136,7 @@ impl Node {
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
-        note_missing(&settings, &store).await;
+        note_missing_folders(&settings, &store).await;
         let core = Arc::new(NodeCore {
             gauges: Gauges::new(server.metrics(), queued_streams),
             settings,
@@ -193,19 +194,11 @@ async fn begin_lasting_work(core: &Arc<NodeCore>, saved: SavedList) {
 }
 
 /// Marks missing watched folders, before anything is served from them.
-async fn note_missing(settings: &Settings, store: &Store) {
+async fn note_missing_folders(settings: &Settings, store: &Store) {
     let (folders, store) = (settings.share_folders.clone(), store.clone());
     let noting = blocking(move || {
         for folder in folders {
-            let missing = store.missing_folders(&folder, &folder);
-            let (gone, _) = store.set_missing(&folder, &folder, &missing);
-            for folder in gone {
-                let folder = folder.display();
-                tracing::warn!(
-                    %folder, "the folder is missing: its shares are offered again when it is \
-                     back"
-                );
-            }
+            note_missing(&store, &folder, &folder);
         }
     });
     // It fails only when the runtime is shutting down.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{BATCH, Scan};
-use crate::store::{DatabaseError, Share, is_gone};
+use crate::store::{DatabaseError, Share, Store, is_gone};
 
 impl Scan<'_> {
     /// Removes in one commit the shares that are gone.
@@ -33,7 +33,7 @@ impl Scan<'_> {
             let mut gone: Vec<_> = gone.collect();
             // Files may be missing because their disk is not mounted.
             if !gone.is_empty() {
-                self.note_missing(path);
+                note_missing(self.store, self.folder, path);
             }
             gone.retain(|(_, path)| !self.store.is_below_missing(path));
             self.gone.extend(gone);
@@ -64,22 +64,22 @@ impl Scan<'_> {
         let is_excluded = || self.store.is_excluded(path);
         !is_there || grows() || is_excluded() || self.ignores.leave_out(path, false)
     }
+}
 
-    /// Checks whether the folder and the mounts around `path` are there. Shares on missing ones
-    /// stay recorded, and are not offered.
-    pub(super) fn note_missing(&mut self, path: &Path) {
-        let missing = self.store.missing_folders(self.folder, path);
-        let (gone, back) = self.store.set_missing(self.folder, path, &missing);
-        for folder in gone {
-            tracing::warn!(
-                folder = %folder.display(), "the folder is missing: its shares are offered again \
-                 when it is back"
-            );
-        }
-        for folder in back {
-            tracing::info!(
-                folder = %folder.display(), "the folder is back: its shares are offered again"
-            );
-        }
+/// Checks whether the watched `folder` and the mounts around `path` are there. Shares on missing
+/// ones stay recorded, and are not offered.
+pub(in crate::node) fn note_missing(store: &Store, folder: &Path, path: &Path) {
+    let missing = store.missing_folders(folder, path);
+    let (gone, back) = store.set_missing(folder, path, &missing);
+    for folder in gone {
+        tracing::warn!(
+            folder = %folder.display(), "the folder is missing: its shares are offered again \
+             when it is back"
+        );
+    }
+    for folder in back {
+        tracing::info!(
+            folder = %folder.display(), "the folder is back: its shares are offered again"
+        );
     }
 }

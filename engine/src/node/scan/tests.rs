@@ -6,17 +6,6 @@ use std::{
 
 use super::*;
 
-/// Ignores all results.
-struct Silent;
-
-impl ScanObserver for Silent {
-    fn waiting(&self, _: &Settling) {}
-
-    fn pause(&self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
 /// A watched folder, and the state of its files.
 struct Folder {
     store: Store,
@@ -46,7 +35,7 @@ impl Folder {
             is_early: false,
         };
         let folder = self.folder.path();
-        scan(&self.store, folder, &[due], &mut self.settling, &Silent).unwrap()
+        scan(&self.store, folder, &[due], &mut self.settling, &Unobserved).unwrap()
     }
 
     /// Scans until no file has to wait for less than another second.
@@ -147,7 +136,7 @@ fn thousands_of_removed_files_are_unshared_in_one_commit_for_each_batch() {
     }
     let before = folder.store.commits();
     let at = folder.folder.path();
-    let scanned = scan(&folder.store, at, &due, &mut folder.settling, &Silent).unwrap();
+    let scanned = scan(&folder.store, at, &due, &mut folder.settling, &Unobserved).unwrap();
     assert_eq!(scanned.gone, names.len());
     assert_eq!(folder.store.count().unwrap(), 0);
     // Three batches, and one commit for each second that they take.

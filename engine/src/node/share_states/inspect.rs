@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use pelago_content::Kind;
 
 use crate::{
-    node::shares::each_page,
+    node::{scan::note_missing, shares::each_page},
     serve::{RehashQueue, RehashReason},
     store::{
         Comparison, DatabaseError, Inspection, Member, MemberState, Origin, Share, ShareState,
@@ -33,30 +33,13 @@ pub struct UnavailableShares {
 
 /// Inspects all shares.
 pub(super) fn inspect_shares(store: &Store, rehash: &RehashQueue) -> Result<(), DatabaseError> {
-    inspect_folders(store);
+    for folder in store.folders_served() {
+        note_missing(store, &folder, &folder);
+    }
     each_page(store, |page| {
         page.iter()
             .try_for_each(|share| inspect_share(store, rehash, share))
     })
-}
-
-/// Finds watched folders, and mounts below them, that have gone missing or come back.
-fn inspect_folders(store: &Store) {
-    for folder in store.folders_served() {
-        let missing = store.missing_folders(&folder, &folder);
-        let (gone, back) = store.set_missing(&folder, &folder, &missing);
-        for path in gone {
-            tracing::warn!(
-                folder = %path.display(), "the folder is missing: its shares are offered again \
-                 when it is back"
-            );
-        }
-        for path in back {
-            tracing::info!(
-                folder = %path.display(), "the folder is back: its shares are offered again"
-            );
-        }
-    }
 }
 
 pub(super) fn inspect_path(
