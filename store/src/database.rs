@@ -32,7 +32,7 @@ use self::{
     layout::{LAYOUT_VERSION, LAYOUT_WITHOUT_MEMBERS, lay_out, layout, write},
 };
 pub(super) use self::{
-    layout::{MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES},
+    layout::{MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES, UNLISTED},
     rows::{decode, encode},
 };
 use super::catch_panic::catch_panic;

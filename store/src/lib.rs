@@ -83,6 +83,7 @@ mod sparse;
 mod testing;
 mod trees;
 mod unfinished_downloads;
+mod unlisted;
 mod verbs;
 mod write_failure;
 mod writers;

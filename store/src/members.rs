@@ -195,6 +195,18 @@ impl<'t> MemberTables<'t> {
         Ok(())
     }
 
+    /// The hashes of the members of `folder`.
+    pub(super) fn hashes_in(&self, folder: &str) -> Result<Vec<Hash>, redb::Error> {
+        let past = past(folder);
+        let rows = self.rows.range(all_of(folder, &past))?.map(|entry| {
+            let (key, row) = entry?;
+            Ok(Member::from_row(key.value().1, row.value())?
+                .descriptor
+                .hash())
+        });
+        rows.collect()
+    }
+
     /// Whether content with this hash is a member of any folder.
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, redb::Error> {
         Ok(self.hashes.range(all_locations(hash))?.next().is_some())

@@ -106,6 +106,11 @@ impl Scopes {
         self.0.iter().copied()
     }
 
+    /// Whether everyone may know about it.
+    pub(super) fn is_listed(&self) -> bool {
+        self.contains(Scope::Everyone)
+    }
+
     /// Adds the scopes of `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
@@ -152,6 +157,11 @@ impl Share {
             added,
             fingerprint: new.fingerprint,
         }
+    }
+
+    /// Whether a watched folder shares it, not a person or a download.
+    pub(super) const fn is_found(&self) -> bool {
+        matches!(self.origin, Origin::Folder(_))
     }
 
     pub(super) fn to_row(&self) -> Result<Vec<u8>, redb::Error> {

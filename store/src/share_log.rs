@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use super::{Origin, Scope, Share, database};
+use super::{Origin, Share, database};
 use crate::durable;
 
 /// The name of the file in the data folder.
@@ -103,7 +103,7 @@ impl ShareLog {
         let (mut lines, mut sync) = (String::new(), false);
         for share in logged {
             // An earlier line may list a share for everyone that is unlisted now.
-            sync |= !share.scopes.contains(Scope::Everyone);
+            sync |= !share.scopes.is_listed();
             lines.extend(encode_share(share));
         }
         self.append(&lines, sync);

@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use pelago_content::{Hash, Totals};
-use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableHandle as _, WriteTransaction};
 
 use super::{
-    Member, NewShare, Origin, Share,
-    database::{PATHS, SHARES},
+    Member, NewShare, Share,
+    database::{PATHS, SHARES, UNLISTED},
     members::MemberTables,
 };
 
@@ -23,18 +23,28 @@ const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// The tables in one transaction.
 pub(super) struct Tables<'t> {
-    shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
-    paths: Table<'t, &'static str, &'static [u8; 32]>,
-    members: MemberTables<'t>,
+    pub(super) shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
+    pub(super) paths: Table<'t, &'static str, &'static [u8; 32]>,
+    pub(super) members: MemberTables<'t>,
+    /// See `unlisted`.
+    pub(super) unlisted: Table<'t, &'static [u8; 32], ()>,
 }
 
 impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
+        let has_unlisted = transaction
+            .list_tables()?
+            .any(|table| table.name() == UNLISTED.name());
+        let mut tables = Self {
             shares: transaction.open_table(SHARES)?,
             paths: transaction.open_table(PATHS)?,
             members: MemberTables::open(transaction)?,
-        })
+            unlisted: transaction.open_table(UNLISTED)?,
+        };
+        if !has_unlisted {
+            tables.note_all_unlisted()?;
+        }
+        Ok(tables)
     }
 
     /// Adds a file, or a folder with its members. Returns the share as it is stored, and the hashes
@@ -52,18 +62,23 @@ impl<'t> Tables<'t> {
             return Ok((share, Vec::new()));
         };
         let mut replaced = self.members.replace(path, members)?;
-        let before = self.paths.get(path)?.map(|hash| *hash.value());
-        if let Some(before) = before {
-            if let Some(before) = row(&self.shares, &before, path)? {
-                share.keep_from(before);
-            }
-            self.shares.remove((&before, path))?;
-            replaced.push(Hash::from_bytes(before));
+        let before = self.share_at(path)?;
+        if let Some(before) = &before {
+            share.keep_from(before);
+            self.shares.remove((before.hash.as_bytes(), path))?;
+            replaced.push(before.hash);
         }
+        self.settle_scopes(&mut share, &new.origin, before.is_some(), members)?;
         let key = (share.hash.as_bytes(), path);
         self.shares.insert(key, &share.to_row()?[..])?;
         self.paths.insert(path, share.hash.as_bytes())?;
         Ok((share, replaced))
+    }
+
+    /// The share at this path, live or not.
+    pub(super) fn share_at(&self, path: &str) -> Result<Option<Share>, redb::Error> {
+        let hash = self.paths.get(path)?.map(|hash| *hash.value());
+        hash.map_or(Ok(None), |hash| row(&self.shares, &hash, path))
     }
 
     /// Restores a single file, unless something is shared at its path already. Returns whether it
@@ -75,6 +90,9 @@ impl<'t> Tables<'t> {
         if self.paths.get(path)?.is_some() {
             return Ok(false);
         }
+        let mut share = share.clone();
+        let origin = share.origin.clone();
+        self.settle_scopes(&mut share, &origin, false, &[])?;
         let key = (share.hash.as_bytes(), path);
         self.shares.insert(key, &share.to_row()?[..])?;
         self.paths.insert(path, share.hash.as_bytes())?;
@@ -129,19 +147,20 @@ impl<'t> Tables<'t> {
 
 impl Share {
     /// Keeps the properties of the earlier share at this path that a scan must not change.
-    fn keep_from(&mut self, before: Self) {
-        let found_again = matches!(self.origin, Origin::Folder(_));
-        if found_again && !matches!(before.origin, Origin::Folder(_)) {
-            self.name = before.name;
-            self.scopes = before.scopes;
-            self.origin = before.origin;
+    fn keep_from(&mut self, before: &Self) {
+        if self.is_found() {
+            self.scopes = before.scopes.clone();
+        }
+        if self.is_found() && !before.is_found() {
+            self.name = before.name.clone();
+            self.origin = before.origin.clone();
         }
         self.added = before.added;
     }
 }
 
 /// The keys of all rows of one hash.
-fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
+pub(super) fn all_locations(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
     (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
 }
 

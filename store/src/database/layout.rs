@@ -13,6 +13,9 @@ pub(crate) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
 /// (hash, folder, path below it): where content is stored in shared folders.
 pub(crate) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
     TableDefinition::new("member_hashes");
+/// hash: content that stays unlisted wherever a watched folder finds it; see `unlisted`. A database
+/// of an earlier version gets the table when shares are written.
+pub(crate) const UNLISTED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unlisted");
 /// peer id -> row; see `peers`.
 pub(crate) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
 /// hash -> when it is next announced; see `publications`.
@@ -50,6 +53,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error>
     transaction.open_table(PATHS)?;
     transaction.open_table(MEMBERS)?;
     transaction.open_table(MEMBER_HASHES)?;
+    transaction.open_table(UNLISTED)?;
     transaction.open_table(PEERS)?;
     transaction.open_table(PUBLICATIONS)?;
     transaction

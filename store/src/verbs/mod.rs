@@ -26,6 +26,7 @@ mod recovery;
 mod search;
 mod share_states;
 mod shares;
+mod unlisted;
 
 pub use self::{
     collect::Collected,

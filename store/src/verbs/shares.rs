@@ -371,7 +371,7 @@ impl Store {
 
     /// Clears the caches of the earlier shares, and feeds the `changed` hashes. `gone` are not
     /// shared anywhere any more.
-    fn shares_changed(&self, changed: impl IntoIterator<Item = Hash>, gone: &[Hash]) {
+    pub(super) fn shares_changed(&self, changed: impl IntoIterator<Item = Hash>, gone: &[Hash]) {
         *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.open_files.forget(gone);

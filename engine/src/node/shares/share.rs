@@ -111,6 +111,7 @@ fn share_resolved(
             path, name, scopes, ..
         } = folder;
         include(store, &path)?;
+        decide_scopes(store, &path, &scopes)?;
         let in_doubt = has_member_in_doubt(store, &path)?;
         let shared = Shared::new(made.descriptor, name, made.totals.bytes, path, &scopes);
         return Ok(Shared {
@@ -137,6 +138,7 @@ fn share_resolved(
         share_as_watched(store, is_plain, &mut new)?;
     }
     store.add_shares(std::slice::from_ref(&new))?;
+    decide_scopes(store, &new.path, &new.scopes)?;
     let (name, size) = (new.name, descriptor.size());
     let in_doubt = fingerprint.is_in_doubt();
     let shared = Shared::new(descriptor, name, size, new.path, &new.scopes);
@@ -162,6 +164,12 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
         new.origin = Origin::Folder(exclusion.folder);
     }
     Ok(())
+}
+
+/// Applies the decision of a person on who may list the content at `path`.
+fn decide_scopes(store: &Store, path: &Path, scopes: &Scopes) -> Result<(), ShareError> {
+    let decided = store.decide_scopes(path, scopes);
+    Ok(decided.map_err(store::ShareError::from)?)
 }
 
 /// Whether a program had a file of the folder open for writing when it was hashed. Logs the first.
