@@ -112,6 +112,7 @@ mod tests {
                 peers,
                 holders: Vec::new(),
                 state: None,
+                unlisted: false,
                 unavailable_files: 0,
             },
             from: from

@@ -168,7 +168,11 @@ fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String
     };
     let with_states = listed.iter().any(is_unavailable);
     let states = with_states.then_some(Column::text("STATE"));
+    // So is that of scopes where all are listed.
+    let with_scopes = listed.iter().any(|entry| entry.unlisted);
+    let scopes = with_scopes.then_some(Column::text("SCOPE"));
     let columns = [SIZE, KIND].into_iter().chain(peers).chain(states);
+    let columns = columns.chain(scopes);
     let columns = columns.chain([HASH, NAME]);
     let row = |entry: &Listed| {
         let peers = with_peers.then(|| entry.peers.to_string());
@@ -176,12 +180,21 @@ fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String
         let cells = [bytes(entry.size), kind(entry).to_owned()]
             .into_iter()
             .chain(peers)
-            .chain(state.map(str::to_owned));
+            .chain(state.map(str::to_owned))
+            .chain(with_scopes.then(|| scope_word(entry).to_owned()));
         cells
             .chain([entry.hash.clone(), escape(&entry.name)])
             .collect()
     };
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(width)
+}
+
+/// The scope of an entry, for people.
+const fn scope_word(entry: &Listed) -> &'static str {
+    match entry.unlisted {
+        true => "unlisted",
+        false => "listed",
+    }
 }
 
 /// A state, for people.
@@ -260,6 +273,7 @@ mod tests {
             kind: Kind::File,
             peers: 2,
             holders: Vec::new(),
+            unlisted: false,
             state: None,
             unavailable_files: 0,
         };
@@ -275,6 +289,32 @@ mod tests {
     }
 
     #[test]
+    fn unlisted_shares_are_marked() {
+        let listed = Listed {
+            hash: "ab".to_owned(),
+            name: "a".to_owned(),
+            size: 1,
+            kind: Kind::File,
+            peers: 0,
+            holders: Vec::new(),
+            unlisted: false,
+            state: Some(ShareState::Available),
+            unavailable_files: 0,
+        };
+        assert!(!describe(std::slice::from_ref(&listed), false, None).contains("SCOPE"));
+        let unlisted = Listed {
+            unlisted: true,
+            ..listed.clone()
+        };
+        assert_eq!(
+            describe(&[listed, unlisted], false, None),
+            "SIZE  KIND  SCOPE     HASH  NAME\n\
+             \x201 B  file  listed    ab    a\n\
+             \x201 B  file  unlisted  ab    a"
+        );
+    }
+
+    #[test]
     fn unavailable_shares_are_listed_with_their_state() {
         let entry = |name: &str, state| Listed {
             hash: "ab".to_owned(),
@@ -283,6 +323,7 @@ mod tests {
             kind: Kind::File,
             peers: 0,
             holders: Vec::new(),
+            unlisted: false,
             state: Some(state),
             unavailable_files: 0,
         };

@@ -25,6 +25,7 @@ impl From<node::Listed> for types::Listed {
             kind: from.kind.into(),
             peers: from.peers,
             holders: Vec::new(),
+            unlisted: from.is_unlisted,
             state: Some(from.state.into()),
             unavailable_files: from.unavailable_files,
         }

@@ -28,7 +28,8 @@ function row(first) {
     share = now;
     setName(title, now.name);
     const why = unavailable(now);
-    setText(where, why + harmless(now.path ?? ""));
+    const words = [now.unlisted ? "unlisted" : "", why].filter(Boolean).map((word) => `${word}: `);
+    setText(where, words.join("") + harmless(now.path ?? ""));
     where.title = where.textContent;
     element.classList.toggle("unavailable", why !== "");
   };
@@ -37,8 +38,8 @@ function row(first) {
 
 // Why a share, or a part of a folder, is not available.
 function unavailable({ state, unavailable_files: files }) {
-  if (state && state !== "available") return `${state}: `;
-  return files ? `${count(files, "file")} not available: ` : "";
+  if (state && state !== "available") return state;
+  return files ? `${count(files, "file")} not available` : "";
 }
 
 // The row of a file that is not shared yet because a program may still write to it.

@@ -50,6 +50,10 @@ pub struct Shared {
     pub path: Option<String>,
     /// Its link, which is all that a receiver needs.
     pub link: String,
+    /// Whether it is unlisted: in no list, and only for peers that have its hash. Absent if it is
+    /// listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
     /// The hash that was shared from its path until now, if that was other content: 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
@@ -93,6 +97,10 @@ pub struct Listed {
     /// The names of these peers, if there are one or two and both are known. Any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<String>,
+    /// Whether it is unlisted: in no list, and only for peers that have its hash. Absent if it is
+    /// listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
     /// Whether it is available from this node; absent for content of other peers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ShareState>,
