@@ -19,8 +19,12 @@ use tokio::{
 };
 
 use super::{
-    announce, core::NodeCore, known_peers, poll_catalogues, recovery, rehash,
-    return_memory::return_memory, share_states::keep_states, watch,
+    announce,
+    core::NodeCore,
+    known_peers, poll_catalogues, recovery, rehash,
+    return_memory::return_memory,
+    share_states::{inspect_doubtful, keep_states},
+    watch,
 };
 use crate::{
     duties::Outcome,
@@ -66,9 +70,11 @@ pub(super) fn begin_serving(
         offer_askers(transfers.clone(), Arc::clone(&askers))
     });
     let (node, doubtful) = (Arc::clone(core), Arc::new(Mutex::new(doubtful)));
-    duties.run("keep-share-states", move || {
-        keep_states(Arc::clone(&node), Arc::clone(&doubtful))
+    duties.run("inspect-doubtful", move || {
+        inspect_doubtful(Arc::clone(&node), Arc::clone(&doubtful))
     });
+    let node = Arc::clone(core);
+    duties.run("keep-share-states", move || keep_states(Arc::clone(&node)));
     let store = core.store.clone();
     duties.run("close-idle-files", move || close_idle(store.clone()));
     let node = Arc::clone(core);

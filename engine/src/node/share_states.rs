@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep},
 };
 
 pub use self::inspect::{UnavailableShares, inspect_all, unavailable};
@@ -38,28 +38,27 @@ const MAX_PAUSE: Duration = Duration::from_secs(600);
 /// The pause after an inspection is this many times as long as it took: half a percent of one core.
 const PAUSE_FACTOR: u32 = 200;
 
-/// Inspects shares for as long as the node runs: all of them from time to time, and the `doubtful`
-/// paths immediately.
-pub(super) async fn keep_states(
+/// Inspects all shares from time to time, for as long as the node runs.
+pub(super) async fn keep_states(core: Arc<NodeCore>) -> Outcome {
+    let mut pause = MIN_PAUSE;
+    loop {
+        sleep(pause).await;
+        let begun = Instant::now();
+        core.inspect_shares().await;
+        pause = (begun.elapsed() * PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
+    }
+}
+
+/// Inspects the `doubtful` paths as they come: an inspection of all shares may take long.
+pub(super) async fn inspect_doubtful(
     core: Arc<NodeCore>,
     doubtful: Arc<AsyncMutex<mpsc::Receiver<PathBuf>>>,
 ) -> Outcome {
     let mut doubtful = doubtful.lock().await;
-    let mut next = Instant::now() + MIN_PAUSE;
-    loop {
-        tokio::select! {
-            path = doubtful.recv() => match path {
-                Some(path) => core.inspect_path(path).await,
-                None => return Ok(()),
-            },
-            () = sleep_until(next) => {
-                let begun = Instant::now();
-                core.inspect_shares().await;
-                let pause = begun.elapsed() * PAUSE_FACTOR;
-                next = Instant::now() + pause.clamp(MIN_PAUSE, MAX_PAUSE);
-            }
-        }
+    while let Some(path) = doubtful.recv().await {
+        core.inspect_path(path).await;
     }
+    Ok(())
 }
 
 impl NodeCore {

@@ -10,7 +10,7 @@ use libp2p::PeerId;
 use pelago_behaviour::chunk::{Answer, Item, MAX_LEVEL, MAX_RESPONSE};
 use pelago_content::{BLOCK_SIZE, Hash};
 
-pub(super) use self::availability::Question;
+pub(super) use self::availability::{Absent, Question};
 use super::{
     buffers::Buffer,
     findings::Finding,

@@ -23,6 +23,8 @@ use crate::store::{Member, MemberState, ReadError, Store};
 pub(super) enum Finding {
     /// The content was served, each chunk proven first, but a file may no longer hold it.
     InDoubt(Hash),
+    /// The content is shared, and no file with it is available.
+    NotOffered(Hash),
     /// The content could not be served.
     Unserved(Hash, ReadError),
 }
@@ -57,6 +59,7 @@ impl Findings {
                 self.rehash_doubted(&hash);
             }
             Finding::InDoubt(_) => {}
+            Finding::NotOffered(hash) => self.check_places(&hash),
             Finding::Unserved(hash, error) => self.handle_error(&hash, error),
         }
     }
@@ -127,6 +130,14 @@ impl Findings {
         };
         if share.is_some() || members.iter().any(is_due) {
             self.rehash.enqueue(path.to_owned(), RehashReason::Changed);
+        }
+    }
+
+    /// Has the states of the places checked that count as available.
+    fn check_places(&self, hash: &Hash) {
+        match self.store.places_counted_available(hash) {
+            Ok(paths) => paths.into_iter().for_each(|path| self.check_state(path)),
+            Err(error) => tracing::error!(%error, "cannot look up where content is shared"),
         }
     }
 

@@ -100,6 +100,31 @@ impl Store {
         Ok(self.inner.share_states.was_withdrawn(hash))
     }
 
+    /// Where this content is shared, by itself or in a folder, and available by the last inspection.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn places_counted_available(&self, hash: &Hash) -> Result<Vec<PathBuf>, DatabaseError> {
+        let mut places = Vec::new();
+        for share in self.shares_of(hash)? {
+            places.extend(self.state_of(&share).is_available().then_some(share.path));
+        }
+        for over in self.folders_over(hash)? {
+            let folder = &over.folder.path;
+            let (path, state) = match over.descriptor.kind() {
+                Kind::File => (
+                    folder.join(&over.below),
+                    self.member_state(folder, &over.below),
+                ),
+                Kind::Folder => (folder.clone(), self.state_of(&over.folder)),
+            };
+            places.extend(state.is_available().then_some(path));
+        }
+        places.truncate(MAX_INSPECTED);
+        Ok(places)
+    }
+
     /// Whether a file with this content is at one of its locations, according to its metadata.
     fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
         let places = self.locations_of(hash)?;

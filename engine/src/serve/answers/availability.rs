@@ -8,7 +8,7 @@ use libp2p::PeerId;
 use pelago_behaviour::availability::{Availability, Proof, Request};
 use pelago_content::Hash;
 
-use super::{Answers, JobKind, QueueFull, Requester};
+use super::{Answers, Finding, JobKind, QueueFull, Requester};
 use crate::access::Action;
 
 /// Stands in for the hash of absent content, so that the proof is checked all the same.
@@ -34,22 +34,30 @@ impl Question {
     }
 }
 
+/// This node has nothing of the requested content, or nothing for this peer.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct Absent {
+    /// What this shows of shared files.
+    pub(in crate::serve) finding: Option<Finding>,
+}
+
 impl Answers {
-    /// The availability of the requested content, with our proof; `None` if this node has nothing
-    /// of it, or nothing for this peer.
+    /// The availability of the requested content, with our proof.
     pub(in crate::serve) async fn asked(
         &self,
         requester: Requester,
         question: Question,
-    ) -> Result<Option<(Hash, Availability)>, QueueFull> {
+    ) -> Result<Result<(Hash, Availability), Absent>, QueueFull> {
         let (answers, peer) = (self.clone(), requester.peer);
         let answer = move || {
-            let hash = answers.hash_of(peer, question)?;
+            let hash = answers
+                .hash_of(peer, question)
+                .ok_or_else(Absent::default)?;
             let mut has = answers.has(peer, question.action(), hash)?;
             if matches!(question, Question::Proven(_)) {
                 has.proof = Some(Proof::new(&hash, &answers.local, &peer));
             }
-            Some((hash, has))
+            Ok((hash, has))
         };
         let run = move || (answer(), 0);
         self.work.run(requester, JobKind::LookUp, run).await
@@ -61,7 +69,7 @@ impl Answers {
         requester: Requester,
         action: Action,
         hash: Hash,
-    ) -> Result<Option<Availability>, QueueFull> {
+    ) -> Result<Result<Availability, Absent>, QueueFull> {
         let answers = self.clone();
         let held = move || (answers.has(requester.peer, action, hash), 0);
         self.work.run(requester, JobKind::LookUp, held).await
@@ -82,15 +90,18 @@ impl Answers {
         }
     }
 
-    fn has(&self, peer: PeerId, action: Action, hash: Hash) -> Option<Availability> {
+    fn has(&self, peer: PeerId, action: Action, hash: Hash) -> Result<Availability, Absent> {
         if !self.allows(peer, action, &hash) {
-            return None;
+            return Err(Absent::default());
         }
-        let (descriptor, blocks) = self.store.holding(&hash).ok()??;
+        let held = self.store.holding(&hash).map_err(|_| Absent::default())?;
+        let (descriptor, blocks) = held.ok_or(Absent {
+            finding: Some(Finding::NotOffered(hash)),
+        })?;
         let may_know = |scopes: &_| self.access.tells(&peer, action, scopes);
-        let name = self.store.name_of(&hash, may_know).ok()?;
-        Some(Availability {
-            name,
+        let name = self.store.name_of(&hash, may_know);
+        Ok(Availability {
+            name: name.map_err(|_| Absent::default())?,
             blocks,
             is_listed: self.allows(peer, Action::List, &hash),
             ..Availability::none(descriptor)

@@ -1,6 +1,10 @@
 //! Answers on files that change, are in doubt, or cannot be read, and what becomes of the findings.
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use futures::FutureExt;
 use tokio::sync::mpsc;
@@ -12,7 +16,7 @@ use crate::{
         findings::Findings,
         rehash_queue::{RehashQueue, RehashReason},
     },
-    store::{DataFolder, NewFolder, NewShare, Origin, Scope},
+    store::{DataFolder, NewFolder, NewShare, Origin, Scope, ShareState},
 };
 
 /// Answers from a store, and the queue of files that their findings lead to.
@@ -21,11 +25,12 @@ struct Serving {
     store: Store,
     findings: Findings,
     rehash: RehashQueue,
+    doubtful: mpsc::Receiver<PathBuf>,
 }
 
 impl Serving {
     fn of(store: Store) -> Self {
-        let (doubtful, _) = mpsc::channel(1);
+        let (doubtful, doubted) = mpsc::channel(8);
         let rehash = RehashQueue::default();
         let access = Access::new(store.clone());
         Self {
@@ -33,6 +38,7 @@ impl Serving {
             findings: Findings::new(store.clone(), rehash.clone(), doubtful),
             store,
             rehash,
+            doubtful: doubted,
         }
     }
 
@@ -203,4 +209,50 @@ async fn files_in_doubt_and_files_without_a_tree_are_hashed_again_when_they_are_
         (at("no tree"), RehashReason::NoTree)
     );
     assert!(serving.rehash.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn the_state_of_a_file_is_checked_when_a_peer_asks_in_vain() {
+    let mut serving = Serving::of(Store::in_memory());
+    let folder = tempfile::tempdir().unwrap();
+    let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
+    let member = tree.join("member");
+    fs::create_dir(&tree).unwrap();
+    fs::write(&own, "own").unwrap();
+    fs::write(&member, "member").unwrap();
+    let new = NewFolder {
+        path: tree.clone(),
+        name: "tree".into(),
+        scopes: Scope::Everyone.into(),
+        origin: Origin::Explicit,
+    };
+    let on = |_| ControlFlow::Continue(());
+    let (root, _) = serving.store.share_folder(&new, &on).unwrap();
+    let in_tree = serving.store.hash_file(&member, &on).unwrap().descriptor;
+    let own_hash = share(&serving.store, &own);
+    let requester = Requester::at("11.0.0.1");
+    for hash in [own_hash, in_tree.hash(), root.hash()] {
+        let asked = serving.answers.asked(requester, Question::Named(hash));
+        assert!(asked.await.unwrap().is_ok());
+    }
+    fs::remove_file(&own).unwrap();
+    fs::remove_dir_all(&tree).unwrap();
+    let cases = [
+        (own_hash, &own),
+        (in_tree.hash(), &member),
+        (root.hash(), &tree),
+    ];
+    for (hash, path) in cases {
+        let asked = serving.answers.asked(requester, Question::Named(hash));
+        let absent = asked.await.unwrap().unwrap_err();
+        serving.findings.handle(absent.finding.unwrap());
+        assert_eq!(serving.doubtful.recv().await.as_ref(), Some(path));
+    }
+    // What is known to be unavailable is not checked again.
+    let gone = serving.store.share_at(&own).unwrap().unwrap();
+    serving.store.set_state(&gone, ShareState::Missing);
+    let asked = serving.answers.asked(requester, Question::Named(own_hash));
+    let absent = asked.await.unwrap().unwrap_err();
+    serving.findings.handle(absent.finding.unwrap());
+    assert!(serving.doubtful.recv().now_or_never().is_none());
 }

@@ -16,7 +16,7 @@ use super::Server;
 use crate::{
     access::Action,
     serve::{
-        answers::Question,
+        answers::{Absent, Question},
         changes::{Change, ChangeWatcher, UPDATE_INTERVAL},
         metrics::Refusal,
         requester::Requester,
@@ -66,10 +66,16 @@ impl Server {
         mut stream: Stall<Inbound>,
         question: Question,
     ) -> Result<(), FrameError> {
-        let Some((hash, has)) = self.answers.asked(requester, question).await? else {
-            self.metrics.refused(Refusal::Absent);
-            availability::write_update(&mut stream, &Update::Absent).await?;
-            return Ok(stream.close().await?);
+        let (hash, has) = match self.answers.asked(requester, question).await? {
+            Ok(asked) => asked,
+            Err(Absent { finding }) => {
+                self.metrics.refused(Refusal::Absent);
+                availability::write_update(&mut stream, &Update::Absent).await?;
+                stream.close().await?;
+                self.handle_findings(requester, finding.into_iter().collect())
+                    .await;
+                return Ok(());
+            }
         };
         if matches!(question, Question::Proven(_)) {
             let _ = self.asked.try_send((hash, requester.peer));
@@ -124,9 +130,15 @@ impl Server {
                 continue;
             }
             let found = self.answers.availability(requester, action, hash).await?;
-            let Some(found) = found else {
-                // The share was withdrawn meanwhile.
-                return Ok(stream.close().await?);
+            let found = match found {
+                Ok(found) => found,
+                // The share was withdrawn meanwhile, or its files are gone.
+                Err(Absent { finding }) => {
+                    stream.close().await?;
+                    self.handle_findings(requester, finding.into_iter().collect())
+                        .await;
+                    return Ok(());
+                }
             };
             (has, looked) = (found, seen);
             here = subscription.set_blocks(take(&mut has.blocks), looked);
