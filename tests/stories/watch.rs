@@ -1,6 +1,12 @@
 //! Watched folders: changes in them change the shares.
 
-use std::{fs, io::Write, os::unix::fs::symlink, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -81,6 +87,21 @@ fn what_changes_in_a_folder_changes_what_is_shared() {
     symlink(a.path("data"), folder.join("link")).unwrap();
     put(&folder, "last", b"4");
     shares(&a, &["inside/down/here", "last", "new"]);
+    // A name that is not valid UTF-8 is counted until it is another.
+    let unread = |count: u64| {
+        eventually(&format!("{count} files that cannot be shared"), || {
+            let watched = a.json(&["status"])["health"]["watches"][0].clone();
+            (watched["unread_count"] == count).then_some(())
+        });
+    };
+    let odd = folder.join(OsStr::from_bytes(b"odd\xff"));
+    put(&odd, "file", b"5");
+    node.run.err.line("not valid UTF-8");
+    unread(1);
+    a.run(&["status"]).prints("its name is not valid UTF-8");
+    fs::rename(odd, folder.join("even")).unwrap();
+    shares(&a, &["even/file", "inside/down/here", "last", "new"]);
+    unread(0);
 }
 
 #[test]

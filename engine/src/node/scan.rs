@@ -71,6 +71,8 @@ pub(super) struct Scanned {
     pub(super) gone: usize,
     /// The files that programs may still write to, and when to check them again.
     pub(super) changing: Vec<(PathBuf, Instant)>,
+    /// The files and directories whose names are not valid UTF-8.
+    pub(super) misnamed: Vec<PathBuf>,
     /// The files and directories that could not be read or recorded, and why. The next attempt may
     /// succeed.
     pub(super) failed: Vec<(PathBuf, String)>,
@@ -216,7 +218,8 @@ impl Scan<'_> {
             let taken = match entry {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
-                    if self.leaves_out(entry.path(), is_folder) {
+                    let is_left_out = self.leaves_out(entry.path(), is_folder);
+                    if is_left_out || self.is_misnamed(entry.path()) {
                         self.settling.forget(entry.path());
                         if is_folder {
                             walk.skip_current_dir();
@@ -269,6 +272,16 @@ impl Scan<'_> {
         is_growing
     }
 
+    /// Whether the path cannot be the name of a share.
+    fn is_misnamed(&mut self, path: &Path) -> bool {
+        let is_misnamed = share_name(self.folder, path).is_none();
+        if is_misnamed {
+            self.scanned.left_out += 1;
+            self.scanned.misnamed.push(path.to_owned());
+        }
+        is_misnamed
+    }
+
     /// Whether the path leads through a link below the folder.
     fn is_behind_link(&self, path: &Path) -> bool {
         let above = path.ancestors().skip(1);
@@ -283,12 +296,9 @@ impl Scan<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("{}: {error}", crate::store::shown(&path))),
         };
-        let name = share_name(self.folder, &path).ok_or_else(|| {
-            format!(
-                "{}: its name is not valid UTF-8",
-                crate::store::shown(&path)
-            )
-        })?;
+        let Some(name) = share_name(self.folder, &path) else {
+            return Ok(());
+        };
         let known = self.known(&path, &metadata);
         // Mostly it is unchanged: then nothing is recorded, and it is announced already.
         if known.is_some_and(|known| self.is_ours(&known) && known.name == name) {

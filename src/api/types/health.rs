@@ -100,7 +100,8 @@ pub struct WatchedFolder {
     pub parts_count: u64,
     /// The error of the last scan, which will be retried.
     pub failure: Option<String>,
-    /// The first 20 files that could not be read or recorded. The node will retry.
+    /// The first 20 files that could not be read or recorded, or whose names are not valid UTF-8. The
+    /// node will retry.
     pub unread: Vec<UnreadFile>,
     /// The number of all such files.
     pub unread_count: u64,

@@ -1,7 +1,7 @@
 //! Watches one folder: scans what changed in it once it has settled.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -59,6 +59,10 @@ pub(super) struct FolderWatch {
     failures: Backoff,
     file_failures: Backoff,
     pub(super) unread: BTreeMap<PathBuf, String>,
+    /// Files and directories whose names are not valid UTF-8.
+    pub(super) misnamed: BTreeSet<PathBuf>,
+    /// Those of them that the log has named.
+    misnamed_logged: BTreeSet<PathBuf>,
     pub(super) is_gone: bool,
 }
 
@@ -85,6 +89,8 @@ impl FolderWatch {
             failures: Backoff::default(),
             file_failures: Backoff::up_to(MAX_FILE_PAUSE),
             unread: BTreeMap::new(),
+            misnamed: BTreeSet::new(),
+            misnamed_logged: BTreeSet::new(),
             is_gone: false,
         }
     }
@@ -306,6 +312,7 @@ impl FolderWatch {
         for (path, again) in scanned.changing.iter().cloned() {
             self.wait(path, again);
         }
+        self.note_misnamed(&scanned.misnamed);
         if !scanned.failed.is_empty() {
             let again = now + self.file_failures.failed(now);
             for (path, why) in &scanned.failed {
@@ -333,6 +340,23 @@ impl FolderWatch {
     fn forget_unread(&mut self, due: &[DuePath]) {
         let is_due = |path: &Path| due.iter().any(|due| path.starts_with(&due.path));
         self.unread.retain(|path, _| !is_due(path));
+        self.misnamed.retain(|path| !is_due(path));
+    }
+
+    /// Remembers the first of these paths, and logs those that are new.
+    fn note_misnamed(&mut self, misnamed: &[PathBuf]) {
+        let free = MAX_UNREAD.saturating_sub(self.misnamed.len());
+        self.misnamed.extend(misnamed.iter().take(free).cloned());
+        let mut new = self.misnamed.difference(&self.misnamed_logged);
+        if let Some(first) = new.next() {
+            let (folder, others) = (self.folder.display(), new.count());
+            let first = crate::store::shown(first);
+            tracing::warn!(
+                %folder, %first, others, "not shared: the name is not valid UTF-8. Rename it"
+            );
+            // Each is logged once, unless they become others all the time.
+            self.misnamed_logged.clone_from(&self.misnamed);
+        }
     }
 
     /// Begins a scan at low priority of the places where changes may raise no event.

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::node::scan::Scanned;
 
+/// Why a file with such a name is not shared.
+const MISNAMED: &str = "its name is not valid UTF-8: rename it";
+
 impl FolderWatch {
     /// The places where changes may raise no event, and why.
     pub(super) fn silent_places(&self) -> Vec<(PathBuf, String)> {
@@ -60,10 +63,13 @@ impl FolderWatch {
         let own = parts.iter().position(|part| part.path == self.folder);
         let own = own.map(|at| parts.remove(at));
         let (is_there, watches) = (!self.is_gone, coverage.map_or(0, Coverage::watches));
-        let unread = self.unread.iter().take(MAX_PARTS);
+        let unread = self.unread.iter().map(|(path, why)| (path, &**why));
+        let misnamed = self.misnamed.iter().map(|path| (path, MISNAMED));
+        let unread = unread.chain(misnamed).take(MAX_PARTS);
         let unread = unread
-            .map(|(path, why)| (path.clone(), why.clone()))
+            .map(|(path, why)| (path.clone(), why.to_owned()))
             .collect();
+        let unread_count = self.unread.len() + self.misnamed.len();
         self.core.watches.change(&self.folder, |folder| {
             folder.is_there = is_there;
             folder.watches = watches as u64;
@@ -72,7 +78,7 @@ impl FolderWatch {
             folder.parts_count = parts.len() as u64;
             parts.truncate(MAX_PARTS);
             folder.parts = parts;
-            folder.unread_count = self.unread.len() as u64;
+            folder.unread_count = unread_count as u64;
             folder.unread = unread;
         });
     }

@@ -32,7 +32,8 @@ pub struct WatchedFolder {
     pub parts_count: u64,
     /// Why the last scan failed. It is tried again.
     pub failure: Option<String>,
-    /// The first 20 files that could not be read or recorded, and why. They are tried again.
+    /// The first 20 files that could not be read or recorded, or whose names are not valid UTF-8,
+    /// and why. They are tried again.
     pub unread: Vec<(PathBuf, String)>,
     /// How many such files there are.
     pub unread_count: u64,
