@@ -35,7 +35,8 @@ const SHARE_THE_REST: &str = "share the folder without these? [y/N] ";
 /// What to share, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShareArgs {
-    /// Files and folders to share
+    /// Files and folders to share. A folder is shared without what you unshared in it: share that
+    /// again by its own path
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 

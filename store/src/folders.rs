@@ -1,7 +1,7 @@
 //! Turns directories into folders: walks, hashes and shares them.
 //!
-//! A symbolic link is never followed. Entries without content, and those excluded by
-//! `.pelagoignore`, are left out. An entry whose content cannot be carried fails the whole folder,
+//! A symbolic link is never followed. Entries without content, those excluded by `.pelagoignore`, and
+//! those that a person unshared in a watched folder are left out. An entry whose content cannot be carried fails the whole folder,
 //! unless the caller allows it to be left out. Files are hashed on all cores (`examine`); a file
 //! that was hashed before and has not changed is not read again. A folder that was received with
 //! differences from its manifests is restored to what they list. Keeps no state. Errors are
@@ -32,6 +32,7 @@ use self::{
 use super::{
     Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store, UnfinishedDownloads,
     received::Received,
+    saved_values::{Exclusions, read_exclusions},
 };
 
 /// A folder to be shared.
@@ -54,7 +55,7 @@ pub struct FolderOptions {
     pub anew: bool,
     /// Whether to leave out entries whose content cannot be carried.
     pub skip_unsupported: bool,
-    /// Whether to apply `.pelagoignore`.
+    /// Whether to apply `.pelagoignore`, and what a person excluded from watched folders.
     pub has_rules: bool,
 }
 
@@ -98,10 +99,13 @@ pub fn hash_folder(
         path: path.to_owned(),
         source,
     })?;
+    let excluded = data.map(read_exclusions).transpose();
+    let excluded = excluded.map_err(|source| FolderError::Records { source })?;
     let job = FolderJob {
         path,
         growing,
         received: received.flatten(),
+        excluded: excluded.unwrap_or_default(),
         data: data.and_then(|data| fs::canonicalize(data).ok()),
         store: None,
     };
@@ -118,6 +122,7 @@ struct FolderJob<'a> {
     path: &'a Path,
     growing: &'a UnfinishedDownloads,
     received: Option<Received>,
+    excluded: Exclusions,
     /// The data folder of this node, with all links resolved.
     data: Option<PathBuf>,
     store: Option<&'a Store>,
@@ -135,6 +140,7 @@ impl FolderJob<'_> {
             growing: self.growing,
             received,
             data: self.data.as_deref(),
+            excluded: &self.excluded,
             has_rules: options.has_rules,
         };
         let mut tree = walk::walk(self.path, &guide)?;
@@ -240,6 +246,7 @@ impl Store {
             path,
             growing: &growing,
             received,
+            excluded: self.inner.exclusions.get().clone(),
             data,
             store: Some(self),
         };

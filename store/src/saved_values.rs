@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use serde_bytes::ByteBuf;
 
 use super::{
+    database,
     mounts::{MOUNTS_FILE, Mounts},
     saved_value::SavedValue,
 };
@@ -18,6 +19,15 @@ pub(super) const EXCLUSIONS_FILE: &str = "exclusions";
 
 /// The excluded paths, each with its watched folder.
 pub(super) type Exclusions = BTreeMap<PathBuf, PathBuf>;
+
+/// The exclusions in a data folder that another process may use; none if they cannot be decoded.
+pub(super) fn read_exclusions(folder: &Path) -> io::Result<Exclusions> {
+    match fs::read(folder.join(EXCLUSIONS_FILE)) {
+        Ok(bytes) => Ok(database::decode(EXCLUSIONS_FILE, &bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Exclusions::new()),
+        Err(error) => Err(error),
+    }
+}
 
 /// The file with the names of peers.
 pub(super) const PEER_NAMES_FILE: &str = "peer-names";

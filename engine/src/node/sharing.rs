@@ -32,7 +32,7 @@ impl Node {
     ) -> Result<Shared, ShareError> {
         let store = self.core.store.clone();
         let mut included = store.exclusions();
-        included.retain(|excluded| excluded.path.starts_with(&request.path));
+        included.retain(|excluded| excluded.path == request.path);
         let (caller, waiting) = oneshot::channel::<()>();
         let hashing = move |bytes| {
             progress(bytes);

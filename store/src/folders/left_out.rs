@@ -18,6 +18,8 @@ const MAX_NAMED: usize = 20;
 pub struct LeftOut {
     /// Sockets, fifos and devices, by type. They have no content.
     special: BTreeMap<&'static str, u64>,
+    /// The paths that a person excluded from watched folders.
+    pub(super) excluded: u64,
     /// Whether the directory contains the data folder of this node.
     pub(super) holds_data: bool,
     /// The first of the entries whose content cannot be carried.
@@ -66,6 +68,16 @@ impl LeftOut {
         }
         if self.holds_data {
             lines.push("left out: the data folder of this node".to_owned());
+        }
+        if self.excluded > 0 {
+            let paths = match self.excluded {
+                1 => "1 path".to_owned(),
+                count => format!("{count} paths"),
+            };
+            lines.push(format!(
+                "left out, as you unshared it: {paths}; `pelago list --excluded` lists them, and \
+                 `pelago share PATH` includes one again"
+            ));
         }
         if self.unsupported_count > 0 {
             let (first, count) = (&self.unsupported, self.unsupported_count);

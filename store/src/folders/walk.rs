@@ -13,7 +13,10 @@ use std::{
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_name, check_target};
 
 use super::{FolderError, left_out::LeftOut, unsupported::UnsupportedReason};
-use crate::{UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received};
+use crate::{
+    UnfinishedDownloads, files::type_name, ignores::Ignores, received::Received,
+    saved_values::Exclusions,
+};
 
 /// All entries of a directory, at any depth.
 pub(super) struct DirectoryTree {
@@ -74,7 +77,9 @@ pub(super) struct Guide<'a> {
     pub(super) received: Option<&'a Received>,
     /// The data folder of this node, with all links resolved.
     pub(super) data: Option<&'a Path>,
-    /// Whether `.pelagoignore` files count.
+    /// The paths that a person excluded from watched folders.
+    pub(super) excluded: &'a Exclusions,
+    /// Whether `.pelagoignore` files and exclusions count.
     pub(super) has_rules: bool,
 }
 
@@ -163,6 +168,10 @@ impl Walk<'_> {
         let is_folder = || entry.file_type().is_ok_and(|found| found.is_dir());
         let rules = self.rules.as_mut();
         if rules.is_some_and(|rules| rules.leave_out_entry(&path, is_folder())) {
+            return true;
+        }
+        if self.guide.has_rules && self.guide.excluded.contains_key(&path) {
+            self.tree.left_out.excluded += 1;
             return true;
         }
         if self.data.as_ref() == Some(&path) {

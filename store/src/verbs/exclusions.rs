@@ -2,7 +2,8 @@
 //! itself.
 //!
 //! Owns the file `exclusions` in the data folder. An exclusion covers its path and everything below
-//! it, until a person shares that path again. Errors are those of the operating system.
+//! it, until a person shares that path again. A folder above is shared without it. Errors are those
+//! of the operating system.
 
 use std::{
     io,
@@ -47,22 +48,21 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the exclusions of `path` and everything below it, and returns them.
+    /// Removes the exclusion of `path`, if there is one, and returns it.
     ///
     /// # Errors
     ///
     /// The error of the operating system. The exclusions are then unchanged.
-    pub fn include(&self, path: &Path) -> io::Result<Vec<Exclusion>> {
-        let mut found = self.exclusions();
-        found.retain(|exclusion| exclusion.path.starts_with(path));
-        if !found.is_empty() {
-            let remove = |exclusions: &mut Exclusions| {
-                exclusions.retain(|excluded, _| !excluded.starts_with(path));
-            };
-            self.inner.exclusions.change(remove)?;
-            self.states_changed();
-        }
-        Ok(found)
+    pub fn include(&self, path: &Path) -> io::Result<Option<Exclusion>> {
+        let folder = self.inner.exclusions.get().get(path).cloned();
+        let Some(folder) = folder else {
+            return Ok(None);
+        };
+        let remove = |exclusions: &mut Exclusions| drop(exclusions.remove(path));
+        self.inner.exclusions.change(remove)?;
+        self.states_changed();
+        let path = path.to_owned();
+        Ok(Some(Exclusion { path, folder }))
     }
 
     /// All exclusions, ordered by path.
@@ -110,16 +110,11 @@ mod tests {
         assert_eq!(store.exclusions(), [file.clone(), folder.clone()]);
         assert!(store.is_excluded(&folder.path.join("deep/down")));
         assert!(!store.is_excluded(&folder.folder) && !store.is_excluded(&path.join("watched/f")));
-        assert_eq!(
-            store.include(&folder.path).unwrap(),
-            std::slice::from_ref(&folder)
-        );
+        assert_eq!(store.include(&folder.folder).unwrap(), None);
+        assert_eq!(store.include(&folder.path).unwrap(), Some(folder.clone()));
         assert!(!store.is_excluded(&folder.path.join("deep/down")));
-        assert_eq!(store.include(&folder.path).unwrap(), []);
-        assert_eq!(
-            store.include(&folder.folder).unwrap(),
-            std::slice::from_ref(&file)
-        );
+        assert_eq!(store.include(&folder.path).unwrap(), None);
+        assert_eq!(store.exclusions(), [file]);
         drop(kept);
     }
 }

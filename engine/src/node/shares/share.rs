@@ -145,8 +145,8 @@ fn share_resolved(
     Ok(Shared { in_doubt, ..shared })
 }
 
-/// Ends the exclusion of `path` and of all paths below.
-fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
+/// Ends the exclusion of `path`. Paths below stay excluded until they are shared themselves.
+fn include(store: &Store, path: &Path) -> Result<Option<Exclusion>, ShareError> {
     let included = store.include(path);
     included.map_err(|source| ShareError::NotIncluded {
         path: path.to_owned(),
@@ -158,7 +158,7 @@ fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
 /// share of its watched folder.
 fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result<(), ShareError> {
     let included = include(store, &new.path)?;
-    if let Some(exclusion) = included.into_iter().find(|_| is_plain) {
+    if let Some(exclusion) = included.filter(|_| is_plain) {
         let name = share_name(&exclusion.folder, &new.path);
         new.name = name.unwrap_or_else(|| new.name.clone());
         new.origin = Origin::Folder(exclusion.folder);

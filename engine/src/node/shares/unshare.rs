@@ -274,14 +274,15 @@ mod tests {
         let excluded = home.store.exclusions().into_iter();
         let excluded: Vec<_> = excluded.map(|exclusion| exclusion.path).collect();
         assert_eq!(excluded, [secret, home.path("watched/sub")]);
-        // The watched folder as a whole is another matter: it stays watched.
-        share_as(request("watched", false)).unwrap();
+        // The watched folder as a whole is another matter: it stays watched, and is shared without
+        // what is excluded.
+        let whole = share_as(request("watched", false)).unwrap();
+        assert!(whole.notes[0].contains("2 paths"), "{:?}", whole.notes);
+        let members = home.store.members(&home.path("watched")).unwrap();
+        let members: Vec<_> = members.into_iter().map(|member| member.path).collect();
+        assert_eq!(members, ["other"]);
         home.unshare("watched").unwrap();
-        assert_eq!(
-            home.store.exclusions().len(),
-            0,
-            "sharing it again included all below"
-        );
+        assert_eq!(home.store.exclusions().len(), 2);
         assert_eq!(home.left(), 1);
     }
 
