@@ -105,8 +105,7 @@ pub use ignores::{IGNORE_FILE, Ignores};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
-pub use mounts::Presence;
-pub use mounts::device;
+pub use mounts::{FileSystemAt, Presence};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{
     Difference, Differences, Ending, FinishError, FinishOptions, Finished, FinishedFolder,

@@ -13,7 +13,7 @@ use super::{
     http::Url,
     system::{Exfat, Mount, is_root, run},
     watch::{put, shares},
-    world::{Home, World, assert_content, eventually, noise, text},
+    world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
 /// The names and states of the shares.
@@ -358,12 +358,98 @@ fn what_a_person_withdraws_from_a_watched_folder_stays_withdrawn() {
     assert_eq!(excluded.as_array().unwrap().len(), 2);
     assert_eq!(excluded[0]["path"], text(&folder.join("private")));
     assert_eq!(excluded[0]["state"], "excluded");
+    // The whole folder is shared without them.
+    a.run(&["share", "shared"]).done().prints("2 paths");
+    shares(&a, &["keep", "last", "other", "shared"]);
+    a.run(&["unshare", "shared"]).done();
     a.share("shared/private");
     shares(&a, &["keep", "last", "other", "private"]);
     a.run(&["list", "--excluded"]).done().prints("shared/sub");
     // The node follows changes of the file again.
     fs::remove_file(folder.join("private")).unwrap();
     shares(&a, &["keep", "last", "other"]);
+}
+
+/// ```text
+///   B ── A      what A keeps unlisted is renamed and copied below its watched folder
+/// ```
+#[test]
+fn what_is_unlisted_stays_so_under_other_names() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let folder = a.path("shared");
+    for name in ["open", "secret", "box/inside"] {
+        put(&folder, name, name.as_bytes());
+    }
+    let node = a.start(&["--dir", "shared"]);
+    shares(&a, &["box/inside", "open", "secret"]);
+    let offered = |node: &Node, expected: &[&str]| {
+        eventually(&format!("{expected:?} to be offered"), || {
+            let listed = b.json(&["list", "--peer", &node.address()]);
+            let names = listed.as_array()?.iter().map(|entry| &entry["name"]);
+            names.eq(expected).then_some(())
+        });
+    };
+    a.run(&["share", "shared/secret", "shared/box", "--unlisted"])
+        .done();
+    offered(&node, &["open"]);
+    fs::rename(folder.join("secret"), folder.join("renamed")).unwrap();
+    fs::copy(folder.join("renamed"), folder.join("copy")).unwrap();
+    fs::rename(folder.join("box"), folder.join("moved")).unwrap();
+    // What was shared by hand is missing at its old path.
+    let all = ["box", "copy", "moved/inside", "open", "renamed", "secret"];
+    shares(&a, &all);
+    offered(&node, &["open"]);
+    let listed = a.json(&["list"]);
+    let unlisted = listed.as_array().unwrap().iter();
+    let unlisted = unlisted.filter(|entry| entry["unlisted"] == true);
+    assert_eq!(unlisted.count(), 5, "{listed:#}");
+    a.run(&["list"]).done().prints("unlisted");
+    node.stop();
+    fs::rename(folder.join("copy"), folder.join("last")).unwrap();
+    let node = a.start(&["--dir", "shared"]);
+    let all = ["box", "last", "moved/inside", "open", "renamed", "secret"];
+    shares(&a, &all);
+    offered(&node, &["open"]);
+    a.share("shared/last");
+    offered(&node, &["last", "open", "renamed"]);
+}
+
+/// ```text
+///   A      a directory is mounted below a watched folder, and files are put where it was
+/// ```
+#[test]
+fn files_in_place_of_a_disk_do_not_replace_its_shares() {
+    let world = World::new();
+    let a = world.home("a");
+    if !is_root("a mount") {
+        return;
+    }
+    // The same file system, so that only the mount tells.
+    let (backing, disk) = (a.path("backing"), a.path("all/disk"));
+    put(&backing, "film", &noise(1, 300_000));
+    fs::create_dir_all(&disk).unwrap();
+    let bind = || {
+        let (from, to) = (backing.display(), disk.display());
+        run(&format!("mount --bind {from} {to}")).unwrap();
+    };
+    let unmount = || run(&format!("umount -l {}", disk.display())).unwrap();
+    bind();
+    let node = a.start(&["--dir", "all"]);
+    shares(&a, &["disk/film"]);
+    unmount();
+    has_state(&a, "disk/film", "missing");
+    put(&disk, "note", b"note");
+    shares(&a, &["disk/film", "disk/note"]);
+    node.stop();
+    let _node = a.start(&["--dir", "all"]);
+    shares(&a, &["disk/film", "disk/note"]);
+    has_state(&a, "disk/film", "missing");
+    has_state(&a, "disk/note", "available");
+    bind();
+    shares(&a, &["disk/film"]);
+    has_state(&a, "disk/film", "available");
+    unmount();
 }
 
 /// ```text

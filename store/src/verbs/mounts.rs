@@ -6,9 +6,12 @@ use std::{
 };
 
 use crate::{
-    Presence, Store,
+    Origin, Presence, Share, Store, is_gone,
     mounts::{Mount, Mounts},
 };
+
+/// How many shares are read from the database at a time.
+const PAGE: usize = 1000;
 
 /// How many mounted file systems are remembered.
 const MAX_MOUNTS: usize = 1000;
@@ -23,16 +26,19 @@ impl Store {
         let Some(before) = self.inner.mounts.get().get(path).copied() else {
             return Presence::There;
         };
-        let is_other = now.device != before.device || before.is_mount && !now.is_mount;
+        let is_without_disk = before.is_mount && !now.is_mount;
+        let is_other = now.device != before.device || is_without_disk;
         match is_empty(path) {
             Err(_) => Presence::Gone,
             Ok(true) if is_other => Presence::OtherDevice,
+            Ok(false) if is_without_disk => Presence::WithoutDisk,
             Ok(_) => Presence::There,
         }
     }
 
     /// Remembers the devices of the watched `folder`, which was just read, and of the `mounted`
-    /// folders that were found below it. Mounts below it that are missing now stay remembered.
+    /// folders that were found below it. Mounts that are missing now stay remembered, until files
+    /// are there in place of all that the disk had.
     ///
     /// # Errors
     ///
@@ -44,13 +50,21 @@ impl Store {
                 found.insert(path.to_owned(), mount);
             }
         }
-        let known = self.mounts_below(folder);
         let is_mounted = |path: &Path| matches!(Mount::at(path), Ok(Some(now)) if now.is_mount);
-        let is_over = |path: &PathBuf| {
-            let is_known = found.contains_key(path) || is_mounted(path);
-            !is_known && self.presence(path).is_there()
-        };
-        let over: Vec<_> = known.into_iter().filter(is_over).collect();
+        let mut over = Vec::new();
+        for path in self.mounts_below(folder) {
+            match self.presence(&path) {
+                Presence::WithoutDisk if self.misses_files(folder, &path) => {
+                    found.remove(&path);
+                }
+                Presence::There | Presence::WithoutDisk
+                    if !found.contains_key(&path) && !is_mounted(&path) =>
+                {
+                    over.push(path);
+                }
+                _ => {}
+            }
+        }
         self.inner.mounts.change(|mounts| {
             mounts.retain(|path, _| !over.contains(path));
             for (path, mount) in found {
@@ -73,6 +87,39 @@ impl Store {
             around.push(folder.to_owned());
         }
         around
+    }
+
+    /// The mount points at, above or below `path` whose disk is missing, while there are other files.
+    #[must_use]
+    pub fn folders_without_disk(&self, folder: &Path, path: &Path) -> Vec<PathBuf> {
+        let mut around = self.mounts_below(folder);
+        around.retain(|mount| path.starts_with(mount) || mount.starts_with(path));
+        around.retain(|mount| self.presence(mount) == Presence::WithoutDisk);
+        around
+    }
+
+    /// Whether a file below `mount` that the watched `folder` shares is gone.
+    fn misses_files(&self, folder: &Path, mount: &Path) -> bool {
+        let is_missing = |share: &Share| {
+            let is_here = || matches!(&share.origin, Origin::Folder(from) if from == folder);
+            is_here()
+                && share
+                    .path
+                    .symlink_metadata()
+                    .is_err_and(|error| is_gone(&error))
+        };
+        let mut after: Option<PathBuf> = None;
+        // A database that cannot be read does not tell that nothing is missing.
+        while let Ok(page) = self.shares_under(mount, after.as_deref(), PAGE) {
+            if page.iter().any(is_missing) {
+                return true;
+            }
+            match page.last() {
+                Some(last) => after = Some(last.path.clone()),
+                None => return false,
+            }
+        }
+        true
     }
 
     /// Whether a watched folder without a known device is present. If files of it are listed, it
@@ -103,7 +150,10 @@ fn is_empty(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Home, open};
+    use crate::{
+        NewShare,
+        testing::{Home, open},
+    };
 
     /// Records another device for `path` than it has.
     fn on_another_device(store: &Store, path: &Path) {
@@ -136,6 +186,45 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         fs::write(&folder, "file").unwrap();
         assert_eq!(home.store.presence(&folder), Presence::Gone);
+    }
+
+    #[test]
+    fn files_in_place_of_a_disk_do_not_stand_for_those_of_the_disk() {
+        let home = Home::on_disk();
+        let (folder, mount) = (home.path("all"), home.path("all/disk"));
+        fs::create_dir_all(&mount).unwrap();
+        let share = |name: &str| {
+            fs::write(home.path(name), name).unwrap();
+            let found = NewShare {
+                origin: Origin::Folder(folder.clone()),
+                ..home.hash(&home.path(name))
+            };
+            home.store.add_shares(&[found]).unwrap();
+        };
+        share("all/disk/film");
+        let mounted = std::slice::from_ref(&mount);
+        home.store.remember_mounts(&folder, mounted).unwrap();
+        let was_mounted = |mounts: &mut Mounts| {
+            if let Some(mount) = mounts.get_mut(&mount) {
+                mount.is_mount = true;
+            }
+        };
+        home.store.inner.mounts.change(was_mounted).unwrap();
+        fs::remove_file(mount.join("film")).unwrap();
+        assert_eq!(home.store.presence(&mount), Presence::OtherDevice);
+        assert_eq!(home.store.missing_folders(&folder, &folder), mounted);
+        share("all/disk/other");
+        for _ in 0..2 {
+            assert_eq!(home.store.presence(&mount), Presence::WithoutDisk);
+            assert!(home.store.missing_folders(&folder, &folder).is_empty());
+            let without = home.store.folders_without_disk(&folder, &folder);
+            assert_eq!(without, mounted);
+            home.store.remember_mounts(&folder, &[]).unwrap();
+        }
+        // All that the disk had is there: the folder takes its place.
+        fs::write(mount.join("film"), "again").unwrap();
+        home.store.remember_mounts(&folder, &[]).unwrap();
+        assert_eq!(home.store.presence(&mount), Presence::There);
     }
 
     #[test]

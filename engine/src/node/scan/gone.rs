@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{BATCH, Scan};
-use crate::store::{DatabaseError, Share, Store, is_gone};
+use crate::store::{DatabaseError, Presence, Share, Store, is_gone};
 
 impl Scan<'_> {
     /// Removes in one commit the shares that are gone.
@@ -34,8 +34,13 @@ impl Scan<'_> {
             // Files may be missing because their disk is not mounted.
             if !gone.is_empty() {
                 note_missing(self.store, self.folder, path);
+                let without_disk = self.store.folders_without_disk(self.folder, path);
+                gone.retain(|(_, path)| {
+                    let is_on_disk = without_disk.iter().any(|disk| path.starts_with(disk));
+                    let is_away = is_on_disk && is_missing(path);
+                    !is_away && !self.store.is_below_missing(path)
+                });
             }
-            gone.retain(|(_, path)| !self.store.is_below_missing(path));
             self.gone.extend(gone);
             if self.gone.len() >= BATCH {
                 self.write_gone()?;
@@ -66,6 +71,24 @@ impl Scan<'_> {
     }
 }
 
+/// Whether nothing is at the path.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| is_gone(&error))
+}
+
+/// Inspects the shares below `path`, which do not all come back with it.
+fn note_states(store: &Store, path: &Path) {
+    let mut after: Option<PathBuf> = None;
+    while let Ok(page) = store.shares_under(path, after.as_deref(), BATCH)
+        && let Some(last) = page.last()
+    {
+        after = Some(last.path.clone());
+        for share in &page {
+            store.set_state(share, store.inspect_share(share).state);
+        }
+    }
+}
+
 /// Checks whether the watched `folder` and the mounts around `path` are there. Shares on missing
 /// ones stay recorded, and are not offered.
 pub(in crate::node) fn note_missing(store: &Store, folder: &Path, path: &Path) {
@@ -77,9 +100,16 @@ pub(in crate::node) fn note_missing(store: &Store, folder: &Path, path: &Path) {
              when it is back"
         );
     }
-    for folder in back {
-        tracing::info!(
-            folder = %folder.display(), "the folder is back: its shares are offered again"
-        );
+    for path in back {
+        let folder = path.display();
+        if store.presence(&path) == Presence::WithoutDisk {
+            note_states(store, &path);
+            tracing::warn!(
+                %folder, "the folder has files although its disk is missing: they are shared, and \
+                 the shares on the disk are offered again when it is back"
+            );
+        } else {
+            tracing::info!(%folder, "the folder is back: its shares are offered again");
+        }
     }
 }
