@@ -70,15 +70,17 @@ impl Tables<'_> {
 
     /// Applies what a person decided by sharing `path` in `scopes`: it holds for the content there
     /// and for that of all files below, also where watched folders found it, and for all that they
-    /// found at `path` and below. Returns the content whose scopes changed.
+    /// found at `path` and below. Returns the content whose scopes changed, and how many files and
+    /// folders below were unlisted and are listed now.
     pub(super) fn decide_scopes(
         &mut self,
         path: &str,
         scopes: &Scopes,
-    ) -> Result<Vec<Hash>, redb::Error> {
+    ) -> Result<(Vec<Hash>, u64), redb::Error> {
         let mut hashes = self.members.hashes_in(path)?;
-        hashes.extend(self.share_at(path)?.map(|share| share.hash));
-        let mut found = self.found_below(path)?;
+        let own = self.share_at(path)?.map(|share| share.hash);
+        hashes.extend(own);
+        let (mut found, mut revealed) = (self.found_below(path)?, 0);
         for hash in hashes {
             let was_listed = match scopes.is_listed() {
                 true => self.unlisted.remove(hash.as_bytes())?.is_none(),
@@ -87,6 +89,7 @@ impl Tables<'_> {
             // Most of what is listed was listed before.
             if was_listed != scopes.is_listed() {
                 found.extend(self.shares_of(&hash)?);
+                revealed += u64::from(scopes.is_listed() && Some(hash) != own);
             }
         }
         found.retain(|share| share.is_found() && share.scopes != *scopes);
@@ -98,7 +101,8 @@ impl Tables<'_> {
             );
             self.shares.insert(key, &share.to_row()?[..])?;
         }
-        Ok(found.into_iter().map(|share| share.hash).collect())
+        let changed = found.into_iter().map(|share| share.hash).collect();
+        Ok((changed, revealed))
     }
 
     /// Whether content stays unlisted.

@@ -9,25 +9,26 @@ use crate::{DatabaseError, Scopes, Store, database::UNLISTED, share_tables::Tabl
 impl Store {
     /// Applies what a person decided by sharing `path`, which is recorded, in `scopes`: watched
     /// folders share the same content, and all files at `path` and below, in these scopes. Content
-    /// that is unlisted stays so wherever a watched folder finds it, until this lists it.
+    /// that is unlisted stays so wherever a watched folder finds it, until this lists it. Returns how
+    /// many files and folders below `path` were unlisted and are listed now.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`].
-    pub fn decide_scopes(&self, path: &Path, scopes: &Scopes) -> Result<(), DatabaseError> {
+    pub fn decide_scopes(&self, path: &Path, scopes: &Scopes) -> Result<u64, DatabaseError> {
         let Some(path) = path.to_str() else {
-            return Ok(());
+            return Ok(0);
         };
         // Then everything that watched folders found is listed.
         if scopes.is_listed() && self.has_nothing_unlisted()? {
-            return Ok(());
+            return Ok(0);
         }
         let decide = |transaction: &redb::WriteTransaction| {
             Tables::open(transaction)?.decide_scopes(path, scopes)
         };
-        let changed = self.inner.database.write(decide)?;
+        let (changed, revealed) = self.inner.database.write(decide)?;
         self.shares_changed(changed, &[]);
-        Ok(())
+        Ok(revealed)
     }
 
     fn has_nothing_unlisted(&self) -> Result<bool, DatabaseError> {
@@ -128,9 +129,8 @@ mod tests {
             let share = |scope| {
                 let folder = folder(scope);
                 home.store.share_folder(&folder, &go_on).unwrap();
-                home.store
-                    .decide_scopes(&folder.path, &folder.scopes)
-                    .unwrap();
+                let decided = home.store.decide_scopes(&folder.path, &folder.scopes);
+                decided.unwrap()
             };
             share(Scope::Unlisted);
             assert!(!home.is_listed("box/deep/a") && home.is_listed("other"));
@@ -140,7 +140,7 @@ mod tests {
             // Content that is listed elsewhere stays listed there.
             assert!(!home.find("box/other", b"other"));
             assert!(home.is_listed("other") && home.find("others", b"other"));
-            share(Scope::Everyone);
+            assert_eq!(share(Scope::Everyone), 3, "deep, a and new");
             for name in ["box/deep/a", "box/new", "box/other", "moved/a", "moved/new"] {
                 assert!(home.is_listed(name), "{name}");
             }

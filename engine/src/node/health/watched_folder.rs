@@ -40,7 +40,7 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
             },
             crate::store::shown(path)
         );
-        let remedy = "remove the cause: the node tries again within 10 min";
+        let remedy = "remove the cause, or rename the file: the node tries again within 10 min";
         notices.push(notice(true, what, why, Some(remedy)));
     }
     let own = watched

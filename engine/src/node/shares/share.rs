@@ -111,12 +111,17 @@ fn share_resolved(
             path, name, scopes, ..
         } = folder;
         include(store, &path)?;
-        decide_scopes(store, &path, &scopes)?;
+        let revealed = decide_scopes(store, &path, &scopes)?;
         let in_doubt = has_member_in_doubt(store, &path)?;
         let shared = Shared::new(made.descriptor, name, made.totals.bytes, path, &scopes);
         return Ok(Shared {
             in_doubt,
-            notes: made.left_out.lines(),
+            notes: made
+                .left_out
+                .lines()
+                .into_iter()
+                .chain(of_revealed(revealed))
+                .collect(),
             ..shared
         });
     }
@@ -166,8 +171,19 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
     Ok(())
 }
 
+/// A note on files and folders that sharing the folder that has them has listed.
+fn of_revealed(count: u64) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 file or folder in it was unlisted, and is listed now".to_owned()),
+        count => Some(format!(
+            "{count} files and folders in it were unlisted, and are listed now"
+        )),
+    }
+}
+
 /// Applies the decision of a person on who may list the content at `path`.
-fn decide_scopes(store: &Store, path: &Path, scopes: &Scopes) -> Result<(), ShareError> {
+fn decide_scopes(store: &Store, path: &Path, scopes: &Scopes) -> Result<u64, ShareError> {
     let decided = store.decide_scopes(path, scopes);
     Ok(decided.map_err(store::ShareError::from)?)
 }

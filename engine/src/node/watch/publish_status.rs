@@ -11,7 +11,7 @@ use super::{
 use crate::node::scan::Scanned;
 
 /// Why a file with such a name is not shared.
-const MISNAMED: &str = "its name is not valid UTF-8: rename it";
+const MISNAMED: &str = "its name is not valid UTF-8";
 
 impl FolderWatch {
     /// The places where changes may raise no event, and why.
