@@ -11,9 +11,9 @@ use std::{
 };
 
 use pelago_content::{Hash, Kind};
-use tokio::{sync::oneshot, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::{ShareError, core::NodeCore, scan::check_settled, shares};
+use super::{ShareError, blocking::Caller, core::NodeCore, scan::check_settled, shares};
 use crate::{
     duties::Outcome,
     serve::{QueuedFile, RehashQueue, RehashReason},
@@ -37,16 +37,9 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
     loop {
         let file = queue.next().await;
         let (store, path, reason) = (core.store.clone(), file.path.clone(), file.reason);
-        let (caller, waiting) = oneshot::channel::<()>();
+        let (caller, _waiting) = Caller::new();
         let began = Instant::now();
-        let hashing = spawn_blocking(move || {
-            // The receiver is dropped with this task, when the node ends.
-            let progress = |_| match caller.is_closed() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            };
-            rehash(&store, &path, reason, &progress)
-        });
+        let hashing = spawn_blocking(move || rehash(&store, &path, reason, &|_| caller.check()));
         let rehashed = match hashing.await {
             Ok(rehashed) => rehashed,
             Err(panic) => {
@@ -55,7 +48,6 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
                 return Err(panic.into());
             }
         };
-        drop(waiting);
         queue.hashed(file.path.clone(), began.elapsed());
         match rehashed {
             Ok(rehashed) => {

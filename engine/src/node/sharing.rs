@@ -3,12 +3,15 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use pelago_content::Hash;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     BeingWritten, CheckEvent, ListError, Listed, Node, ShareError, ShareRequest, Shared,
-    UnavailableShares, UnshareError, Upload, UploadError, WatchedFolder, blocking::blocking,
-    check_shares, share_states::unavailable, shares,
+    UnavailableShares, UnshareError, Upload, UploadError, WatchedFolder,
+    blocking::{Caller, blocking},
+    check_shares,
+    share_states::unavailable,
+    shares,
 };
 use crate::{
     store::{Exclusion, NewFile},
@@ -33,17 +36,12 @@ impl Node {
         let store = self.core.store.clone();
         let mut included = store.exclusions();
         included.retain(|excluded| excluded.path == request.path);
-        let (caller, waiting) = oneshot::channel::<()>();
+        let (caller, _waiting) = Caller::new();
         let hashing = move |bytes| {
             progress(bytes);
-            // The receiver is dropped with this future.
-            match caller.is_closed() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+            caller.check()
         };
         let mut shared = blocking(move || shares::share(&store, &request, &hashing)).await??;
-        drop(waiting);
         self.core.share_included(included).await;
         shared.link.peers = self.link_peers().await?;
         // A peer that asks right after the answer finds it.

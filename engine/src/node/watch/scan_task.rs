@@ -3,10 +3,7 @@
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::oneshot,
-    task::{JoinError, spawn_blocking},
-};
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::{
     coverage::{Coverage, LeftOut},
@@ -14,6 +11,7 @@ use super::{
 };
 use crate::node::{
     being_written::WriteTracker,
+    blocking::Caller,
     core::NodeCore,
     scan::{DuePath, ScanError, ScanObserver, Scanned, scan},
     settling::Settling,
@@ -52,8 +50,7 @@ pub(super) async fn run_scan(
     mut scan_state: ScanState,
 ) -> Result<ScanResult, JoinError> {
     let store = core.store.clone();
-    // Dropped with this call, when the node shuts down: then the scan stops.
-    let (caller, _waiting) = oneshot::channel();
+    let (caller, _waiting) = Caller::new();
     let observer = Observer {
         caller,
         being_written: core.being_written.clone(),
@@ -100,7 +97,7 @@ fn outermost(mut due: Vec<DuePath>) -> Vec<DuePath> {
 }
 
 struct Observer {
-    caller: oneshot::Sender<()>,
+    caller: Caller,
     being_written: WriteTracker,
     noted_at: PathBuf,
     pace: Option<Mutex<Pace>>,
@@ -117,10 +114,7 @@ impl ScanObserver for Observer {
         if let Some(pause) = pace.as_mut().and_then(|pace| pace.step(Instant::now())) {
             thread::sleep(pause);
         }
-        match self.caller.is_closed() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        self.caller.check()
     }
 }
 
