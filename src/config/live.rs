@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use toml::Value;
 
 use super::{
@@ -92,7 +92,7 @@ impl LiveSettings {
 
     /// All settings.
     pub fn list(&self) -> Vec<Setting> {
-        let layers = self.lock();
+        let layers = self.layers.lock();
         let settings = SETTINGS.iter();
         settings.map(|spec| self.setting(spec, &layers)).collect()
     }
@@ -109,7 +109,7 @@ impl LiveSettings {
         changes: &[(String, Option<NewValue>)],
         apply: impl FnOnce(&Config),
     ) -> Result<(), ChangeError> {
-        let mut layers = self.lock();
+        let mut layers = self.layers.lock();
         let mut changed = layers.clone();
         for (name, value) in changes {
             let spec = SETTINGS.iter().find(|spec| spec.name() == *name);
@@ -173,10 +173,6 @@ impl LiveSettings {
             set_by,
             locked,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Layers> {
-        self.layers.lock()
     }
 }
 

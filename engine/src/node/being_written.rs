@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// The most files that are named: more than a person reads, and 150 KB of JSON.
 const MAX_NAMED: usize = 1000;
@@ -46,7 +46,7 @@ impl WriteTracker {
         files.sort_unstable();
         let count = files.len() as u64;
         files.truncate(MAX_NAMED);
-        let mut folders = self.lock();
+        let mut folders = self.0.lock();
         if count == 0 {
             folders.remove(folder);
         } else {
@@ -55,7 +55,7 @@ impl WriteTracker {
     }
 
     pub(super) fn all(&self) -> BeingWritten {
-        let folders = self.lock();
+        let folders = self.0.lock();
         let mut files: Vec<_> = folders.values().flat_map(|one| one.files.clone()).collect();
         files.sort_unstable();
         files.truncate(MAX_NAMED);
@@ -63,10 +63,6 @@ impl WriteTracker {
             count: folders.values().map(|one| one.count).sum(),
             files,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, BeingWritten>> {
-        self.0.lock()
     }
 }
 

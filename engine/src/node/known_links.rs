@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::{Hash, Link};
 
 use super::{PeerAddress, link_peers::peers_of};
@@ -31,7 +31,7 @@ impl KnownLinks {
         if peers.is_empty() && link.name.is_none() {
             return;
         }
-        let mut links = self.lock();
+        let mut links = self.0.lock();
         links.retain(|known| known.hash != link.hash);
         links.push_back(KnownLink {
             hash: link.hash,
@@ -44,13 +44,9 @@ impl KnownLinks {
     }
 
     pub(super) fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {
-        let links = self.lock();
+        let links = self.0.lock();
         let known = links.iter().find(|known| known.hash == *hash);
         let known = known.map(|known| (known.name.clone(), known.peers.clone()));
         known.unwrap_or_default()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<KnownLink>> {
-        self.0.lock()
     }
 }

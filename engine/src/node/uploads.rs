@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::{CodedError, blocking::blocking};
@@ -39,7 +39,7 @@ pub(super) struct UploadPermit {
 
 impl Drop for UploadPermit {
     fn drop(&mut self) {
-        self.uploads.lock().remove(&self.target);
+        self.uploads.0.lock().remove(&self.target);
     }
 }
 
@@ -99,7 +99,7 @@ impl CodedError for UploadError {
 
 impl Uploads {
     pub(super) fn permit(&self, target: PathBuf) -> Result<UploadPermit, UploadError> {
-        let mut permits = self.lock();
+        let mut permits = self.0.lock();
         if permits.len() >= MAX_UPLOADS || !permits.insert(target.clone()) {
             return Err(UploadError::Busy { path: target });
         }
@@ -108,10 +108,6 @@ impl Uploads {
             target,
             uploads: self.clone(),
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.0.lock()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::Catalogue;
 use crate::network::PeerAddress;
@@ -22,7 +22,7 @@ type CachedList = (Option<PeerAddress>, Arc<Catalogue>);
 impl CatalogueCache {
     /// The catalogue of this peer, or of all in reach, if it is the one kept.
     pub(in crate::node) fn get(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
-        let kept = self.lock();
+        let kept = self.0.lock();
         let (whose, catalogue) = kept.as_ref()?;
         (whose.as_ref() == of).then(|| Arc::clone(catalogue))
     }
@@ -30,7 +30,7 @@ impl CatalogueCache {
     /// Keeps a catalogue for a while, in place of the one before.
     pub(in crate::node) fn keep(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
         let is_same = |(_, kept): &CachedList| Arc::ptr_eq(kept, catalogue);
-        let mut kept = self.lock();
+        let mut kept = self.0.lock();
         if kept.as_ref().is_some_and(is_same) {
             return;
         }
@@ -41,11 +41,7 @@ impl CatalogueCache {
             tokio::time::sleep(KEPT).await;
             let is_same =
                 |(_, kept): &mut CachedList| std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr());
-            cache.lock().take_if(is_same);
+            cache.0.lock().take_if(is_same);
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<CachedList>> {
-        self.0.lock()
     }
 }
