@@ -46,6 +46,11 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.hashes.is_empty() && !self.everything
     }
+
+    fn become_everything(&mut self) {
+        self.everything = true;
+        self.hashes = HashSet::new();
+    }
 }
 
 impl ShareFeed {
@@ -116,13 +121,6 @@ impl ShareFeed {
             up_to: pending.noted,
             is_applied: false,
         })
-    }
-}
-
-impl Pending {
-    fn become_everything(&mut self) {
-        self.everything = true;
-        self.hashes = HashSet::new();
     }
 }
 

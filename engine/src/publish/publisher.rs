@@ -156,41 +156,26 @@ impl Publisher {
 
     /// How many announcements are overdue and not in flight.
     pub async fn due(&self) -> usize {
-        let Some(changes) = &self.changes else {
-            return 0;
-        };
         let (reply, due) = oneshot::channel();
-        // Sending fails when the node shuts down: then nothing is due.
-        let _ = changes.send(Change::CountDue(reply)).await;
+        self.send(Change::CountDue(reply)).await;
         due.await.unwrap_or(0)
     }
 
     /// Provides `hash` from now on. Peers that ask this node learn of it immediately, the DHT soon.
     pub async fn provide(&self, hash: Hash) {
-        if let Some(changes) = &self.changes {
-            self.own_keys.insert(&hash);
-            // Sending fails only when the node shuts down: the next start provides it from the
-            // store.
-            let _ = changes.send(Change::Provide(hash)).await;
-        }
+        self.send(Change::Provide(hash)).await;
     }
 
     /// Waits until everything provided before this call has been announced.
     pub async fn announced(&self) {
-        if let Some(changes) = &self.changes {
-            let (reply, done) = oneshot::channel();
-            // Sending fails when the node shuts down: then there is nothing to wait for.
-            let _ = changes.send(Change::Await(reply)).await;
-            let _ = done.await;
-        }
+        let (reply, done) = oneshot::channel();
+        self.send(Change::Await(reply)).await;
+        let _ = done.await;
     }
 
     /// Stops providing `hash`. Records on other nodes expire by themselves.
     pub async fn withdraw(&self, hash: Hash) {
-        if let Some(changes) = &self.changes {
-            self.own_keys.remove(&hash);
-            let _ = changes.send(Change::Withdraw(hash)).await;
-        }
+        self.send(Change::Withdraw(hash)).await;
     }
 
     /// Begins a comparison with everything that is shared: the caller provides each hash, and then
@@ -205,11 +190,18 @@ impl Publisher {
         self.send(Change::EndComparison).await;
     }
 
+    /// Drops `change`, and its reply with it, if nothing is announced or the node shuts down: the
+    /// next start compares everything.
     async fn send(&self, change: Change) {
-        if let Some(changes) = &self.changes {
-            // Sending fails only when the node shuts down: the next start compares everything.
-            let _ = changes.send(change).await;
+        let Some(changes) = &self.changes else {
+            return;
+        };
+        match &change {
+            Change::Provide(hash) => self.own_keys.insert(hash),
+            Change::Withdraw(hash) => self.own_keys.remove(hash),
+            _ => {}
         }
+        let _ = changes.send(change).await;
     }
 }
 
