@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Extension;
 use libp2p::Multiaddr;
 use serde::Serialize;
@@ -22,13 +22,14 @@ use super::{
     output::Exit,
     signals::Signals,
     supervisor::{self, Phase},
+    text::quoted,
     value_parsers::peer_address,
 };
 use crate::{
     api::{Gateway, GatewaySettings, GatewayUrls, LocalApi, LocalApiServer, router, serve_metrics},
     config::{Config, SetBy},
     node::{Node, Settings},
-    store::Printable,
+    store::{Printable, shown},
 };
 
 /// The duties that this file starts.
@@ -234,6 +235,14 @@ fn serve(node: &Node, api: Option<LocalApiServer>, gateway: Option<Gateway>) {
 fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let folders = context.config.storage.share_folders.iter();
     let make = |folder: &PathBuf| {
+        if folder.is_file() {
+            bail!(
+                "the folder {} cannot be shared: it is a file; share it with `pelago share {}`, or \
+                 name a folder with --dir",
+                shown(folder),
+                quoted(&folder.to_string_lossy())
+            );
+        }
         if !folder.is_dir() {
             fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be created", folder.display()))?;

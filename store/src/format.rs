@@ -85,6 +85,10 @@ fn read(folder: &Path) -> io::Result<String> {
     let mut text = Vec::new();
     match File::open(folder.join(FORMAT_FILE)) {
         Ok(file) => file.take(MAX_LEN).read_to_end(&mut text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory && folder.is_file() => {
+            let why = "it is a file: give a folder with --data-dir";
+            return Err(io::Error::new(error.kind(), why));
+        }
         // A missing folder has no format; opening it reports the problem.
         Err(error) if is_missing(&error) => 0,
         Err(error) => return Err(error),

@@ -171,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_no_data_folder() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for refused in [
+            DataFolder::lock(file.path()).map(drop),
+            DataFolder::check_format(file.path()),
+        ] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("it is a file"), "{refused}");
+        }
+    }
+
+    #[test]
     fn a_probe_does_not_keep_a_node_from_starting() {
         let folder = tempfile::tempdir().unwrap();
         drop(DataFolder::lock(folder.path()).unwrap());

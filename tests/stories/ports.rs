@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::world::World;
+use super::world::{World, eventually};
 
 /// ```text
 ///   A      names a port that another program uses
@@ -30,6 +30,37 @@ fn an_explicit_port_in_use_is_refused() {
         .run(&["start"])
         .failed()
         .says(&port);
+}
+
+/// ```text
+///   A ◀── B      C      C is given the address of A, which starts there again
+/// ```
+#[test]
+fn the_port_of_another_node_is_refused_and_ones_own_is_free_at_once() {
+    let world = World::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| world.home(name));
+    let first = a.start(&["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
+    let addresses: Vec<_> = first
+        .listen
+        .iter()
+        .filter_map(|address| Some(address.split_once("/p2p/")?.0.to_owned()))
+        .collect();
+    assert_eq!(addresses.len(), 2, "TCP and QUIC: {:?}", first.listen);
+    for address in &addresses {
+        let refused = c.run(&["start", "--listen", address]).failed();
+        refused.says(address).says("in use").says("--listen");
+        let error = &c.run(&["start", "--listen", address, "--json"]).failed();
+        assert_eq!(error.document()["error"]["code"], "port-in-use");
+    }
+    // Connections of the first run are still known to the system when the second one starts.
+    let _second = b.start(&["-b", &first.address()]);
+    eventually("B to be connected", || {
+        (a.json(&["status"])["peers"] == 1).then_some(())
+    });
+    first.stop();
+    let listen = addresses.iter().flat_map(|address| ["--listen", address]);
+    let arguments: Vec<_> = ["start"].into_iter().chain(listen).collect();
+    a.started(&arguments).stop();
 }
 
 /// ```text
@@ -74,6 +105,24 @@ fn one_port_covers_tcp_and_udp() {
         );
     }
     node.stop();
+}
+
+/// ```text
+///   A      files where folders should be
+/// ```
+#[test]
+fn a_file_in_place_of_a_folder_is_refused_and_named() {
+    let world = World::new();
+    let a = world.home("a");
+    let file = world.file("film.mkv", b"film");
+    let refused = a.run(&["start", "--dir", &file, "-p", "0"]).failed();
+    let share = format!("pelago share {file}");
+    refused.says(&file).says("it is a file").says(&share);
+    for verb in ["start", "status", "list"] {
+        let refused = a.run(&["--data-dir", &file, verb]).failed();
+        refused.says(&file).says("it is a file").says("--data-dir");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"film");
 }
 
 /// ```text

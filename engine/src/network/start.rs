@@ -1,6 +1,7 @@
 //! Starts a node's part of the network: transport, listeners, and the event loop.
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use libp2p::{
 };
 use pelago_behaviour::{
     Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, TransportError, memory_transport,
-    streams, swarm_config, transport,
+    streams, swarm_config, transport, try_listen,
 };
 use pelago_content::Printable;
 use thiserror::Error;
@@ -247,6 +248,16 @@ async fn listen(
     addresses: &[Multiaddr],
 ) -> Result<Vec<SwarmEvent<Event>>, StartError> {
     let mut waiting = Vec::new();
+    // All of them before the first one listens: two of them may have the same port.
+    for address in addresses {
+        match try_listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(listen_failed(address, ListenError::Other(error)));
+            }
+            // The transport reports other errors.
+            _ => {}
+        }
+    }
     for address in addresses {
         let failed = |error| listen_failed(address, error);
         let listener = swarm.listen_on(address.clone()).map_err(failed)?;
@@ -329,15 +340,19 @@ fn has_ipv6() -> bool {
     std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-fn listen_failed(address: &Multiaddr, error: ListenError<std::io::Error>) -> StartError {
+fn listen_failed(address: &Multiaddr, error: ListenError<io::Error>) -> StartError {
     let (is_in_use, reason) = match error {
         ListenError::MultiaddrNotSupported(_) => {
             (false, "this transport is not supported".to_owned())
         }
         ListenError::Other(error) => {
             let text = error.to_string();
-            let is_in_use = error.kind() == std::io::ErrorKind::AddrInUse
-                || text.contains("Address already in use");
+            let is_in_use =
+                error.kind() == io::ErrorKind::AddrInUse || text.contains("Address already in use");
+            let text = match is_in_use {
+                true => "the address is in use by another program".to_owned(),
+                false => text,
+            };
             (is_in_use, text)
         }
     };

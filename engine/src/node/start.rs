@@ -84,7 +84,9 @@ impl CodedError for StartError {
         match self {
             Self::Downloads(error) => Some(error.hint()),
             _ if self.is_address_in_use() => {
-                Some("choose another port with --port, or 0 for any that is free".to_owned())
+                let hint = "stop that program, or choose another port with --port or --listen; 0 is \
+                            any that is free";
+                Some(hint.to_owned())
             }
             _ => None,
         }
