@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write, time::Duration};
 
-use crate::store::{ByteSize, escaped, is_unsafe};
+use crate::store::{ByteSize, TimeSpan, escaped, is_unsafe};
 
 /// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -26,14 +26,7 @@ pub(super) fn rate(bytes: u64) -> String {
 
 /// A span of time by its two largest units: `3 min 5 s`.
 pub(super) fn time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{minutes} min {} s", seconds % 60),
-        3600..86_400 => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
+    TimeSpan(time).to_string()
 }
 
 /// `1 source`, `2 sources`.
@@ -125,19 +118,6 @@ mod tests {
             (u64::MAX, "18446744.1 TB/s"),
         ] {
             assert_eq!(rate(bytes), expected);
-        }
-    }
-
-    #[test]
-    fn times_have_two_units() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (185, "3 min 5 s"),
-            (3660, "1 h 1 min"),
-            (90_000, "1 d 1 h"),
-        ] {
-            assert_eq!(time(Duration::from_secs(seconds)), expected);
         }
     }
 

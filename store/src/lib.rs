@@ -10,7 +10,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `byte_size`, `escape` | sizes, names and paths as they are shown to people |
+//! | `byte_size`, `time_span`, `escape` | sizes, times, names and paths as they are shown to people |
 //! | `files`, `dir`, `file_system` | files, directories and file systems, by platform |
 //! | `disk_space`, `write_failure` | the reserve on each disk; remedies of failed writes |
 //! | `fingerprint`, `writers` | whether a file has changed, and whether a program writes to it |
@@ -81,6 +81,7 @@ mod side_files;
 mod sparse;
 #[cfg(test)]
 mod testing;
+mod time_span;
 mod trees;
 mod unfinished_downloads;
 mod unlisted;
@@ -120,6 +121,7 @@ pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use share_feed::{ShareChanges, ShareFeed, TakenChanges};
 pub use share_states::is_gone;
 pub use share_states::{Inspection, ShareState};
+pub use time_span::TimeSpan;
 pub use trees::TreeError;
 pub use unfinished_downloads::UnfinishedDownloads;
 pub use verbs::{

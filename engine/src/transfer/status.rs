@@ -14,7 +14,10 @@ use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::TransferError;
-use crate::{limits::Rate, store::Differences};
+use crate::{
+    limits::Rate,
+    store::{Differences, TimeSpan},
+};
 
 /// The period over which a rate is averaged.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
@@ -207,8 +210,7 @@ impl fmt::Display for WaitReason {
             Self::Turn { ahead: 1 } => write!(f, "waits for its turn behind 1 other"),
             Self::Turn { ahead } => write!(f, "waits for its turn behind {ahead} others"),
             Self::Source { since, tried } => {
-                let seconds = since.elapsed().as_secs();
-                write!(f, "no source for {seconds} s: {tried}")
+                write!(f, "no source for {}: {tried}", TimeSpan(since.elapsed()))
             }
             Self::Data { since, from } => {
                 let seconds = since.elapsed().as_secs();
