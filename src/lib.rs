@@ -51,7 +51,7 @@ pub use pelago_engine::node::{
 #[doc(inline)]
 pub use pelago_engine::{
     duties::Duties,
-    network::{ConnectError, StartError as NetworkStartError, TransportKind},
+    network::{ConnectError, StartError as NetworkStartError, TransportKind, UnreachedNode},
     transfer::{
         ChangeError, LoadError, NoHolder, NotKept, ReadError as TransferReadError, TransferError,
         UnfoldError,

@@ -3,9 +3,11 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{self, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -316,6 +318,43 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
         (peers.as_array().unwrap().len() == 1).then_some(())
     });
     assert_eq!(finding(&a, "identity")["state"], "ok");
+}
+
+/// Answers as a web server does, and reads until the caller hangs up.
+fn refuse(mut caller: TcpStream) -> io::Result<()> {
+    let _ = caller.read(&mut [0; 1024])?;
+    let page = "<html><body><h1>400 Bad Request</h1></body></html>".repeat(2);
+    write!(
+        caller,
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n{page}"
+    )?;
+    io::copy(&mut caller, &mut io::sink()).map(drop)
+}
+
+/// ```text
+///   A ──▶ a web server      named as a peer, and as a bootstrap node
+/// ```
+#[test]
+fn a_server_of_another_kind_is_recognised() {
+    let world = World::new();
+    let a = world.home("a");
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for caller in server.incoming().map_while(Result::ok) {
+            thread::spawn(move || refuse(caller));
+        }
+    });
+    let expected = "did not answer as a libp2p node";
+    let hash = a.hash(&world.file("x", b"x"));
+    let peer = ["--peer", &address, "--timeout", "2"];
+    for verb in ["download", "open"] {
+        let asked = a.run(&[&[verb, &hash], &peer[..]].concat());
+        asked.failed().says(expected);
+    }
+    a.run(&["list", "--peer", &address]).failed().says(expected);
+    let node = a.start(&["-b", &address]);
+    node.run.err.line(expected);
 }
 
 /// ```text

@@ -7,7 +7,7 @@ use pelago_behaviour::{Protocol, streams};
 use pelago_content::Hash;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AnnounceError, ConnectError, Peer, PeerAddress};
+use super::{AnnounceError, ConnectError, Peer, PeerAddress, redial::UnreachedNode};
 
 pub(super) enum Command {
     /// Connect to a peer that is known by id, by addresses, or both.
@@ -46,6 +46,10 @@ pub(super) enum Command {
     Peer {
         peer: PeerId,
         reply: oneshot::Sender<Option<Peer>>,
+    },
+    /// List the bootstrap nodes that are not reached.
+    Unreached {
+        reply: oneshot::Sender<Vec<UnreachedNode>>,
     },
     /// List the addresses at which this node listens.
     ListenAddresses {

@@ -131,7 +131,7 @@ impl EventLoop {
             self.redial.led_here(connection);
             return;
         }
-        let Some(failed) = self.redial.failed(connection, now) else {
+        let Some(failed) = self.redial.failed(connection, &reason, now) else {
             return;
         };
         let node = failed.node;
@@ -140,12 +140,10 @@ impl EventLoop {
                 %node, error = %reason,
                 "cannot join the network there yet; retrying for as long as the command waits"
             ),
-            // People are warned only while no other node is known.
-            _ if *self.routable.borrow() == 0 => tracing::warn!(
+            _ => tracing::warn!(
                 %node, error = %reason,
                 "a bootstrap node is not reached; retrying with pauses of up to 60 s"
             ),
-            _ => tracing::info!(%node, error = %reason, "a bootstrap node is not reached"),
         }
     }
 
@@ -168,9 +166,15 @@ impl EventLoop {
     /// Dials without a caller that waits: the outcome arrives as an event.
     pub(super) fn dial_quietly(&mut self, options: DialOpts, named_by: NamedBy) {
         let connection = options.connection_id();
-        if let Err(error) = self.dial(options, named_by) {
+        let Err(error) = self.dial(options, named_by) else {
+            return;
+        };
+        tracing::trace!(%error, "not dialed");
+        let is_condition = matches!(error, DialError::DialPeerConditionFalse(_));
+        if is_condition || matches!(connect_error(&error), ConnectError::Later) {
             self.redial.not_dialed(connection, Instant::now());
-            tracing::trace!(%error, "not dialed");
+        } else {
+            self.dial_failed(connection, None, &error);
         }
     }
 

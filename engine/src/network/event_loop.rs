@@ -126,6 +126,9 @@ impl EventLoop {
             Command::Peer { peer, reply } => {
                 let _ = reply.send(self.peers.get(&peer));
             }
+            Command::Unreached { reply } => {
+                let _ = reply.send(self.redial.unreached());
+            }
             Command::ListenAddresses { reply } => {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     AnnounceError, Candidate, Closed, ConnectError, IdentityClash, Peer, PeerAddress, StreamError,
-    Traffic,
+    Traffic, UnreachedNode,
     command::Command,
     outgoing::{Outgoing, OutgoingStreams},
 };
@@ -206,6 +206,14 @@ impl Network {
     /// [`Closed`].
     pub async fn peer(&self, peer: PeerId) -> Result<Option<Peer>, Closed> {
         self.ask(|reply| Command::Peer { peer, reply }).await
+    }
+
+    /// The bootstrap nodes that are not reached, each with the reason.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn unreached(&self) -> Result<Vec<UnreachedNode>, Closed> {
+        self.ask(|reply| Command::Unreached { reply }).await
     }
 
     /// The addresses at which this node listens, without its id.

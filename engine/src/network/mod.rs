@@ -38,5 +38,6 @@ pub use identity_clash::IdentityClash;
 pub use outgoing::{Outgoing, OutgoingPermit, StreamDemand};
 pub use peers::Peer;
 pub use reach::Reach;
+pub use redial::UnreachedNode;
 pub use start::{NetworkSettings, StartError, TransportKind};
 pub use traffic::Traffic;

@@ -1,5 +1,7 @@
 //! The callers that wait for connections. Pure bookkeeping: the event loop dials and reports.
 
+use std::{error::Error, io};
+
 use libp2p::{
     Multiaddr, PeerId,
     swarm::{ConnectionId, DialError},
@@ -106,12 +108,25 @@ pub(super) fn connect_error(error: &DialError) -> ConnectError {
 }
 
 /// The innermost reason: what the system reported, without the layers above.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
+fn root(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    let text = innermost.to_string();
+    // The layers above hide the error of the system, but not its text.
+    let kinds = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+    match kinds.into_iter().find(|kind| kind.to_string() == text) {
+        // The other end, such as a web server, does not speak the protocol in which the parts of a
+        // connection are negotiated.
+        Some(io::ErrorKind::InvalidData) => {
+            "it did not answer as a libp2p node: is this the address of a Pelago node?".to_owned()
+        }
+        Some(io::ErrorKind::UnexpectedEof) => "it ended the connection before it had answered: it \
+                                               is not a Pelago node, or has too many connections"
+            .to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

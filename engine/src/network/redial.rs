@@ -15,7 +15,7 @@ use libp2p::{
 use pelago_behaviour::dial::{NamedBy, Subnets, check};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::PeerAddress;
+use super::{ConnectError, PeerAddress};
 
 mod target;
 #[cfg(test)]
@@ -51,6 +51,15 @@ pub(super) struct Failed {
     pub(super) node: PeerAddress,
     /// Why it was dialed.
     pub(super) reason: DialReason,
+}
+
+/// A bootstrap node whose dials have failed since the start, or since it was last reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreachedNode {
+    /// The node, as the settings name it.
+    pub node: PeerAddress,
+    /// Why the last dial failed.
+    pub why: String,
 }
 
 /// The nodes to be connected to.
@@ -107,7 +116,7 @@ impl Redial {
                     if target.dialing.is_none() {
                         target.due = Some(now);
                     }
-                    target.is_reported = false;
+                    target.failure = None;
                 }
                 None => self.add(Target::named(DialReason::Asked(until), node, now)),
             }
@@ -202,7 +211,7 @@ impl Redial {
                 return true;
             }
             target.peer = Some(peer);
-            (target.due, target.tries, target.is_reported) = (None, 0, false);
+            (target.due, target.tries, target.failure) = (None, 0, None);
             if is_by_dial {
                 target.dialing = None;
             }
@@ -227,13 +236,19 @@ impl Redial {
 
     /// A dial failed. Returns the failure to report to people: once for each node until it is
     /// reached.
-    pub(super) fn failed(&mut self, connection: ConnectionId, now: Instant) -> Option<Failed> {
+    pub(super) fn failed(
+        &mut self,
+        connection: ConnectionId,
+        why: &ConnectError,
+        now: Instant,
+    ) -> Option<Failed> {
         let tries = self.dialed(connection)?.tries;
         let pause = self.pause(tries);
         let target = self.dialed(connection)?;
         (target.dialing, target.due) = (None, Some(now + pause));
         target.tries = tries.saturating_add(1);
-        let is_news = target.reason.is_named() && !std::mem::replace(&mut target.is_reported, true);
+        let before = target.failure.replace(why.to_string());
+        let is_news = target.reason.is_named() && before.is_none();
         let news = target.named.clone().filter(|_| is_news);
         let news = news.map(|node| Failed {
             node,
@@ -245,6 +260,17 @@ impl Redial {
         };
         self.targets.retain(|target| !is_given_up(target));
         news
+    }
+
+    /// The bootstrap nodes that are not reached.
+    pub(super) fn unreached(&self) -> Vec<UnreachedNode> {
+        let bootstrap = self.targets.iter();
+        let bootstrap = bootstrap.filter(|target| target.reason == DialReason::Bootstrap);
+        let unreached = bootstrap.filter_map(|target| {
+            let (node, why) = (target.named.clone()?, target.failure.clone()?);
+            Some(UnreachedNode { node, why })
+        });
+        unreached.collect()
     }
 
     /// Forgets the nodes whose commands no longer wait.
@@ -272,7 +298,7 @@ impl Redial {
                 due: Some(due),
                 tries: 0,
                 dialing: None,
-                is_reported: false,
+                failure: None,
             }),
         }
     }

@@ -179,7 +179,7 @@ pub struct WaitingDownload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// Its subject: `watch`, `duty`, `limit`, `share`, `download`, `clock`, `memory`, `disk`,
-    /// `identity`, `set-aside`. Later versions may add more.
+    /// `identity`, `set-aside`, `bootstrap`. Later versions may add more.
     pub kind: String,
     /// Whether something does not work. Otherwise, it works with a drawback.
     pub problem: bool,

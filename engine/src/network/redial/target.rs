@@ -63,8 +63,8 @@ pub(super) struct Target {
     pub(super) due: Option<Instant>,
     pub(super) tries: u32,
     pub(super) dialing: Option<ConnectionId>,
-    /// Whether its failure has been reported.
-    pub(super) is_reported: bool,
+    /// Why the last dial failed; `None` if it was reached since, or not dialed yet.
+    pub(super) failure: Option<String>,
 }
 
 impl Target {
@@ -77,7 +77,7 @@ impl Target {
             due: Some(now),
             tries: 0,
             dialing: None,
-            is_reported: false,
+            failure: None,
         }
     }
 

@@ -6,6 +6,10 @@ fn node(text: &str) -> PeerAddress {
     text.parse().unwrap()
 }
 
+fn refused() -> ConnectError {
+    ConnectError::Failed("refused".into())
+}
+
 fn redial(bootstrap: &[PeerAddress], known: &[PeerAddress], now: Instant) -> Redial {
     Redial::new(PeerId::random(), bootstrap, known, 7, now)
 }
@@ -26,12 +30,17 @@ fn a_node_that_comes_late_is_dialed_with_growing_random_pauses_until_it_is_reach
     assert_eq!(at, start, "the first at once");
     let mut pauses = Vec::new();
     for try_number in 0..10 {
-        let news = redial.failed(dial, at);
+        let news = redial.failed(dial, &refused(), at);
         assert_eq!(news.is_some(), try_number == 0, "it is reported once");
         let before = at;
         (at, dial) = step(&mut redial);
         pauses.push(at - before);
     }
+    let unreached = UnreachedNode {
+        node: node("10.0.0.1:80"),
+        why: "refused".to_owned(),
+    };
+    assert_eq!(redial.unreached(), [unreached]);
     let limits = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60].map(|seconds| SECOND * seconds);
     for (pause, limit) in pauses.iter().zip(limits) {
         assert!(*pause <= limit && *pause >= limit * 3 / 4, "{pauses:?}");
@@ -39,6 +48,7 @@ fn a_node_that_comes_late_is_dialed_with_growing_random_pauses_until_it_is_reach
     assert_ne!(pauses[8], pauses[9], "pauses are random");
     redial.reached(dial, PeerId::random());
     assert_eq!(redial.next(), None, "it was reached once");
+    assert_eq!(redial.unreached(), []);
 }
 
 #[test]
@@ -65,7 +75,7 @@ fn reached_nodes_are_dialed_again_after_a_change_of_address_or_when_alone() {
         let (due, dial) = step(&mut redial);
         assert!(due > at && due <= at + LAST_PAUSE);
         at = due;
-        redial.failed(dial, at);
+        redial.failed(dial, &refused(), at);
         redial.alone(at);
     }
     assert!(
@@ -104,7 +114,7 @@ fn what_a_command_named_is_dialed_for_as_long_as_the_command_waits() {
     redial.ask(&nodes, start + 20 * SECOND, start);
     let (mut at, mut dial) = step(&mut redial);
     let mut dials = 1;
-    assert_eq!(redial.failed(dial, at).unwrap().node, nodes[0]);
+    assert_eq!(redial.failed(dial, &refused(), at).unwrap().node, nodes[0]);
     while let Some(next) = redial.next() {
         at = next;
         let due = redial.dials(at, |_| false);
@@ -113,7 +123,7 @@ fn what_a_command_named_is_dialed_for_as_long_as_the_command_waits() {
         };
         dial = options.connection_id();
         dials += 1;
-        assert_eq!(redial.failed(dial, at), None);
+        assert_eq!(redial.failed(dial, &refused(), at), None);
     }
     assert!((5..=7).contains(&dials), "after 1, 2, 4, 8 s: {dials}");
     assert!(redial.targets.is_empty(), "nothing is left of it");
@@ -123,7 +133,7 @@ fn what_a_command_named_is_dialed_for_as_long_as_the_command_waits() {
     redial.ask(&nodes, at + 40 * SECOND, at);
     assert_eq!(redial.targets.len(), 1);
     let (_, dial) = step(&mut redial);
-    assert!(redial.failed(dial, at + 20 * SECOND).is_some());
+    assert!(redial.failed(dial, &refused(), at + 20 * SECOND).is_some());
     assert!(redial.next().is_some());
 }
 
@@ -138,7 +148,11 @@ fn a_lost_peer_is_dialed_a_few_times_and_one_that_is_connected_over_a_lost_addre
         let (due, dial) = step(&mut redial);
         at = due;
         dials += 1;
-        assert_eq!(redial.failed(dial, at), None, "no command waits for it");
+        assert_eq!(
+            redial.failed(dial, &refused(), at),
+            None,
+            "no command waits for it"
+        );
     }
     assert_eq!(dials, LOST_TRIES);
 

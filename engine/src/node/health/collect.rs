@@ -22,6 +22,7 @@ impl Node {
     /// The node has shut down.
     pub async fn health(&self) -> Result<Health, Closed> {
         let peers = self.core.network.peers().await?;
+        let unreached = self.core.network.unreached().await?;
         let bootstrap = &self.core.settings.bootstrap;
         let is_there = |node: &&PeerAddress| {
             peers.iter().any(|peer| match node.peer() {
@@ -40,6 +41,7 @@ impl Node {
             dht_nodes: *self.core.network.routable().borrow() as u64,
             bootstrap: bootstrap.len() as u64,
             bootstrap_connected: bootstrap.iter().filter(is_there).count() as u64,
+            unreached,
             identity_clash: self
                 .core
                 .network

@@ -23,6 +23,8 @@ pub enum NoticeKind {
     Identity,
     /// Files that the node set aside.
     SetAside,
+    /// A bootstrap node.
+    Bootstrap,
 }
 
 impl NoticeKind {
@@ -40,6 +42,7 @@ impl NoticeKind {
             Self::Disk => "disk",
             Self::Identity => "identity",
             Self::SetAside => "set-aside",
+            Self::Bootstrap => "bootstrap",
         }
     }
 }

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     duties::{Duty, DutyState},
+    network::UnreachedNode,
     node::{DownloadState, DownloadStatus, WaitReason},
-    store::{ByteSize, ShareState},
+    store::{ByteSize, Printable, ShareState, TimeSpan},
 };
 
 /// How long a restarted duty is still mentioned.
@@ -34,6 +35,7 @@ pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     let of_downloads = downloads.iter().filter_map(of_download);
     notices.extend(of_downloads.take(MAX_DOWNLOADS));
     notices.extend(of_identity(health));
+    notices.extend(of_bootstrap(health));
     notices.extend(of_shares(health));
     notices.extend(of_clock(health));
     notices.extend(of_set_aside(health));
@@ -184,8 +186,8 @@ fn of_clock(health: &Health) -> Option<Notice> {
         kind: NoticeKind::Clock,
         is_problem: true,
         what: format!(
-            "the clock is {} s behind files that the node wrote earlier",
-            lag.as_secs()
+            "the clock is {} behind files that the node wrote earlier",
+            TimeSpan(lag)
         ),
         why: "it was set back, or was ahead then: a changed file may seem unchanged".to_owned(),
         remedy: Some(
@@ -206,6 +208,26 @@ fn of_identity(health: &Health) -> Option<Notice> {
                 .to_owned(),
         ),
     })
+}
+
+/// The notices of bootstrap nodes that are not reached: a problem while no other node is known.
+fn of_bootstrap(health: &Health) -> impl Iterator<Item = Notice> {
+    health
+        .unreached
+        .iter()
+        .map(|UnreachedNode { node, why }| {
+            Notice {
+        kind: NoticeKind::Bootstrap,
+        is_problem: health.dht_nodes == 0,
+        what: format!("the bootstrap node {} is not reached", Printable(node)),
+        why: why.clone(),
+        remedy: Some(
+            "check whether it is running, and its address in network.bootstrap; the node retries \
+             within 60 s"
+                .to_owned(),
+        ),
+    }
+        })
 }
 
 fn of_set_aside(health: &Health) -> Option<Notice> {
@@ -289,6 +311,10 @@ mod tests {
             disks: vec![disk(1 << 20)],
             set_aside: vec!["/data/downloads.damaged-1".into()],
             clock_lag: Some(Duration::from_secs(90)),
+            unreached: vec![UnreachedNode {
+                node: "10.0.0.1:80".parse().unwrap(),
+                why: "refused".to_owned(),
+            }],
             share_states: [("excluded", 3), ("missing", 2)].into(),
             unavailable: Some(("/disk/a".into(), "missing")),
             identity_clash: Some("/ip4/10.0.0.1/tcp/1".parse().unwrap()),
@@ -300,6 +326,7 @@ mod tests {
             ("memory", true),
             ("disk", true),
             ("identity", true),
+            ("bootstrap", true),
             ("duty", false),
             ("limit", false),
             ("limit", false),
@@ -307,6 +334,12 @@ mod tests {
             ("set-aside", false),
         ];
         assert_eq!(kinds(&health), expected);
+        let with_others = Health {
+            dht_nodes: 1,
+            ..health.clone()
+        };
+        let last = kinds(&with_others).pop();
+        assert_eq!(last, Some(("bootstrap", false)), "other nodes are known");
         let share = of(&health, &[])
             .into_iter()
             .find(|notice| notice.kind == NoticeKind::Share);

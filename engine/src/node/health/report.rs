@@ -8,6 +8,7 @@ use pelago_content::Hash;
 use super::{DiskSpace, Notice, SystemLimits};
 use crate::{
     duties::Duty,
+    network::UnreachedNode,
     node::{UnavailableShares, WatchedFolder},
     store::ShareState,
 };
@@ -25,6 +26,8 @@ pub struct Health {
     pub bootstrap: u64,
     /// How many bootstrap nodes it is connected to, as far as addresses show.
     pub bootstrap_connected: u64,
+    /// The bootstrap nodes that are not reached, each with the reason.
+    pub unreached: Vec<UnreachedNode>,
     /// The address at which another node with the same identity was seen.
     pub identity_clash: Option<Multiaddr>,
     /// The limits of the system for the node's process.
