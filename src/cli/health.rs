@@ -3,37 +3,68 @@
 use super::text::{bytes, count, escape};
 use crate::api::types::{Health, Notice, SystemLimits, WatchedFolder};
 
-/// The state of the node, as names and lines: what it relies on, its limits and its disks.
-pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
+/// A part of the state of the node.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) line: String,
+    /// Whether no notice is about it.
+    pub(super) is_well: bool,
+}
+
+/// The state of the node: what it relies on, its limits and its disks.
+pub(super) fn rows(health: &Health) -> Vec<Row> {
     let mut rows = Vec::new();
+    let mut add = |name, line, is_well| {
+        rows.push(Row {
+            name,
+            line,
+            is_well,
+        });
+    };
+    let has_none = |kinds: &[&str], subject: &str| {
+        let is_about =
+            |notice: &Notice| kinds.contains(&&*notice.kind) && names(&notice.what, subject);
+        !health.notices.iter().any(is_about)
+    };
     for folder in &health.watches {
-        rows.extend(watched(folder).into_iter().map(|line| ("watching", line)));
+        for (path, line) in watched(folder) {
+            add("watching", line, has_none(&["watch"], path));
+        }
     }
     if !health.share_states.is_empty() {
         let states = health.share_states.iter();
         let states: Vec<_> = states
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        rows.push(("not shared", states.join(", ")));
+        add("not shared", states.join(", "), has_none(&["share"], ""));
     }
-    rows.push(("duties", duties(health)));
-    rows.push(("limits", limits(&health.limits)));
-    rows.push(("budgets", budgets(&health.limits)));
+    add("duties", duties(health), has_none(&["duty"], ""));
+    let is_well = has_none(&["limit", "memory"], "");
+    add("limits", limits(&health.limits), is_well);
+    add("budgets", budgets(&health.limits), true);
     for disk in &health.disks {
         let (free, reserve) = (bytes(disk.free), bytes(disk.reserve));
         let path = escape(&disk.path);
         let line = format!("{free} free at {path}; downloads leave {reserve} free");
-        rows.push(("disk", line));
+        add("disk", line, has_none(&["disk"], &disk.path));
     }
     for download in &health.waiting {
         let (name, why) = (escape(&download.name), escape(&download.why));
-        rows.push(("waiting", format!("{name}: {why}")));
+        let is_well = has_none(&["download"], &download.name);
+        add("waiting", format!("{name}: {why}"), is_well);
     }
     let more = health.waiting_count - (health.waiting.len() as u64).min(health.waiting_count);
     if more > 0 {
-        rows.push(("waiting", format!("and {}", count(more, "other download"))));
+        let line = format!("and {}", count(more, "other download"));
+        add("waiting", line, true);
     }
     rows
+}
+
+/// Whether `text` names `subject`, and not only a longer name that begins like it.
+fn names(text: &str, subject: &str) -> bool {
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', ':']);
+    subject.is_empty() || text.split(subject).skip(1).any(ends)
 }
 
 /// A notice as one line.
@@ -41,8 +72,9 @@ pub(super) fn notice(notice: &Notice) -> String {
     format!("{}: {}", escape(&notice.what), escape(&notice.why))
 }
 
-/// A line for a watched folder, and one for each part that is watched in another way.
-fn watched(folder: &WatchedFolder) -> Vec<String> {
+/// A line for a watched folder, and one for each part that is watched in another way, each with
+/// its path; of parts that are only counted, none.
+fn watched(folder: &WatchedFolder) -> Vec<(&str, String)> {
     let path = escape(&folder.path);
     let how = relies_on(&folder.relies_on, folder.interval_seconds);
     let why = folder.why.as_deref().map(escape);
@@ -57,18 +89,15 @@ fn watched(folder: &WatchedFolder) -> Vec<String> {
         } => format!("by {how}{why}; a scan of all of it is running"),
         _ => format!("by {how}{why}, {} watched", count(folder.watches, "folder")),
     };
-    let mut lines = vec![format!("{path} {state}")];
+    let mut lines = vec![(&*folder.path, format!("{path} {state}"))];
     for part in &folder.parts {
         let how = relies_on(&part.relies_on, part.interval_seconds);
-        lines.push(format!(
-            "  {} by {how} ({})",
-            escape(&part.path),
-            escape(&part.why)
-        ));
+        let line = format!("  {} by {how} ({})", escape(&part.path), escape(&part.why));
+        lines.push((&part.path, line));
     }
     let more = folder.parts_count.saturating_sub(folder.parts.len() as u64);
     if more > 0 {
-        lines.push(format!("  and {}", count(more, "other part")));
+        lines.push((&folder.path, format!("  and {}", count(more, "other part"))));
     }
     lines
 }
@@ -133,28 +162,17 @@ mod tests {
 
     #[test]
     fn each_folder_says_what_it_relies_on() {
-        let mut folder = WatchedFolder {
-            path: "/music".to_owned(),
-            is_there: true,
-            relies_on: "events".to_owned(),
-            interval_seconds: None,
-            why: None,
-            watches: 12,
-            parts: vec![WatchedPart {
-                path: "/music/nas".to_owned(),
-                relies_on: "events-and-polling".to_owned(),
-                interval_seconds: Some(600),
-                why: "nfs4".to_owned(),
-            }],
-            parts_count: 3,
-            failure: None,
-            unread: Vec::new(),
-            unread_count: 0,
-            looked_at_unix_ms: None,
-            looks_since_unix_ms: None,
-        };
+        let mut folder = watched_folder("/music");
+        folder.parts = vec![WatchedPart {
+            path: "/music/nas".to_owned(),
+            relies_on: "events-and-polling".to_owned(),
+            interval_seconds: Some(600),
+            why: "nfs4".to_owned(),
+        }];
+        folder.parts_count = 3;
+        let lines: Vec<_> = watched(&folder).into_iter().map(|(_, line)| line).collect();
         assert_eq!(
-            watched(&folder),
+            lines,
             [
                 "/music by events, 12 folders watched",
                 "  /music/nas by events and a slow scan every 600 s (nfs4)",
@@ -162,7 +180,57 @@ mod tests {
             ]
         );
         folder.is_there = false;
-        assert_eq!(watched(&folder)[0], "/music does not exist");
+        assert_eq!(watched(&folder)[0].1, "/music does not exist");
+    }
+
+    fn watched_folder(path: &str) -> WatchedFolder {
+        WatchedFolder {
+            path: path.to_owned(),
+            is_there: true,
+            relies_on: "events".to_owned(),
+            interval_seconds: None,
+            why: None,
+            watches: 12,
+            parts: Vec::new(),
+            parts_count: 0,
+            failure: None,
+            unread: Vec::new(),
+            unread_count: 0,
+            looked_at_unix_ms: None,
+            looks_since_unix_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_row_is_well_unless_a_notice_is_about_it() {
+        let notice = |kind: &str, what: &str| Notice {
+            kind: kind.to_owned(),
+            problem: true,
+            what: what.to_owned(),
+            why: "it is".to_owned(),
+            remedy: None,
+        };
+        let health = Health {
+            watches: ["/music", "/music2", "/films"].map(watched_folder).into(),
+            share_states: [("changed".to_owned(), 1)].into(),
+            notices: vec![
+                notice("watch", "the watched folder /music2 is missing"),
+                notice("watch", "/films raises no events: a scan every 60 s"),
+                notice("share", "1 share is not available"),
+            ],
+            ..Health::default()
+        };
+        let rows = rows(&health).into_iter();
+        let unwell: Vec<_> = rows.filter(|row| !row.is_well).collect();
+        let unwell: Vec<_> = unwell.iter().map(|row| (row.name, &*row.line)).collect();
+        assert_eq!(
+            unwell,
+            [
+                ("watching", "/music2 by events, 12 folders watched"),
+                ("watching", "/films by events, 12 folders watched"),
+                ("not shared", "1 changed")
+            ]
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn describe(StatusReport { status, health }: &StatusReport) -> String {
     let listen = status.listen.iter();
     lines.extend(listen.map(|address| format!("listening  {address}")));
     let rows = health::rows(health).into_iter();
-    lines.extend(rows.map(|(name, text)| format!("{name:10} {text}")));
+    lines.extend(rows.map(|row| format!("{:10} {}", row.name, row.line)));
     for notice in &health.notices {
         let state = if notice.problem { "problem" } else { "warning" };
         lines.push(format!("{state:10} {}", health::notice(notice)));

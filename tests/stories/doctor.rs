@@ -85,12 +85,22 @@ fn a_node_says_who_reached_it_and_whom_it_knows() {
 
     let lost = c.start(&["--bootstrap", "127.0.0.1:1"]);
     lost.run.err.line("a bootstrap node is not reached");
-    let (found, code) = finding(&c, "discovery");
-    assert_eq!(
-        (&found["state"], code),
-        (&"problem".into(), Some(1)),
-        "{found}"
-    );
+    for check in ["discovery", "bootstrap"] {
+        let (found, code) = finding(&c, check);
+        assert_eq!(
+            (&found["state"], code),
+            (&"problem".into(), Some(1)),
+            "{found}"
+        );
+    }
+    let unreached = "the bootstrap node /ip4/127.0.0.1/tcp/1 is not reached: Connection refused";
+    for verb in ["doctor", "status"] {
+        let shown = c.run(&[verb]);
+        assert!(shown.stdout.contains(unreached), "{shown:#?}");
+    }
+    // The node says whether discovery is on, not the settings of the command that asks.
+    let found = finding(&c.with("PELAGO_NETWORK_MDNS", "true"), "mdns").0;
+    assert_eq!(found["state"], "warning", "{found}");
     for node in [first, second, lost] {
         node.stop();
     }

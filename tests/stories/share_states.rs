@@ -227,6 +227,8 @@ fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
     assert_eq!(names, ["folder"]);
     let doctor = a.run(&["doctor"]).stdout;
     assert!(doctor.contains("film (a share) cannot be read"), "{doctor}");
+    let row = doctor.lines().find(|line| line.contains("not shared"));
+    assert!(row.unwrap().starts_with("warning"), "{doctor}");
     // The other file of the folder is available.
     let notes = [
         "download",

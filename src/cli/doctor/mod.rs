@@ -45,11 +45,17 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     findings.extend(machine::examine(&context.data_folder));
     // On an error, the node is asked below, which reports the error.
     let is_running = local::is_running(&context.data_folder).unwrap_or(true);
-    let data = data::examine(&context.data_folder, is_running);
+    let data = match context.data_folder.is_file() {
+        // There is nothing in it.
+        true => Vec::new(),
+        false => data::examine(&context.data_folder, is_running),
+    };
     let is_sound = data.iter().all(|found| found.state != Severity::Problem);
     findings.extend(data);
+    let mut has_mdns = context.config.network.mdns;
     match node_report::ask(context).await {
         Ok(Some(running)) => {
+            has_mdns = running.has_mdns.unwrap_or(has_mdns);
             findings.extend(shares::states(running.status.shares, &running.unavailable));
             findings.extend(network::of_node(&running));
             findings.extend(node::examine(&running.health));
@@ -69,7 +75,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
             findings.push(Finding::problem("node", message, hint));
         }
     }
-    findings.push(network::mdns(&context.config));
+    findings.push(network::mdns(has_mdns));
     if args.check_shares {
         findings.extend(check_shares::examine(context).await?);
     }

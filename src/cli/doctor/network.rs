@@ -1,13 +1,10 @@
 //! The network: ports, whether peers reach the node, and how nodes find each other.
 
+use std::io;
 #[cfg(unix)]
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::{
-    io,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use pelago_behaviour::try_listen;
 
 use super::{finding::Finding, node_report::NodeReport};
 use crate::{
@@ -123,16 +120,12 @@ fn ports(config: &Config) -> Finding {
             return Finding::problem("ports", error.to_string(), "correct it in the settings");
         }
     };
-    let taken = |address: &&Multiaddr| try_out(address).is_err();
-    let Some(address) = settings.listen.iter().find(taken) else {
+    let failed = |address| try_listen(address).err().map(|error| (address, error));
+    let Some((address, error)) = settings.listen.iter().find_map(failed) else {
         let addresses = count(settings.listen.len() as u64, "address");
         return Finding::ok("ports", format!("a node can listen on {addresses}"));
     };
-    let why = try_out(address).err().map(|error| error.to_string());
-    let message = format!(
-        "{address} cannot be listened on: {}",
-        why.unwrap_or_default()
-    );
+    let message = format!("{address} cannot be listened on: {error}");
     let is_default =
         config.network.listen.is_empty() && *config.set_by("network.port") == SetBy::Default;
     if is_default {
@@ -144,29 +137,9 @@ fn ports(config: &Config) -> Finding {
     }
 }
 
-/// Listens on `address` for a moment.
-fn try_out(address: &Multiaddr) -> io::Result<()> {
-    let mut host: Option<IpAddr> = None;
-    for part in address {
-        match (part, host) {
-            (Protocol::Ip4(ip), _) => host = Some(ip.into()),
-            (Protocol::Ip6(ip), _) => host = Some(ip.into()),
-            (Protocol::Tcp(port), Some(ip)) => {
-                return TcpListener::bind(SocketAddr::new(ip, port)).map(drop);
-            }
-            (Protocol::Udp(port), Some(ip)) => {
-                return UdpSocket::bind(SocketAddr::new(ip, port)).map(drop);
-            }
-            _ => {}
-        }
-    }
-    // Neither TCP nor UDP: the node itself refuses it.
-    Ok(())
-}
-
-/// Whether this machine can receive mDNS from other nodes.
-pub(super) fn mdns(config: &Config) -> Finding {
-    if !config.network.mdns {
+/// Whether this machine can receive mDNS from other nodes, if it is on.
+pub(super) fn mdns(is_on: bool) -> Finding {
+    if !is_on {
         let hint = "set network.mdns = true, or run `pelago start --discovery`";
         return Finding::warning(
             "mdns",
@@ -226,6 +199,8 @@ fn receive_mdns() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use crate::{
         api::types::{Health, Status, UnavailableShares},
@@ -250,6 +225,7 @@ mod tests {
             status,
             health,
             unavailable: UnavailableShares::default(),
+            has_mdns: None,
         }
     }
 

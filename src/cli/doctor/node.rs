@@ -9,7 +9,13 @@ use crate::{
 /// A finding for each part of its state, and one for each notice.
 pub(super) fn examine(found: &Health) -> Vec<Finding> {
     let rows = health::rows(found).into_iter();
-    let rows = rows.map(|(check, line)| Finding::ok(check, line));
+    let rows = rows.map(|row| Finding {
+        state: match row.is_well {
+            true => Severity::Ok,
+            false => Severity::Warning,
+        },
+        ..Finding::ok(row.name, row.line)
+    });
     // Other checks report these in detail.
     let is_named_elsewhere =
         |kind: &str| matches!(kind, "set-aside" | "identity" | "share" | "clock");
@@ -42,6 +48,7 @@ fn check(kind: &str) -> &'static str {
         "memory" => "memory",
         "disk" => "disk",
         "identity" => "identity",
+        "bootstrap" => "bootstrap",
         _ => "node",
     }
 }
