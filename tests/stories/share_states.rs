@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, FileTimes},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{FileExt as _, PermissionsExt, symlink},
     path::Path,
     thread,
 };
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     http::Url,
-    system::{Exfat, Mount, is_root, run},
+    system::{Disk, Exfat, Mount, is_root, run},
     watch::{put, shares},
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
@@ -274,6 +274,37 @@ fn shares_on_a_disk_that_was_plugged_in_again_are_served_without_being_read_firs
     for name in ["film", "album"] {
         has_state(&a, name, "available");
     }
+}
+
+/// ```text
+///   B ── A      A's file system keeps times in whole seconds, and a file is edited within one
+/// ```
+#[test]
+fn a_share_that_is_edited_within_the_second_is_not_served_as_it_was() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(_disk) = Disk::new(a.path("disk"), "-I 128") else {
+        return;
+    };
+    let content = noise(1, 300_000);
+    put(&a.path("disk"), "film", &content);
+    let node = a.start(&[]);
+    let hash = a.share("disk/film");
+    let edit = |bytes: &[u8]| {
+        let path = a.path("disk/film");
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(bytes, 1000).unwrap();
+    };
+    edit(b"not the same");
+    let address = node.address();
+    let download = ["download", &hash, "--peer", &address, "-o", "got"];
+    b.run(&[&download[..], &["--timeout", "2"]].concat())
+        .failed();
+    has_state(&a, "film", "changed");
+
+    edit(&content[1000..1012]);
+    get(&b, &hash, &address, "got");
+    assert_content(&b.path("got"), &content);
 }
 
 /// ```text

@@ -109,3 +109,54 @@ fn is_announced(store: &Store, seeded: &HashSet<Hash>, hash: &Hash) -> Result<bo
     let is_shared = shares.iter().any(|share| is_offered(store, share));
     Ok(is_shared || seeded.contains(hash) && is_offered_download(store, hash))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, ops::ControlFlow};
+
+    use super::*;
+    use crate::{
+        node::share_states::inspect_all,
+        store::{NewShare, Origin, Scope},
+    };
+
+    /// The hashes that changed since the last call.
+    async fn changed(store: &Store) -> ShareChanges {
+        let feed = store.share_feed();
+        let taken = feed.next().await;
+        let changes = taken.changes().clone();
+        taken.applied();
+        changes
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_withdrawn_and_announced_again_once_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, away] = ["file", "away"].map(|name| folder.path().join(name));
+        fs::write(&path, "content").unwrap();
+        let store = Store::in_memory();
+        let progress = |_| ControlFlow::Continue(());
+        let hashed = store.hash_file(&path, &progress).unwrap();
+        let hash = hashed.descriptor.hash();
+        let share = NewShare {
+            descriptor: hashed.descriptor,
+            name: "file".to_owned(),
+            origin: Origin::Explicit,
+            path: path.clone(),
+            scopes: Scope::Everyone.into(),
+            fingerprint: hashed.fingerprint,
+        };
+        store.add_shares(&[share]).unwrap();
+        let is_announced = || is_announced(&store, &HashSet::new(), &hash).unwrap();
+        inspect_all(&store).unwrap();
+        changed(&store).await;
+        assert!(is_announced());
+
+        for (from, to) in [(&path, &away), (&away, &path)] {
+            fs::rename(from, to).unwrap();
+            inspect_all(&store).unwrap();
+            assert_eq!(changed(&store).await, ShareChanges::Of(vec![hash]));
+            assert_eq!(is_announced(), to == &path);
+        }
+    }
+}
