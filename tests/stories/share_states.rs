@@ -300,9 +300,13 @@ fn a_share_that_is_edited_within_the_second_is_not_served_as_it_was() {
     let download = ["download", &hash, "--peer", &address, "-o", "got"];
     b.run(&[&download[..], &["--timeout", "2"]].concat())
         .failed();
-    has_state(&a, "film", "changed");
-
+    let is_shared = || {
+        let listed = a.json(&["list"]);
+        listed[0]["hash"] == *hash
+    };
+    eventually("its new hash", || (!is_shared()).then_some(()));
     edit(&content[1000..1012]);
+    eventually("its first hash", || is_shared().then_some(()));
     get(&b, &hash, &address, "got");
     assert_content(&b.path("got"), &content);
 }
