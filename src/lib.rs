@@ -72,11 +72,11 @@ pub use pelago_store::{
 };
 
 // Short names for the crates below.
-#[cfg(feature = "cli")]
-use pelago_engine::memory;
 #[cfg(feature = "api")]
 use {
     pelago_content as content,
     pelago_engine::{limits, node},
-    pelago_store::{self as store, durable},
+    pelago_store::durable,
 };
+#[cfg(feature = "cli")]
+use {pelago_engine::memory, pelago_store as store};
