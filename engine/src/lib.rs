@@ -1,8 +1,8 @@
 //! The node of Pelago without its faces: the swarm and its event loop, downloads, answers to peers,
 //! announcements, limits, and [`node`], which connects them.
 //!
-//! The package `pelago` is what others depend on. `docs/ARCHITECTURE.md` shows the modules and which of
-//! them may call which.
+//! The package `pelago` is what others depend on. `docs/ARCHITECTURE.md` shows the modules and
+//! which of them may call which.
 
 pub mod access;
 pub mod duties;

@@ -9,7 +9,8 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 
-    /// Configuration file [default: pelago/config.toml in the configuration folder: ~/.config on Linux]
+    /// Configuration file [default: pelago/config.toml in the configuration folder: ~/.config on
+    /// Linux]
     #[arg(long, global = true, env = "PELAGO_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 

@@ -40,8 +40,8 @@ pub(super) fn long_running(
     })
 }
 
-/// Settings of a node that runs for one command: on the addresses that are set, with free ports, which a
-/// long-running node does not need.
+/// Settings of a node that runs for one command: on the addresses that are set, with free ports,
+/// which a long-running node does not need.
 pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         listen: match &config.network.listen[..] {

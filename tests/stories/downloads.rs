@@ -42,6 +42,13 @@ pub(crate) fn until_some(home: &Home, hash: &str) {
     });
 }
 
+/// Has the node of `home` download from `peer` to `got`, and waits until some of it is there.
+pub(crate) fn begin(home: &Home, hash: &str, peer: &str) {
+    let download = ["download", hash, "--peer", peer, "-o", "got", "--detach"];
+    home.run(&download).done();
+    until_some(home, hash);
+}
+
 /// The hashes in the order of the queue.
 fn order(home: &Home) -> Vec<String> {
     let downloads = home.json(&["downloads"]);
@@ -69,18 +76,7 @@ fn what_is_paused_stays_so_over_restarts_until_it_is_resumed() {
     let hash = a.share(&world.file("x.bin", &content));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let through_valve = valve.address();
-    b.run(&[
-        "download",
-        &hash,
-        "--peer",
-        &through_valve,
-        "-o",
-        "got",
-        "--detach",
-    ])
-    .done();
-    until_some(&b, &hash);
+    begin(&b, &hash, &valve.address());
     let paused = b.json(&["pause", &hash[..8]]);
     assert_eq!(paused[0]["state"], "paused", "{paused}");
     b.run(&["pause", "x.bin"]).done().prints("paused: ");

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    downloads::{listed, until, until_some},
+    downloads::{begin, listed, until, until_some},
     http::Url,
     system::Mount,
     valve::Valve,
@@ -142,18 +142,7 @@ fn a_damaged_list_is_set_aside_and_nothing_begins_by_itself() {
     let hash = a.share(&world.file("x.bin", &content));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let through_valve = valve.address();
-    b.run(&[
-        "download",
-        &hash,
-        "--peer",
-        &through_valve,
-        "-o",
-        "got",
-        "--detach",
-    ])
-    .done();
-    until_some(&b, &hash);
+    begin(&b, &hash, &valve.address());
     node.kill();
     let list = b.data().join("downloads");
     let damages: [fn(&mut Vec<u8>); 3] = [
@@ -282,18 +271,7 @@ fn a_download_with_a_torn_record_is_cancelled_completely() {
     let hash = a.share(&world.file("x.bin", &noise(1, SIZE)));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let node = b.start(&[]);
-    let through_valve = valve.address();
-    b.run(&[
-        "download",
-        &hash,
-        "--peer",
-        &through_valve,
-        "-o",
-        "got",
-        "--detach",
-    ])
-    .done();
-    until_some(&b, &hash);
+    begin(&b, &hash, &valve.address());
     b.run(&["pause", &hash]).done();
     node.kill();
     let record = b.data().join("partial").join(&hash);
@@ -365,8 +343,9 @@ fn cancelling_a_later_download_keeps_the_files_of_an_earlier_one() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);
-    for name in ["one", "two"] {
-        world.file(&format!("tree/{name}"), &noise(name.len() as u64, SIZE));
+    // Different content: one that is the same would be copied, and the later download would be done.
+    for (seed, name) in [(1, "one"), (2, "two")] {
+        world.file(&format!("tree/{name}"), &noise(seed, SIZE));
     }
     let hash = a.share(&text(&world.path("tree")));
     let valve = Valve::new(&node.address(), 64 << 20);

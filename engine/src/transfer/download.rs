@@ -1,11 +1,11 @@
 //! One download: from the search for sources until its content is in place, or for as long as
 //! readers want parts of it.
 //!
-//! This file has the loop; `own_content` takes what is here already, `events` handles the events of
-//! sources, `opening` prepares what is fetched, `tick` renews the status and ends a download without sources, `finishing` puts complete
-//! content in its place, `for_readers` has what differs for readers, and `unproven` handles data
-//! that failed its proof. A task has three parts: `supply` (where content comes from), `timing`
-//! (when it may fetch) and `report` (what it shows).
+//! This file has the loop; `own_content` takes what is here already, `events` handles the events
+//! of sources, `opening` prepares what is fetched, `tick` renews the status and ends a download
+//! without sources, `finishing` puts complete content in its place, `for_readers` has what differs
+//! for readers, and `unproven` handles data that failed its proof. A task has three parts:
+//! `supply` (where content comes from), `timing` (when it may fetch) and `report` (what it shows).
 
 mod events;
 mod finishing;

@@ -19,8 +19,8 @@ use super::{
 };
 
 impl Transfers {
-    /// Resumes the downloads and removals of the last run, and lists those that were paused or had ended. From
-    /// now on each change is saved, if the list of the last run could be read or set aside. Returns
+    /// Resumes the downloads and removals of the last run, and lists those that were paused or had
+    /// ended. From now on each change is saved, if the list of the last run could be read or set aside. Returns
     /// the downloads that resume.
     pub async fn load(&self, saved: SavedList) -> Vec<Download> {
         let storage = match &saved.list {

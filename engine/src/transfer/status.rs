@@ -124,7 +124,7 @@ pub struct DownloadStatus {
 
 impl DownloadStatus {
     /// The status of a download before anything else is known.
-    pub(super) fn new(hash: Hash, name: Option<String>) -> Self {
+    pub(crate) fn new(hash: Hash, name: Option<String>) -> Self {
         Self {
             hash,
             name: name.unwrap_or_else(|| hash.to_string()),

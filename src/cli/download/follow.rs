@@ -62,8 +62,8 @@ pub(in crate::cli) async fn fetch(
     }
 }
 
-/// Follows the download. If the target is ambiguous or the folder has very many entries, asks the person at
-/// the terminal.
+/// Follows the download. If the target is ambiguous or the folder has very many entries, asks the
+/// person at the terminal.
 async fn follow_chosen(
     context: &Context,
     node: &NodeHandle,

@@ -319,20 +319,8 @@ mod tests {
     use crate::transfer::DownloadState;
 
     fn download(hash: &str, name: &str) -> DownloadStatus {
-        DownloadStatus {
-            hash: format!("{hash:0<64}").parse().unwrap(),
-            name: name.to_owned(),
-            path: None,
-            state: DownloadState::Queued,
-            size: None,
-            verified_bytes: Some(0),
-            bytes_per_second: 0,
-            sources: 0,
-            waits: None,
-            notice: None,
-            failure: None,
-            differences: None,
-        }
+        let hash = format!("{hash:0<64}").parse().unwrap();
+        DownloadStatus::new(hash, Some(name.to_owned()))
     }
 
     #[test]

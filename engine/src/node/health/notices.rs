@@ -212,22 +212,18 @@ fn of_identity(health: &Health) -> Option<Notice> {
 
 /// The notices of bootstrap nodes that are not reached: a problem while no other node is known.
 fn of_bootstrap(health: &Health) -> impl Iterator<Item = Notice> {
-    health
-        .unreached
-        .iter()
-        .map(|UnreachedNode { node, why }| {
-            Notice {
+    let remedy = "check whether it is running, and its address in network.bootstrap; the node \
+                  retries within 60 s";
+    health.unreached.iter().map(|unreached| Notice {
         kind: NoticeKind::Bootstrap,
         is_problem: health.dht_nodes == 0,
-        what: format!("the bootstrap node {} is not reached", Printable(node)),
-        why: why.clone(),
-        remedy: Some(
-            "check whether it is running, and its address in network.bootstrap; the node retries \
-             within 60 s"
-                .to_owned(),
+        what: format!(
+            "the bootstrap node {} is not reached",
+            Printable(&unreached.node)
         ),
-    }
-        })
+        why: unreached.why.clone(),
+        remedy: Some(remedy.to_owned()),
+    })
 }
 
 fn of_set_aside(health: &Health) -> Option<Notice> {

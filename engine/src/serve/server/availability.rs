@@ -68,13 +68,10 @@ impl Server {
     ) -> Result<(), FrameError> {
         let (hash, has) = match self.answers.asked(requester, question).await? {
             Ok(asked) => asked,
-            Err(Absent { finding }) => {
+            Err(absent) => {
                 self.metrics.refused(Refusal::Absent);
                 availability::write_update(&mut stream, &Update::Absent).await?;
-                stream.close().await?;
-                self.handle_findings(requester, finding.into_iter().collect())
-                    .await;
-                return Ok(());
+                return self.end(requester, stream, absent).await;
             }
         };
         if matches!(question, Question::Proven(_)) {
@@ -82,6 +79,19 @@ impl Server {
         }
         self.send_updates(requester, stream, hash, question.action(), has)
             .await
+    }
+
+    /// Ends a subscription to content that this node does not have, or no longer.
+    async fn end(
+        &self,
+        requester: Requester,
+        mut stream: Stall<Inbound>,
+        absent: Absent,
+    ) -> Result<(), FrameError> {
+        stream.close().await?;
+        let found = absent.finding.into_iter().collect();
+        self.handle_findings(requester, found).await;
+        Ok(())
     }
 
     /// Sends the availability of `hash` and its changes, until the requester closes the stream.
@@ -133,12 +143,7 @@ impl Server {
             let found = match found {
                 Ok(found) => found,
                 // The share was withdrawn meanwhile, or its files are gone.
-                Err(Absent { finding }) => {
-                    stream.close().await?;
-                    self.handle_findings(requester, finding.into_iter().collect())
-                        .await;
-                    return Ok(());
-                }
+                Err(absent) => return self.end(requester, stream, absent).await,
             };
             (has, looked) = (found, seen);
             here = subscription.set_blocks(take(&mut has.blocks), looked);
