@@ -316,7 +316,6 @@ fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, Mana
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::DownloadState;
 
     fn download(hash: &str, name: &str) -> DownloadStatus {
         let hash = format!("{hash:0<64}").parse().unwrap();

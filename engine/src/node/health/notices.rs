@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     duties::{Duty, DutyState},
-    network::UnreachedNode,
     node::{DownloadState, DownloadStatus, WaitReason},
     store::{ByteSize, Printable, ShareState, TimeSpan},
 };
@@ -243,7 +242,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::duties::DutyFailure;
+    use crate::{duties::DutyFailure, network::UnreachedNode};
 
     fn kinds(health: &Health) -> Vec<(&'static str, bool)> {
         let notices = of(health, &[]);
