@@ -38,4 +38,6 @@ pub use providers::{
     MAX_RECORDS_PER_HOST, OwnKeys, ProviderStore, record_key,
 };
 pub use stall::{STALL_MIN_BYTES, Stall};
-pub use transport::{OwnIdCallers, TransportError, memory_transport, swarm_config, transport};
+pub use transport::{
+    OwnIdCallers, TlsSetupError, TransportError, memory_transport, swarm_config, transport,
+};

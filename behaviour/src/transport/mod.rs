@@ -1,26 +1,38 @@
-//! The transport between nodes: TCP (noise, yamux) and QUIC, with DNS.
+//! The transport between nodes: TCP (TLS or noise, yamux) and QUIC, with DNS.
 
-use std::{collections::VecDeque, io, num::NonZeroU8, sync::Arc, time::Duration};
+mod own_id_callers;
+mod security;
+mod shared;
+mod tls;
+mod tls_first;
+
+use std::{io, num::NonZeroU8, time::Duration};
 
 use libp2p::{
-    Multiaddr, PeerId, Transport as _,
+    PeerId, Transport,
     core::{
-        ConnectedPoint,
+        ConnectedPoint, Negotiated,
         muxing::StreamMuxerBox,
-        transport::{Boxed, MemoryTransport},
+        transport::{Boxed, MemoryTransport, timeout::TransportTimeout},
         upgrade::Version,
     },
     dns, identity, noise, quic, swarm, tcp,
 };
-use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::{
     Connections, Origin,
     connections::{ConnectionKind, Gate, QUIC_WINDOW},
     memory::{Account, Memory},
-    muxer::{MAX_STREAMS, Upgrade},
+    muxer::{MAX_STREAMS, Muxer, Upgrade},
 };
+use security::{Encrypted, Security};
+use shared::Shared;
+use tls::Tls;
+use tls_first::TlsFirst;
+
+pub use own_id_callers::OwnIdCallers;
+pub use tls::TlsSetupError;
 
 /// A handshake that takes longer has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,45 +45,16 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(25);
 /// Addresses of a peer that are tried at a time.
 const DIAL_CONCURRENCY: NonZeroU8 = NonZeroU8::new(8).expect("eight is not zero");
 
-/// Callers with our own id to remember, at most; beyond that, the oldest are forgotten.
-const MAX_OWN_ID_CALLERS: usize = 64;
-
-/// Callers that have proven to have our own id, until their connections are reported as failed.
-/// The dialer of such a connection hangs up as soon as it knows, often before the swarm could
-/// report the id; the encryption layer always knows it.
-#[derive(Clone, Default)]
-pub struct OwnIdCallers(Arc<Mutex<VecDeque<Multiaddr>>>);
-
-impl OwnIdCallers {
-    fn note(&self, local: &PeerId, peer: &PeerId, endpoint: &ConnectedPoint) {
-        let ConnectedPoint::Listener { send_back_addr, .. } = endpoint else {
-            return;
-        };
-        if local == peer {
-            let mut seen = self.0.lock();
-            if seen.len() >= MAX_OWN_ID_CALLERS {
-                seen.pop_front();
-            }
-            seen.push_back(send_back_addr.clone());
-        }
-    }
-
-    /// Whether the caller at `address`, whose connection has failed, had our id. Forgets it.
-    #[must_use]
-    pub fn take(&self, address: &Multiaddr) -> bool {
-        let mut seen = self.0.lock();
-        let at = seen.iter().position(|seen| seen == address);
-        at.and_then(|at| seen.remove(at)).is_some()
-    }
-}
-
 /// Why the transport could not be created.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The encryption rejected our key.
-    #[error("the encryption could not be set up: {0}")]
+    /// Noise rejected our key.
+    #[error("noise could not be set up: {0}")]
     Noise(#[from] noise::Error),
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[from] TlsSetupError),
     /// The system's resolver could not be set up.
     #[error("name resolution could not be set up: {0}")]
     Dns(io::Error),
@@ -91,20 +74,8 @@ pub fn transport(
     connections: &Connections,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
     let local = keypair.public().to_peer_id();
-    let (by_tcp, by_quic) = (own_id_callers.clone(), own_id_callers.clone());
-    let memory = connections.memory().clone();
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .map(|stream, _| {
-            end_when_dead(&stream);
-            stream
-        })
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise::Config::new(keypair)?)
-        .multiplex_ext(move |peer, endpoint| {
-            by_tcp.note(&local, peer, endpoint);
-            muxer(&memory, peer, endpoint)
-        })
-        .timeout(HANDSHAKE_TIMEOUT);
+    let tcp = tcp(keypair, own_id_callers, connections.memory())?;
+    let by_quic = own_id_callers.clone();
     let mut quic_config = quic::Config::new(keypair);
     quic_config.max_stream_data = QUIC_WINDOW;
     quic_config.max_connection_data = QUIC_WINDOW;
@@ -119,6 +90,44 @@ pub fn transport(
     Ok(dns::tokio::Transport::system(both)
         .map_err(TransportError::Dns)?
         .boxed())
+}
+
+/// A TCP connection: multiplexed and encrypted.
+type TcpMuxer = Muxer<Negotiated<Encrypted<Negotiated<tcp::tokio::TcpStream>>>>;
+
+/// TCP with TLS or noise, and yamux.
+fn tcp(
+    keypair: &identity::Keypair,
+    own_id_callers: &OwnIdCallers,
+    memory: &Memory,
+) -> Result<
+    impl Transport<Output = (PeerId, TcpMuxer), Error: Send + Sync, Dial: Send, ListenerUpgrade: Send>
+    + Unpin
+    + Send
+    + use<>,
+    TransportError,
+> {
+    let local = keypair.public().to_peer_id();
+    let sockets = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let sockets = Shared::new(sockets.map(|stream, _| {
+        end_when_dead(&stream);
+        stream
+    }));
+    let secured = |security| {
+        let (memory, own_id_callers) = (memory.clone(), own_id_callers.clone());
+        sockets
+            .clone()
+            .upgrade(Version::V1Lazy)
+            .authenticate(security)
+            .multiplex_ext(move |peer, endpoint| {
+                own_id_callers.note(&local, peer, endpoint);
+                muxer(&memory, peer, endpoint)
+            })
+    };
+    let both = Security::both(Tls::new(keypair)?, noise::Config::new(keypair)?);
+    let (tls, noise) = (secured(both.tls()), secured(both.noise()));
+    let tls_first = TlsFirst::new(secured(both), tls, noise);
+    Ok(TransportTimeout::new(tls_first, HANDSHAKE_TIMEOUT))
 }
 
 /// Connections inside this process, under `/memory/...` addresses, for simulations and tests of
@@ -167,3 +176,6 @@ fn muxer(memory: &Memory, peer: &PeerId, endpoint: &ConnectedPoint) -> Upgrade {
     let origin = Origin::new(*peer, endpoint.get_remote_address());
     Upgrade::new(Account::open(memory, origin))
 }
+
+#[cfg(test)]
+mod tests;
