@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::LockError;
+use super::{LockError, share_states::is_gone};
 use crate::durable;
 
 /// The file with one line that names the format and the version that wrote it.
@@ -90,15 +90,10 @@ fn read(folder: &Path) -> io::Result<String> {
             return Err(io::Error::new(error.kind(), why));
         }
         // A missing folder has no format; opening it reports the problem.
-        Err(error) if is_missing(&error) => 0,
+        Err(error) if is_gone(&error) => 0,
         Err(error) => return Err(error),
     };
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// The number of the format, and the version that wrote it.

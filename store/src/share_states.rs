@@ -147,6 +147,12 @@ pub fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// Whether nothing is at `path`. What cannot be inspected may exist.
+pub fn is_missing(path: &Path) -> bool {
+    let found = fs::symlink_metadata(path);
+    found.is_err_and(|error| is_gone(&error))
+}
+
 /// Whether this process may read the file at `path`.
 fn is_readable(path: &Path) -> bool {
     #[cfg(unix)]
@@ -242,5 +248,24 @@ impl KnownStates {
             return ShareState::Changed;
         }
         known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_below_a_file_nor_at_a_path_that_does_not_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let link = folder.path().join("link");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert!(!is_missing(&file) && (cfg!(not(unix)) || !is_missing(&link)));
+        assert!(is_missing(&file.join("below")) && is_missing(&folder.path().join("other")));
+        let too_long = folder.path().join("x".repeat(4096));
+        assert!(!is_missing(&too_long), "it cannot be inspected");
     }
 }

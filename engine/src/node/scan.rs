@@ -27,7 +27,7 @@ use super::{
 };
 use crate::store::{
     Comparison::Changed, DatabaseError, HashError, IGNORE_FILE, Ignores, NewShare, Origin, Scope,
-    Share, Store, UnfinishedDownloads, Writers,
+    Share, Store, UnfinishedDownloads, Writers, is_gone,
 };
 
 /// The most shares that are recorded in one commit.
@@ -293,7 +293,7 @@ impl Scan<'_> {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
             // The system reports removals as well.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(format!("{}: {error}", crate::store::shown(&path))),
         };
         let Some(name) = share_name(self.folder, &path) else {

@@ -5,7 +5,6 @@
 
 use std::{
     cell::Cell,
-    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +18,7 @@ use super::{
     listed::ListedDownload,
     removing::{Removal, RemovalOutcome},
 };
-use crate::store::{DatabaseError, Origin, Proceed, RemoveError, Share, Store};
+use crate::store::{DatabaseError, Origin, Proceed, RemoveError, Share, Store, is_missing};
 
 /// The maximum number of paths in a notice.
 const MAX_NAMED: usize = 20;
@@ -265,7 +264,7 @@ fn remove_done(
     let left = match (&receipt, path) {
         (Some(receipt), _) => receipt.remove(proceed)?,
         // The last run of the node ended when all of it was removed.
-        (None, Some(path)) if is_gone(path) => Vec::new(),
+        (None, Some(path)) if is_missing(path) => Vec::new(),
         (None, path) => {
             let path = path.map(Path::to_owned);
             return Err(ChangeError::NotDownloaded { name, path });
@@ -274,12 +273,6 @@ fn remove_done(
     let unshared = path.map_or(Ok(()), |path| is_removed(store, hash, path));
     forget_receipt(store, hash);
     Ok(Removed { left, unshared })
-}
-
-/// Whether nothing is at `path`.
-fn is_gone(path: &Path) -> bool {
-    let found = path.symlink_metadata();
-    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Forgets what is known of the content at `path`, which is removed, and stops sharing it.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Origin, Presence, Share, Store, is_gone,
+    Origin, Presence, Share, Store, is_missing,
     mounts::{Mount, Mounts},
 };
 
@@ -100,18 +100,14 @@ impl Store {
 
     /// Whether a file below `mount` that the watched `folder` shares is gone.
     fn misses_files(&self, folder: &Path, mount: &Path) -> bool {
-        let is_missing = |share: &Share| {
+        let is_lost = |share: &Share| {
             let is_here = || matches!(&share.origin, Origin::Folder(from) if from == folder);
-            is_here()
-                && share
-                    .path
-                    .symlink_metadata()
-                    .is_err_and(|error| is_gone(&error))
+            is_here() && is_missing(&share.path)
         };
         let mut after: Option<PathBuf> = None;
         // A database that cannot be read does not tell that nothing is missing.
         while let Ok(page) = self.shares_under(mount, after.as_deref(), PAGE) {
-            if page.iter().any(is_missing) {
+            if page.iter().any(is_lost) {
                 return true;
             }
             match page.last() {

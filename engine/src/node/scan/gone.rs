@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{BATCH, Scan};
-use crate::store::{DatabaseError, Presence, Share, Store, is_gone};
+use crate::store::{DatabaseError, Presence, Share, Store, is_gone, is_missing};
 
 impl Scan<'_> {
     /// Removes in one commit the shares that are gone.
@@ -69,11 +69,6 @@ impl Scan<'_> {
         let is_excluded = || self.store.is_excluded(path);
         !is_there || grows() || is_excluded() || self.ignores.leave_out(path, false)
     }
-}
-
-/// Whether nothing is at the path.
-fn is_missing(path: &Path) -> bool {
-    path.symlink_metadata().is_err_and(|error| is_gone(&error))
 }
 
 /// Inspects the shares below `path`, which do not all come back with it.
