@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONNECTION},
     response::{IntoResponse, Response},
 };
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::error::ApiError;
@@ -40,7 +40,7 @@ impl Anonymous {
 
     fn enter(&self) -> Call<'_> {
         let (sender, displaced) = oneshot::channel();
-        let mut calls = self.lock();
+        let mut calls = self.0.lock();
         if calls.running.len() >= MAX_CALLS {
             calls.running.pop_front();
         }
@@ -52,10 +52,6 @@ impl Anonymous {
             id,
             displaced,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Calls> {
-        self.0.lock()
     }
 }
 
@@ -69,10 +65,8 @@ struct Call<'s> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.anonymous
-            .lock()
-            .running
-            .retain(|(id, _)| *id != self.id);
+        let mut calls = self.anonymous.0.lock();
+        calls.running.retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -108,8 +102,8 @@ mod tests {
         let answered = anonymous.answer(ready(Response::new(Body::empty()))).await;
         assert_eq!(answered.status(), StatusCode::OK);
         endless.next().await.unwrap();
-        assert_eq!(anonymous.lock().running.len(), MAX_CALLS - 1);
+        assert_eq!(anonymous.0.lock().running.len(), MAX_CALLS - 1);
         drop(endless);
-        assert!(anonymous.lock().running.is_empty());
+        assert!(anonymous.0.lock().running.is_empty());
     }
 }

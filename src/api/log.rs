@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::types::{LogLevel, LogLine};
 use crate::config;
@@ -75,7 +75,7 @@ impl Log {
             .take(MAX_FIELDS)
             .map(shortened)
             .collect::<BTreeMap<_, _>>();
-        let mut ring = self.lock();
+        let mut ring = self.ring.lock();
         if ring.lines.len() >= MAX_LINES {
             ring.lines.pop_front();
             ring.dropped += 1;
@@ -91,7 +91,7 @@ impl Log {
 
     /// The lines that are at least as severe as `level`, oldest first.
     pub(super) fn lines(&self, level: LogLevel) -> Vec<LogLine> {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         let lines = ring.lines.iter();
         let lines = lines.filter(|line| line.level <= level);
         lines.map(|line| LogLine::clone(line)).collect()
@@ -100,7 +100,7 @@ impl Log {
     /// Up to `limit` lines after the first `seen` ones ever logged, and the number of lines up to
     /// the end of these.
     pub(super) fn after(&self, seen: u64, limit: usize) -> (Vec<Arc<LogLine>>, u64) {
-        let ring = self.lock();
+        let ring = self.ring.lock();
         let from = seen.max(ring.dropped);
         let skipped = usize::try_from(from - ring.dropped).unwrap_or(usize::MAX);
         let lines: Vec<_> = ring
@@ -112,10 +112,6 @@ impl Log {
             .collect();
         let seen = from + lines.len() as u64;
         (lines, seen)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock()
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use sha2::Sha256;
 
 use super::{
@@ -163,7 +163,7 @@ impl Sessions {
     }
 
     fn add_code(&self, code: Token, given: Instant, redirect: Option<Redirect>) {
-        let mut registry = self.lock();
+        let mut registry = self.registry.lock();
         if registry.codes.len() >= MAX_CODES {
             registry.codes.pop_front();
         }
@@ -177,19 +177,19 @@ impl Sessions {
     /// Removes expired codes and their files.
     pub(super) fn remove_expired_codes(&self, now: Instant) {
         let is_valid = |code: &Code| now.saturating_duration_since(code.given) < CODE_LIFETIME;
-        self.lock().codes.retain(is_valid);
+        self.registry.lock().codes.retain(is_valid);
     }
 
     /// Removes all codes and their files, when the API ends.
     pub(super) fn remove_all_codes(&self) {
-        self.lock().codes.clear();
+        self.registry.lock().codes.clear();
     }
 
     /// Exchanges a code for a new session; `None` if the code is invalid or expired. Blocks on the
     /// disk. A session that cannot be saved ends with the node.
     pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Session> {
         self.remove_expired_codes(now);
-        let mut registry = self.lock();
+        let mut registry = self.registry.lock();
         let is_it = |known: &Code| known.code.is(code.as_bytes());
         let at = registry.codes.iter().position(is_it)?;
         registry.codes.remove(at);
@@ -205,7 +205,7 @@ impl Sessions {
 
     /// The session with this `bearer`, if there is one.
     pub(super) fn find(&self, bearer: &[u8]) -> Option<Session> {
-        let registry = self.lock();
+        let registry = self.registry.lock();
         let mut sessions = registry.sessions.iter();
         sessions.find(|known| known.bearer.is(bearer)).cloned()
     }
@@ -216,13 +216,9 @@ impl Sessions {
     ///
     /// The error of the system. The session has ended, but is valid again after a restart.
     pub(super) fn end(&self, bearer: &[u8]) -> io::Result<()> {
-        let mut registry = self.lock();
+        let mut registry = self.registry.lock();
         registry.sessions.retain(|known| !known.bearer.is(bearer));
         self.save(&registry)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock()
     }
 }
 

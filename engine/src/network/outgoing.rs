@@ -12,7 +12,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_behaviour::{
     Protocol,
     streams::{MAX_INBOUND_STREAMS, PeerStream},
@@ -79,7 +79,7 @@ impl OutgoingStreams {
     }
 
     fn to_peer(&self, peer: PeerId) -> Arc<StreamsToPeer> {
-        let mut peers = self.lock();
+        let mut peers = self.0.lock();
         if let Some(to_peer) = peers.get(&peer).and_then(Weak::upgrade) {
             return to_peer;
         }
@@ -91,10 +91,6 @@ impl OutgoingStreams {
         });
         peers.insert(peer, Arc::downgrade(&to_peer));
         to_peer
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Weak<StreamsToPeer>>> {
-        self.0.lock()
     }
 }
 
@@ -210,7 +206,7 @@ mod tests {
         let _other = open(Protocol::Chunk);
         streams.to_peer(PeerId::random());
         assert_eq!(
-            streams.lock().len(),
+            streams.0.lock().len(),
             2,
             "peers without streams are forgotten"
         );

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use libp2p::PeerId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 /// Peers to count, at most. Beyond that, those with the least traffic are forgotten.
@@ -42,7 +42,7 @@ impl Traffic {
     /// The counts of `peer`.
     #[must_use]
     pub fn of(&self, peer: &PeerId) -> Counts {
-        self.lock().get(peer).copied().unwrap_or_default()
+        self.peers.lock().get(peer).copied().unwrap_or_default()
     }
 
     /// Bytes sent to all peers.
@@ -56,7 +56,7 @@ impl Traffic {
     }
 
     fn update(&self, peer: PeerId, change: impl FnOnce(&mut Counts)) {
-        let mut peers = self.lock();
+        let mut peers = self.peers.lock();
         if peers.len() >= MAX_PEERS && !peers.contains_key(&peer) {
             let least = peers
                 .iter()
@@ -66,9 +66,5 @@ impl Traffic {
             }
         }
         change(peers.entry(peer).or_default());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Counts>> {
-        self.peers.lock()
     }
 }

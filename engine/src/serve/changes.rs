@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::{
     sync::{Notify, watch},
@@ -68,7 +68,7 @@ pub(super) struct ChangeWatcher {
 impl ContentChanges {
     /// Starts to watch `hash`.
     pub(super) fn watch(&self, hash: Hash) -> ChangeWatcher {
-        let mut watched = self.lock();
+        let mut watched = self.0.watched.lock();
         let content = watched.entry(hash).or_default();
         content.watchers += 1;
         content.is_touched = true;
@@ -86,7 +86,7 @@ impl ContentChanges {
 
     /// Notes that the subscribers of `hash`, or what was sent to them, changed.
     pub(super) fn touch(&self, hash: &Hash) {
-        if let Some(content) = self.lock().get_mut(hash) {
+        if let Some(content) = self.0.watched.lock().get_mut(hash) {
             content.is_touched = true;
         }
     }
@@ -94,7 +94,7 @@ impl ContentChanges {
     /// Checks for changes for as long as this is polled.
     pub(super) async fn run(self, store: Store) {
         loop {
-            while self.lock().is_empty() {
+            while self.0.watched.lock().is_empty() {
                 self.0.begun.notified().await;
             }
             sleep(UPDATE_INTERVAL).await;
@@ -108,18 +108,14 @@ impl ContentChanges {
 
     /// Wakes the watchers of everything that has changed.
     fn look(&self, progress_of: impl Fn(&Hash) -> Progress) {
-        let hashes: Vec<_> = self.lock().keys().copied().collect();
+        let hashes: Vec<_> = self.0.watched.lock().keys().copied().collect();
         // The lock is free while the store is queried.
         for hash in hashes {
             let progress = progress_of(&hash);
-            if let Some(content) = self.lock().get_mut(&hash) {
+            if let Some(content) = self.0.watched.lock().get_mut(&hash) {
                 content.look(progress);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, WatchedContent>> {
-        self.0.watched.lock()
     }
 }
 
@@ -168,7 +164,7 @@ impl ChangeWatcher {
 
 impl Drop for ChangeWatcher {
     fn drop(&mut self) {
-        let mut watched = self.all.lock();
+        let mut watched = self.all.0.watched.lock();
         if let Some(content) = watched.get_mut(&self.hash) {
             content.watchers -= 1;
             content.is_touched = true;
@@ -218,6 +214,6 @@ mod tests {
         assert_eq!(of_other.next().await, Change::Subscribers);
         assert!(of_one.next().now_or_never().is_none());
         drop((of_one, of_other));
-        assert!(changes.lock().is_empty());
+        assert!(changes.0.watched.lock().is_empty());
     }
 }

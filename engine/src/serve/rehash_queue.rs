@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{sync::Notify, time::sleep_until};
 
 use crate::store::ReadError;
@@ -125,14 +125,14 @@ impl RehashQueue {
 
     /// Records that hashing the file at `path` has just ended, and how long it took.
     pub fn hashed(&self, path: PathBuf, took: Duration) {
-        self.lock().hashed(path, took, Instant::now());
+        self.0.queue.lock().hashed(path, took, Instant::now());
     }
 
     /// Waits for the next file to hash, and removes it: it may then be queued again. For one task
     /// at a time.
     pub async fn next(&self) -> QueuedFile {
         loop {
-            let next = self.lock().next(Instant::now());
+            let next = self.0.queue.lock().next(Instant::now());
             match next {
                 Next::File(file) => return file,
                 Next::At(at) => tokio::select! {
@@ -145,12 +145,8 @@ impl RehashQueue {
     }
 
     fn add(&self, file: QueuedFile) {
-        self.lock().add(file);
+        self.0.queue.lock().add(file);
         self.0.noted.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::requester::{LEVELS, QuotaKey, Requester};
@@ -53,7 +53,7 @@ impl Streams {
     /// A permit for one more stream of `requester`; `None` if it has its share, or if every other
     /// peer has as few streams.
     pub(super) fn enter(&self, requester: Requester) -> Option<StreamPermit> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let own = state.counts_of(&requester);
         if own[LEVELS - 1] >= state.per_peer {
             return None;
@@ -88,10 +88,6 @@ impl Streams {
             number,
             ended,
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock()
     }
 }
 
@@ -133,7 +129,7 @@ impl StreamPermit {
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        let mut state = self.streams.lock();
+        let mut state = self.streams.0.lock();
         let found = state
             .open
             .binary_search_by_key(&self.number, |open| open.number);
@@ -187,7 +183,7 @@ mod tests {
         let held = [streams.enter(peer).unwrap(), streams.enter(peer).unwrap()];
         assert!(streams.enter(peer).is_none());
         drop(held);
-        assert!(streams.lock().open.is_empty() && streams.lock().counts.is_empty());
+        assert!(streams.0.lock().open.is_empty() && streams.0.lock().counts.is_empty());
         assert!(streams.enter(peer).is_some());
     }
 

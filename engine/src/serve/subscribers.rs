@@ -12,7 +12,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_behaviour::availability::{Availability, MAX_PEERS, MAX_RUNS};
 use pelago_content::{BlockRanges, Hash, Kind};
 
@@ -72,7 +72,7 @@ pub(super) struct Subscription {
 impl Subscribers {
     /// Subscribes `peer` to `hash` until the value is dropped.
     pub(super) fn subscribe(&self, hash: Hash, peer: PeerId) -> Subscription {
-        let mut shared = self.lock();
+        let mut shared = self.0.lock();
         let content = shared.by_hash.entry(hash).or_default();
         content.subscribers.entry(peer).or_default().streams += 1;
         Subscription {
@@ -88,15 +88,11 @@ impl Subscribers {
 
     /// Records that blocks of `hash` were sent to `peer`.
     pub(super) fn record_sent(&self, hash: &Hash, peer: PeerId, blocks: Range<u64>) {
-        if let Some(content) = self.lock().by_hash.get_mut(hash)
+        if let Some(content) = self.0.lock().by_hash.get_mut(hash)
             && let Some(suggestions) = &mut content.suggestions
         {
             suggestions.record_sent(peer, blocks);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock()
     }
 }
 
@@ -108,7 +104,7 @@ impl Subscription {
 
     /// Whether the address of the subscriber is known.
     pub(super) fn is_located(&self) -> bool {
-        let shared = self.subscribers.lock();
+        let shared = self.subscribers.0.lock();
         let content = shared.by_hash.get(&self.hash);
         content
             .and_then(|content| content.subscribers.get(&self.peer))
@@ -117,7 +113,7 @@ impl Subscription {
 
     /// Sets the address of the subscriber, which ends with its id.
     pub(super) fn locate(&self, address: Multiaddr) {
-        if let Some(content) = self.subscribers.lock().by_hash.get_mut(&self.hash)
+        if let Some(content) = self.subscribers.0.lock().by_hash.get_mut(&self.hash)
             && let Some(subscriber) = content.subscribers.get_mut(&self.peer)
         {
             let location = *subscriber.location.get_or_insert(content.locations);
@@ -133,7 +129,7 @@ impl Subscription {
         blocks: BlockRanges,
         progress: Option<Progress>,
     ) -> Arc<BlockRanges> {
-        let mut shared = self.subscribers.lock();
+        let mut shared = self.subscribers.0.lock();
         let content = shared.by_hash.entry(self.hash).or_default();
         match &mut content.here {
             Some((seen, here)) if **here == blocks => {
@@ -150,7 +146,7 @@ impl Subscription {
 
     /// The blocks found by a look that came after `progress` was seen; `None` if there was none.
     pub(super) fn blocks_at(&self, progress: Progress) -> Option<Arc<BlockRanges>> {
-        let shared = self.subscribers.lock();
+        let shared = self.subscribers.0.lock();
         let (seen, here) = shared.by_hash.get(&self.hash)?.here.as_ref()?;
         (*seen == Some(progress)).then(|| Arc::clone(here))
     }
@@ -166,7 +162,7 @@ impl Subscription {
         let blocks = self.new_blocks(here);
         let whole = has.descriptor.geometry().blocks();
         let is_whole_file = here.len() == whole && has.descriptor.kind() == Kind::File;
-        let mut shared = self.subscribers.lock();
+        let mut shared = self.subscribers.0.lock();
         let Shared { by_hash, pieces } = &mut *shared;
         let content = by_hash.entry(self.hash).or_default();
         let mut peers = Vec::new();
@@ -232,7 +228,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut shared = self.subscribers.lock();
+        let mut shared = self.subscribers.0.lock();
         let Shared { by_hash, pieces } = &mut *shared;
         let Some(content) = by_hash.get_mut(&self.hash) else {
             return;

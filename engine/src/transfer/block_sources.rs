@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use libp2p::PeerId;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::{BlockRanges, Part, Sequence};
 
 use super::status::Meter;
@@ -100,7 +100,7 @@ impl BlockSources {
     /// Content of `block_count` blocks is fetched from now on, and `wanted` are the blocks that are
     /// wanted of it.
     pub(super) fn begin(&self, block_count: u64, wanted: BlockRanges) {
-        let mut tally = self.lock();
+        let mut tally = self.0.lock();
         if tally.block_count != block_count {
             let cells = block_count.div_ceil(run_len(block_count));
             tally.block_count = block_count;
@@ -112,7 +112,7 @@ impl BlockSources {
 
     /// `peer` sent a part that was verified.
     pub(super) fn arrived(&self, peer: PeerId, part: Part, sequence: &Sequence) {
-        let mut tally = self.lock();
+        let mut tally = self.0.lock();
         let source = tally.source(peer);
         if let Some(source) = source {
             tally.sources[source].status.received_bytes += sequence.bytes_of(part);
@@ -136,7 +136,7 @@ impl BlockSources {
         verified: Option<&BlockRanges>,
         states: &HashMap<PeerId, SourceState>,
     ) {
-        let mut tally = self.lock();
+        let mut tally = self.0.lock();
         if let Some(verified) = verified {
             tally.verified(verified);
         }
@@ -156,7 +156,7 @@ impl BlockSources {
 
     /// The download has ended and all sources are gone. If it is done, all blocks are verified.
     pub(super) fn end(&self, is_done: bool) {
-        let mut tally = self.lock();
+        let mut tally = self.0.lock();
         for source in &mut tally.sources {
             source.status.bytes_per_second = 0;
             if source.status.state != SourceState::Refused {
@@ -170,16 +170,12 @@ impl BlockSources {
     }
 
     pub(super) fn detail(&self) -> Detail {
-        let tally = self.lock();
+        let tally = self.0.lock();
         Detail {
             block_count: tally.block_count,
             cells: tally.cells.clone(),
             sources: tally.sources.iter().map(|s| s.status.clone()).collect(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Tally> {
-        self.0.lock()
     }
 }
 

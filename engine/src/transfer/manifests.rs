@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::{
     BlockRanges, Descriptor, Expander, Hash, Listing, ListingError, MAX_MANIFEST_LEN, Manifest,
     ManifestError, Node, Part, Sequence, verify,
@@ -166,7 +166,7 @@ impl Round {
 
     pub(super) fn verified(&self) -> BlockRanges {
         let mut verified = BlockRanges::new();
-        for (start, data) in &*self.lock() {
+        for (start, data) in &*self.chunks.lock() {
             verified.insert(*start..start + blocks_in(data));
         }
         verified
@@ -176,7 +176,7 @@ impl Round {
         if let Some(descriptor) = self.descriptors.get(part.file) {
             verify(descriptor, part.chunk, data, proof)?;
             let blocks = self.sequence.blocks_of(part);
-            let mut chunks = self.lock();
+            let mut chunks = self.chunks.lock();
             // Two chunks are either apart, or one contains the other. A chunk that a longer one
             // contains adds nothing.
             let before = chunks.range(..=blocks.start).next_back();
@@ -193,17 +193,13 @@ impl Round {
 
     /// The manifests, complete once every block is verified.
     pub(super) fn manifests(&self) -> Vec<(Descriptor, Vec<u8>)> {
-        let chunks = self.lock();
+        let chunks = self.chunks.lock();
         let whole = |(file, descriptor): (usize, &Descriptor)| {
             let blocks = self.sequence.blocks_of_file(file);
             let parts = chunks.range(blocks).map(|(_, data)| data.as_slice());
             (*descriptor, parts.collect::<Vec<_>>().concat())
         };
         self.descriptors.iter().enumerate().map(whole).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<u8>>> {
-        self.chunks.lock()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use self::grants::{BufferLimits, DrainRate, Grant, Grants};
 use super::{
@@ -59,7 +59,7 @@ impl Buffers {
         bytes: u64,
     ) -> Result<Buffer, QueueFull> {
         let (ticket, granted) = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             let (ticket, granted) = state.tickets.issue();
             if let Some(dropped) = state.grants.wait(ticket, requester, bytes) {
                 state.tickets.take(dropped);
@@ -78,7 +78,7 @@ impl Buffers {
     fn grant(&self) {
         loop {
             let (sender, grant) = {
-                let mut state = self.lock();
+                let mut state = self.0.lock();
                 let Some((ticket, grant)) = state.grants.next(Instant::now()) else {
                     return;
                 };
@@ -98,17 +98,13 @@ impl Buffers {
 
     /// How many bytes are held, and how many requests wait.
     pub(super) fn depths(&self) -> (u64, usize) {
-        self.lock().grants.depths()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock()
+        self.0.lock().grants.depths()
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut state = self.buffers.lock();
+        let mut state = self.buffers.0.lock();
         if state.tickets.take(self.ticket).is_some() {
             state.grants.give_up(self.ticket);
         }
@@ -119,40 +115,40 @@ impl Buffer {
     /// Reduces the buffer to at most `bytes`.
     pub(super) fn shrink(&self, bytes: u64) {
         {
-            let mut held = self.lock();
+            let mut held = self.held.lock();
             let rest = held.0.bytes.saturating_sub(bytes);
-            self.buffers.lock().grants.release(&mut held.0, rest);
+            self.buffers.0.lock().grants.release(&mut held.0, rest);
         }
         self.buffers.grant();
     }
 
     /// Records that the requester took `bytes` of it in `time`.
     pub(super) fn taken(&self, bytes: usize, time: Duration) {
-        let mut held = self.lock();
+        let mut held = self.held.lock();
         let (grant, drain) = &mut *held;
         let taken = (bytes as u64, time);
-        let mut state = self.buffers.lock();
+        let mut state = self.buffers.0.lock();
         state.grants.taken(grant, drain, taken, Instant::now());
     }
 
     /// Whether the requester loses the buffer: it takes too little, and others wait.
     pub(super) fn is_over(&self) -> bool {
-        let (grant, drain) = *self.lock();
-        let state = self.buffers.lock();
+        let (grant, drain) = *self.held.lock();
+        let state = self.buffers.0.lock();
         state.grants.is_over(&grant, drain, Instant::now())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Grant, DrainRate)> {
-        self.held.lock()
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         {
-            let mut held = self.lock();
+            let mut held = self.held.lock();
             let (grant, drain) = &mut *held;
-            self.buffers.lock().grants.end(grant, drain, Instant::now());
+            self.buffers
+                .0
+                .lock()
+                .grants
+                .end(grant, drain, Instant::now());
         }
         self.buffers.grant();
     }

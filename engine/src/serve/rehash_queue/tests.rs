@@ -115,7 +115,7 @@ async fn a_file_is_retried_a_few_times_and_may_be_queued_again_once_taken() {
     assert!(queue.next().now_or_never().is_none());
     for _ in 1..MAX_TRIES {
         assert!(queue.retry(taken));
-        let (_, (_, again)) = queue.lock().waiting.drain().next().unwrap();
+        let (_, (_, again)) = queue.0.queue.lock().waiting.drain().next().unwrap();
         taken = again;
     }
     assert!(!queue.retry(taken));

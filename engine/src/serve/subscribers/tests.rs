@@ -35,7 +35,7 @@ fn subscribers_get_new_blocks_and_each_others_addresses_once() {
     assert_eq!(update(&mut first, 0..12), None);
     assert_eq!(update(&mut second, 0..12).unwrap().peers, [], "not itself");
     drop((first, second));
-    assert!(subscribers.lock().by_hash.is_empty());
+    assert!(subscribers.0.lock().by_hash.is_empty());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn subscribers_that_left_are_not_named_and_returning_ones_are() {
     gone.locate(address(peer));
     drop(gone);
     assert_eq!(update(&mut subscription, 0..0), None);
-    assert!(subscribers.lock().by_hash[&hash].located.is_empty());
+    assert!(subscribers.0.lock().by_hash[&hash].located.is_empty());
 }
 
 #[test]
@@ -139,9 +139,9 @@ fn suggestions_are_made_for_a_bounded_number_of_pieces() {
         subscription
     };
     let subscription: Vec<_> = (0..100).map(subscribe).collect();
-    assert!((1 << 19..=MAX_PIECES).contains(&subscribers.lock().pieces));
+    assert!((1 << 19..=MAX_PIECES).contains(&subscribers.0.lock().pieces));
     drop(subscription);
-    assert_eq!(subscribers.lock().pieces, 0);
+    assert_eq!(subscribers.0.lock().pieces, 0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{task::spawn_blocking, time::sleep_until};
 
 pub(super) use self::fair_queue::JobKind;
@@ -92,7 +92,7 @@ impl Work {
 
     async fn turn(&self, requester: Requester, kind: JobKind) -> Result<JobPermit, QueueFull> {
         let (ticket, granted) = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             let (ticket, granted) = state.tickets.issue();
             if let Some(dropped) = state.queue.wait(ticket, requester, kind) {
                 state.tickets.take(dropped);
@@ -108,7 +108,7 @@ impl Work {
     fn begin(&self) {
         loop {
             let (sender, turn) = {
-                let mut state = self.lock();
+                let mut state = self.0.lock();
                 match state.queue.next(Instant::now()) {
                     NextJob::Run(ticket, turn) => (state.tickets.take(ticket), turn),
                     NextJob::At(at) => return self.wake(&mut state, at),
@@ -137,24 +137,20 @@ impl Work {
         tokio::spawn(async move {
             sleep_until(at.into()).await;
             let is_due = |wake: &mut Instant| *wake <= at;
-            work.lock().wake.take_if(is_due);
+            work.0.lock().wake.take_if(is_due);
             work.begin();
         });
     }
 
     /// How many jobs of a kind run, and how many wait.
     pub(super) fn depths(&self, kind: JobKind) -> (usize, usize) {
-        self.lock().queue.depths(kind)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock()
+        self.0.lock().queue.depths(kind)
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut state = self.work.lock();
+        let mut state = self.work.0.lock();
         if state.tickets.take(self.ticket).is_some() {
             state.queue.give_up(self.ticket);
         }
@@ -164,7 +160,7 @@ impl Drop for Waiter<'_> {
 impl Drop for JobPermit {
     fn drop(&mut self) {
         let (turn, cost) = (self.turn, self.cost);
-        self.work.lock().queue.end(turn, cost, Instant::now());
+        self.work.0.lock().queue.end(turn, cost, Instant::now());
         self.work.begin();
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -51,10 +51,6 @@ impl Fetches {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Download>> {
-        self.running.lock()
-    }
-
     /// The running fetch of `hash`, or the one that `start` begins. `None` if too many contents are
     /// read.
     pub(super) fn get_or_start(
@@ -62,7 +58,7 @@ impl Fetches {
         hash: Hash,
         start: impl FnOnce() -> Download,
     ) -> Option<Download> {
-        let mut running = self.lock();
+        let mut running = self.running.lock();
         running.retain(|_, fetch| !fetch.state().is_ended());
         if let Some(fetch) = running.get(&hash) {
             return Some(fetch.clone());
@@ -76,14 +72,14 @@ impl Fetches {
     }
 
     pub(super) fn is_read(&self, hash: &Hash) -> bool {
-        let running = self.lock();
+        let running = self.running.lock();
         let fetch = running.get(hash);
         fetch.is_some_and(|fetch| fetch.windows.idle_since().is_none())
     }
 
     /// Stops the fetch of content that the cache drops. Its readers begin a new one.
     pub(super) fn stop(&self, hash: &Hash) {
-        if let Some(fetch) = self.lock().remove(hash) {
+        if let Some(fetch) = self.running.lock().remove(hash) {
             fetch.stop();
         }
     }
@@ -132,7 +128,7 @@ impl Fetches {
 
     /// Stops all fetches, as the node shuts down.
     pub(in crate::transfer) fn stop_all(&self) {
-        for fetch in self.lock().values() {
+        for fetch in self.running.lock().values() {
             fetch.stop();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::sync::{Notify, watch};
 
@@ -58,7 +58,7 @@ impl Default for ReadWindows {
 impl ReadWindows {
     /// Adds a reader, whose window is empty.
     pub(super) fn reader(&self) -> ReaderWindow {
-        let mut set = self.lock();
+        let mut set = self.0.set.lock();
         let number = set.next;
         set.next += 1;
         set.windows.insert(number, None);
@@ -69,7 +69,7 @@ impl ReadWindows {
 
     /// The windows, if they changed since version `seen`, which becomes the current one.
     pub(in crate::transfer) fn windows(&self, seen: &mut Option<u64>) -> Option<Vec<Window>> {
-        let set = self.lock();
+        let set = self.0.set.lock();
         if *seen == Some(set.version) {
             return None;
         }
@@ -94,12 +94,12 @@ impl ReadWindows {
 
     /// Since when there have been no readers; `None` if there are some.
     pub(in crate::transfer) fn idle_since(&self) -> Option<Instant> {
-        let set = self.lock();
+        let set = self.0.set.lock();
         set.windows.is_empty().then_some(set.idle_since)
     }
 
     fn change(&self, number: u64, window: Option<Option<Window>>) {
-        let mut set = self.lock();
+        let mut set = self.0.set.lock();
         let before = match window {
             Some(window) => set.windows.insert(number, window),
             None => set.windows.remove(&number),
@@ -113,10 +113,6 @@ impl ReadWindows {
         }
         drop(set);
         self.0.changed.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WindowSet> {
-        self.0.set.lock()
     }
 }
 

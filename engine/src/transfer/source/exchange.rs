@@ -7,7 +7,7 @@
 use std::{convert::Infallible, io, pin::pin, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     chunk::{self, Answer, MAX_ITEMS},
@@ -62,13 +62,9 @@ impl Progress {
     /// was refused.
     fn end_of(&self, error: FrameError) -> End {
         match error {
-            FrameError::Io(error) if !self.lock().is_answered && is_refusal(&error) => End::Busy,
+            FrameError::Io(error) if !self.0.lock().is_answered && is_refusal(&error) => End::Busy,
             error => error.into(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Step> {
-        self.0.lock()
     }
 }
 
@@ -135,7 +131,7 @@ impl Source<'_> {
         refused: u32,
     ) -> Result<(), End> {
         let progress = Progress::default();
-        progress.lock().next = Some(Order::Fetch(first));
+        progress.0.lock().next = Some(Order::Fetch(first));
         let demand = stream.held.demand();
         let (reader, writer) = stream.split();
         let (asked, mut outstanding) = mpsc::channel(MAX_ORDERS);
@@ -159,7 +155,7 @@ impl Source<'_> {
         };
         // Unanswered requests are ordered again, on another stream.
         let (current, next) = {
-            let mut step = progress.lock();
+            let mut step = progress.0.lock();
             (step.current.take(), step.next.take())
         };
         let asked = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.part));
@@ -188,7 +184,7 @@ impl Source<'_> {
             // There is no await between taking an order and recording it, so an end of this task at
             // any point loses none.
             let _ = asked.reserve().await;
-            let next = progress.lock().next.take();
+            let next = progress.0.lock().next.take();
             let order = match next {
                 Some(order) => Some(order),
                 None => tokio::select! {
@@ -210,7 +206,7 @@ impl Source<'_> {
                         frame.push(request);
                     }
                     Ok(order) => {
-                        progress.lock().next = Some(order);
+                        progress.0.lock().next = Some(order);
                         break;
                     }
                     Err(_) => break,
@@ -261,7 +257,7 @@ impl Source<'_> {
                     if ends_frame || batch.is_full() || read.is_err() {
                         let full = std::mem::replace(&mut batch, writes.batch());
                         writes.start(full);
-                        progress.lock().begun = None;
+                        progress.0.lock().begun = None;
                     }
                     read?;
                 }
@@ -279,11 +275,11 @@ impl Source<'_> {
         batch: &mut Batch,
         progress: &Progress,
     ) -> Result<(), End> {
-        progress.lock().current = Some(request.part);
+        progress.0.lock().current = Some(request.part);
         let answer = chunk::read_answer(reader).await;
         let answer = answer.map_err(|error| progress.end_of(error))?;
         {
-            let mut step = progress.lock();
+            let mut step = progress.0.lock();
             (step.current, step.is_answered) = (None, true);
         }
         let checked = answer.check(&request.item);
@@ -324,7 +320,7 @@ impl Source<'_> {
         progress: &Progress,
     ) -> io::Result<()> {
         let Context { limits, inflow, .. } = self.context;
-        let begun = *progress.lock().begun.get_or_insert_with(Instant::now);
+        let begun = *progress.0.lock().begun.get_or_insert_with(Instant::now);
         let mut received = pin!(receive(limits, inflow, self.peer, reader, data));
         if let Ok(received) = timeout_at(begun + SLOW_ARRIVAL, &mut received).await {
             return received;

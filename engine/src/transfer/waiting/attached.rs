@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use futures::FutureExt;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{InquiryBudget, InquiryKind, Waiter, Waiters};
@@ -64,7 +64,7 @@ impl AttachedWait {
         let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() else {
             return false;
         };
-        self.lock().permit = Some((permit, self.0.waiters.enter()));
+        self.0.held.lock().permit = Some((permit, self.0.waiters.enter()));
         self.0.is_waiting.store(true, Ordering::Relaxed);
         true
     }
@@ -72,7 +72,7 @@ impl AttachedWait {
     /// Stops waiting.
     pub(in crate::transfer) fn end(&self) {
         if self.0.is_waiting.swap(false, Ordering::Relaxed) {
-            *self.lock() = WaitPermits::default();
+            *self.0.held.lock() = WaitPermits::default();
         }
     }
 
@@ -91,7 +91,7 @@ impl AttachedWait {
         if !self.is_waiting() {
             return true;
         }
-        let mut held = self.lock();
+        let mut held = self.0.held.lock();
         let budget = &self.0.budget;
         let granted = held
             .granted
@@ -118,10 +118,6 @@ impl AttachedWait {
             };
             pause.boxed()
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WaitPermits> {
-        self.0.held.lock()
     }
 }
 

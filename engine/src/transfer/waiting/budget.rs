@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::sleep_until};
 
 /// The pause between two inquiries of a node.
@@ -102,7 +102,7 @@ impl InquiryBudget {
     /// request.
     pub(in crate::transfer) fn request_permit(&self, kind: InquiryKind) -> oneshot::Receiver<()> {
         let (granted, request_permit) = oneshot::channel();
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.queue.enter(kind, granted);
         if !std::mem::replace(&mut state.is_driven, true) {
             tokio::spawn(self.clone().drive());
@@ -114,7 +114,7 @@ impl InquiryBudget {
     async fn drive(self) {
         loop {
             let due = {
-                let mut state = self.lock();
+                let mut state = self.0.lock();
                 let now = tokio::time::Instant::now().into_std();
                 state.queue.grant(now, |granted| granted.send(()).is_ok());
                 let due = state.queue.due(now);
@@ -124,10 +124,6 @@ impl InquiryBudget {
             let Some(due) = due else { return };
             sleep_until(due.into()).await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Grants> {
-        self.0.lock()
     }
 }
 
