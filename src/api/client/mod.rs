@@ -1,7 +1,7 @@
 //! The client of the API. Its calls go to a router in this process or to a running node.
 //!
-//! Every call is an HTTP request, and only the transport differs. Never retries. Errors leave as a
-//! [`CallError`].
+//! Every call is an HTTP request, and only the transport differs. A request is sent once: only one
+//! that did not leave gets another connection. Errors leave as a [`CallError`].
 
 mod downloads;
 mod error;

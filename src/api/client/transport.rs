@@ -10,8 +10,12 @@ use axum::{
         header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     },
 };
+use futures::future::{Either, select};
 use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http1;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::TcpStream;
@@ -22,6 +26,10 @@ use crate::api::{Token, types::Problem};
 
 /// Bytes of the longest response that is not a stream: more than a page of links needs.
 const MAX_ANSWER_LEN: usize = 256 << 20;
+
+/// How many connections a request gets at most. A node with many connections closes those that are
+/// idle for a moment, perhaps before this process has had the time to send its request.
+const MAX_ATTEMPTS: u32 = 8;
 
 #[derive(Clone, Debug)]
 pub(super) enum Transport {
@@ -89,13 +97,45 @@ async fn send(
     let host = address.to_string().parse().map_err(wrong)?;
     request.headers_mut().insert(HOST, host);
 
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(CallError::Connect)?;
-    let _ = stream.set_nodelay(true);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender.send_request(request).await?.map(Body::new))
+    let mut attempts = 1;
+    loop {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(CallError::Connect)?;
+        let _ = stream.set_nodelay(true);
+        let opened = http1::handshake(TokioIo::new(stream)).await?;
+        let mut error = match exchange(opened, request).await {
+            Ok(response) => return Ok(response.map(Body::new)),
+            Err(error) => error,
+        };
+        match error.take_message() {
+            Some(unsent) if attempts < MAX_ATTEMPTS => request = unsent,
+            _ => return Err(error.into_error().into()),
+        }
+        attempts += 1;
+    }
+}
+
+type Opened = (
+    http1::SendRequest<Body>,
+    http1::Connection<TokioIo<TcpStream>, Body>,
+);
+
+/// Sends a request and returns the response, whose body another task receives. An error contains
+/// the request if nothing of it was sent.
+async fn exchange(
+    (mut sender, connection): Opened,
+    request: Request<Body>,
+) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    // This task sends the request, without waiting for another one to begin.
+    let response = Box::pin(sender.try_send_request(request));
+    match select(response, Box::pin(connection)).await {
+        Either::Left((response, connection)) => {
+            tokio::spawn(connection);
+            response
+        }
+        Either::Right((_, response)) => response.await,
+    }
 }
 
 async fn refusal(response: Response<Body>) -> CallError {
@@ -108,5 +148,29 @@ async fn refusal(response: Response<Body>) -> CallError {
     match problem {
         Some(problem) => CallError::Refused(problem.into()),
         None => CallError::Foreign(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The node closes an idle connection before the client sends anything: no part of the request
+    /// is lost.
+    #[tokio::test]
+    async fn a_request_that_did_not_leave_can_be_sent_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        assert_eq!(stream.peek(&mut [0]).await.unwrap(), 0, "it is closed");
+        let opened = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let call = request(Method::POST, "/v1/x", Some(b"{}".to_vec())).unwrap();
+        let unsent = exchange(opened, call).await.unwrap_err().take_message();
+        let (head, body) = unsent.unwrap().into_parts();
+        assert_eq!((head.method, head.uri.path()), (Method::POST, "/v1/x"));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
     }
 }
