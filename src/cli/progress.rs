@@ -1,4 +1,5 @@
-//! Progress on stderr: a bar on a terminal; otherwise lines, at most one a second.
+//! Progress on stderr: a line on a terminal, with a bar while something moves; otherwise lines, at
+//! most one a second.
 //!
 //! Steps that end immediately show neither.
 
@@ -42,6 +43,8 @@ pub(super) struct Step<'a> {
     pub(super) bytes_per_second: Option<u64>,
     /// Number of sources.
     pub(super) sources: Option<u64>,
+    /// Whether it waits, so that nothing moves.
+    pub(super) is_waiting: bool,
     /// Why it waits or failed.
     pub(super) why: Option<&'a str>,
 }
@@ -75,6 +78,7 @@ impl Progress {
         match &mut self.shown {
             Display::Bar(bar) if elapsed >= BAR_DELAY => {
                 let bar = bar.get_or_insert_with(new_bar);
+                set_style(bar, step.moves());
                 bar.set_length(step.size.unwrap_or(0));
                 bar.set_position(step.done);
                 bar.set_prefix(short(&escape(step.name), NAME_LEN));
@@ -107,18 +111,29 @@ impl Drop for Progress {
 }
 
 impl Step<'_> {
-    /// One line: state, bytes, rate, sources, time left.
+    /// Whether a bar shows how far it is.
+    fn moves(&self) -> bool {
+        self.size.is_some() && !self.is_waiting
+    }
+
+    /// One line: state, bytes and, unless it waits, rate, sources, time left.
     fn describe(&self, elapsed: Duration) -> String {
         let average = || (self.done as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-        let rate = self.bytes_per_second.unwrap_or_else(average);
+        let rate = match self.is_waiting {
+            true => 0,
+            false => self.bytes_per_second.unwrap_or_else(average),
+        };
         let mut parts = vec![match self.size {
+            Some(size) if self.is_waiting => {
+                format!("{}, {} of {}", self.state, bytes(self.done), bytes(size))
+            }
             Some(size) => format!("{} {} of {}", self.state, bytes(self.done), bytes(size)),
             None => self.state.to_owned(),
         }];
         if rate > 0 {
             parts.push(shown_rate(rate));
         }
-        if let Some(sources) = self.sources {
+        if let Some(sources) = self.sources.filter(|_| !self.is_waiting) {
             parts.push(count(sources, "source"));
         }
         let left = self
@@ -140,12 +155,19 @@ impl fmt::Display for Step<'_> {
 }
 
 fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    // With an invalid template, the bar would only look plainer.
-    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}") {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+}
+
+/// Sets what the line shows: a bar only while something `moves`.
+fn set_style(bar: &ProgressBar, moves: bool) {
+    let template = match moves {
+        true => "{prefix} [{bar:24}] {msg}",
+        false => "{prefix}: {msg}",
+    };
+    // With an invalid template, the line would only look plainer.
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar
 }
 
 fn short(text: &str, len: usize) -> String {
@@ -190,6 +212,32 @@ mod tests {
         };
         let line = step.describe(Duration::from_secs(2));
         assert_eq!(line, "hashing 1.0 MiB of 3.0 MiB, 524.3 KB/s, 4 s left");
+    }
+
+    #[test]
+    fn a_step_that_waits_says_for_what_and_shows_no_bar() {
+        let moving = Step {
+            state: "downloading",
+            done: 1 << 20,
+            size: Some(3 << 20),
+            bytes_per_second: Some(1000),
+            sources: Some(0),
+            ..Step::default()
+        };
+        assert!(moving.moves());
+        let step = Step {
+            state: "waiting for a source",
+            is_waiting: true,
+            why: Some("no source for 3 s: no peer is connected"),
+            ..moving
+        };
+        assert!(!step.moves());
+        assert_eq!(
+            step.describe(Duration::from_secs(1)),
+            "waiting for a source, 1.0 MiB of 3.0 MiB, no source for 3 s: no peer is connected"
+        );
+        let unknown = Step::default();
+        assert!(!unknown.moves(), "how far it is is not known");
     }
 
     #[test]

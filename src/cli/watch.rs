@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn only_changes_are_printed() {
         let first = news(&[], &[waiting(1.0)]);
-        assert_eq!(first, ["a: finding-sources, 0 sources, no source for 1 s"]);
+        assert_eq!(first, ["a: finding-sources, no source for 1 s"]);
         assert_eq!(news(&[waiting(1.0)], &[waiting(2.0)]), [""; 0]);
         let done = DownloadStatus {
             state: "done".to_owned(),

@@ -137,6 +137,7 @@ impl Download {
     pub(super) fn removing(&self) -> (Self, watch::Sender<DownloadStatus>) {
         let (sender, status) = watch::channel(DownloadStatus {
             state: DownloadState::Removing,
+            waits: None,
             notice: None,
             failure: None,
             ..self.current_status()

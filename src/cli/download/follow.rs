@@ -5,7 +5,9 @@ use super::report;
 use crate::{
     api::{
         CallError, Client, Events,
-        types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed},
+        types::{
+            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Waiting,
+        },
     },
     cli::{
         attach::NodeHandle,
@@ -207,13 +209,21 @@ async fn continues_without_us(client: &Client, hash: &str) -> bool {
 /// The progress of a download, or of its removal.
 pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
     let fetches = status.state != "removing";
+    let (state, is_waiting) = match (&*status.state, &status.waits) {
+        (_, Some(Waiting::Turn { .. })) => ("queued", true),
+        (state @ "finding-sources", Some(Waiting::Source { .. })) => (state, true),
+        (_, Some(Waiting::Source { .. })) => ("waiting for a source", true),
+        // Some of it may arrive meanwhile.
+        (state, Some(Waiting::Data { .. } | Waiting::Limit { .. }) | None) => (state, false),
+    };
     Step {
         name: &status.name,
-        state: &status.state,
+        state,
         done: status.verified_bytes.unwrap_or(0),
         size: status.size.filter(|_| fetches),
         bytes_per_second: Some(status.bytes_per_second),
         sources: fetches.then_some(status.sources),
+        is_waiting,
         why: status.why.as_deref(),
     }
 }
