@@ -1,6 +1,6 @@
 //! `pelago settings`: shows settings and what set them, and changes them.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::{
     attach::{self, NodeState},
@@ -9,9 +9,12 @@ use super::{
     table::{Column, Table},
     text::escape,
 };
-use crate::api::{
-    setting_values,
-    types::{ErrorInfo, OriginKind, Setting, SettingKind, SettingsChange},
+use crate::{
+    api::{
+        setting_values,
+        types::{ErrorInfo, OriginKind, Setting, SettingKind, SettingsChange},
+    },
+    node::Rate,
 };
 
 /// The setting to show or change. A change applies immediately and is saved for later runs. It
@@ -83,11 +86,6 @@ impl SettingsArgs {
     }
 }
 
-/// Whether a limit is off.
-fn is_off(setting: &Setting, value: &Number) -> bool {
-    setting.kind == SettingKind::Rate && value.as_u64() == Some(0)
-}
-
 /// The description of a setting and, if it cannot be changed now, why.
 fn about(setting: &Setting) -> String {
     let description = escape(&setting.description);
@@ -105,19 +103,76 @@ fn describe(settings: &[Setting], width: Option<usize>) -> String {
         Column::text("ALLOWED").min_width(16).drop_order(1),
     ];
     let row = |setting: &Setting| {
-        let value = match &setting.value {
-            Value::String(text) if text.is_empty() => "empty".to_owned(),
-            Value::String(text) => escape(text),
-            Value::Array(items) if items.is_empty() => "empty".to_owned(),
-            Value::Number(number) if is_off(setting, number) => "off".to_owned(),
-            other => escape(&other.to_string()),
-        };
         let origin = match (&setting.origin.source, setting.origin.kind) {
             (_, OriginKind::Kept) => "pelago settings".to_owned(),
             (Some(source), _) => escape(source),
             (None, _) => "default".to_owned(),
         };
-        vec![setting.name.clone(), value, origin, setting.allowed.clone()]
+        vec![
+            setting.name.clone(),
+            value(setting),
+            origin,
+            setting.allowed.clone(),
+        ]
     };
     Table::new(columns, settings.iter().map(row)).text(width)
+}
+
+/// The value of a setting with its unit, for people.
+fn value(setting: &Setting) -> String {
+    match (&setting.value, setting.kind, &setting.unit) {
+        (Value::String(text), ..) if text.is_empty() => "empty".to_owned(),
+        (Value::String(text), ..) => escape(text),
+        (Value::Array(items), ..) if items.is_empty() => "empty".to_owned(),
+        (Value::Array(items), ..) => {
+            let items = items.iter().map(|item| match item {
+                Value::String(text) => escape(text),
+                other => escape(&other.to_string()),
+            });
+            items.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Number(bytes), SettingKind::Rate, _) => match bytes.as_u64().map(Rate::limit) {
+            Some(Ok(limit)) => limit.map_or_else(|| "off".to_owned(), |rate| rate.to_string()),
+            // A node of another version may allow other limits.
+            _ => format!("{bytes} B/s"),
+        },
+        (Value::Number(number), _, Some(unit)) => {
+            let unit = match number.as_u64() {
+                Some(1) => unit.trim_end_matches('s'),
+                _ => unit,
+            };
+            format!("{number} {}", escape(unit))
+        }
+        (other, ..) => escape(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LiveSettings;
+
+    #[test]
+    fn values_have_the_units_in_which_people_read_them() {
+        let settings = LiveSettings::defaults().list().into_iter();
+        let settings: Vec<Setting> = settings.map(Into::into).collect();
+        let shown = |name: &str, new: Value| {
+            let setting = settings.iter().find(|setting| setting.name == name);
+            let mut setting = setting.unwrap().clone();
+            setting.value = new;
+            value(&setting)
+        };
+        assert_eq!(shown("transfer.upload_limit", 0.into()), "off");
+        let limit = shown("transfer.upload_limit", 1_500_000.into());
+        assert_eq!(limit, "1.5 MB/s");
+        let limit = shown("transfer.upload_limit", 1_234_567.into());
+        assert_eq!(limit, "1.234567 MB/s", "nothing is rounded");
+        assert_eq!(shown("transfer.timeout_seconds", 30.into()), "30 seconds");
+        assert_eq!(shown("transfer.timeout_seconds", 1.into()), "1 second");
+        assert_eq!(shown("gateway.cache_mib", 4096.into()), "4096 MiB");
+        assert_eq!(shown("transfer.max_downloads", 8.into()), "8");
+        let folders = serde_json::json!(["/a", "/b\u{7}"]);
+        assert_eq!(shown("storage.share_folders", folders), "/a, /b\\u{7}");
+        assert_eq!(shown("network.node_name", "".into()), "empty");
+    }
 }
