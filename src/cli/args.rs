@@ -124,9 +124,12 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use clap::CommandFactory;
 
     use super::*;
+    use crate::cli::headings::{GLOBAL, NETWORK};
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
         Args::try_parse_from(line.split(' '))
@@ -204,6 +207,26 @@ mod tests {
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn an_option_has_the_same_heading_in_all_commands() {
+        let mut definition = Args::command();
+        definition.build();
+        let mut headings = HashMap::new();
+        for verb in definition.get_subcommands() {
+            let options = verb.get_arguments();
+            for option in options.filter(|option| option.get_long().is_some()) {
+                let heading = option.get_help_heading();
+                let known = *headings.entry(option.get_id().clone()).or_insert(heading);
+                let name = verb.get_name();
+                assert_eq!(known, heading, "{name} --{}", option.get_id());
+            }
+        }
+        let heading = |id: &str| headings.get(id).copied().flatten();
+        assert_eq!(heading("json"), Some(GLOBAL));
+        assert_eq!(heading("bootstrap"), Some(NETWORK));
+        assert_eq!(heading("output"), None);
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::headings::GLOBAL;
+
 /// The flags that all commands take, before or after the name of the command.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = GLOBAL)]
 pub(super) struct Global {
     /// Folder with the node's identity, shares and downloads; only one node at a time can use it
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     context::Context,
+    headings::FOLDERS,
     local,
     outcomes::Outcomes,
     output::Exit,
@@ -25,7 +26,7 @@ pub(super) struct HashArgs {
 
     /// Leave out entries of a folder that cannot be shared: unreadable ones, and names that are not
     /// UTF-8
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDERS)]
     skip_unsupported: bool,
 }
 

@@ -3,6 +3,7 @@
 use super::{
     attach::{self, NodeHandle, NodeState},
     context::Context,
+    headings::NETWORK,
     local,
     output::{Exit, Printer},
     signals::Signals,
@@ -19,15 +20,15 @@ use crate::api::types::{
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
     /// List the shares of the peer at this address
-    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Option<String>,
 
     /// List the shares of all reachable peers
-    #[arg(long, conflicts_with = "peer")]
+    #[arg(long, conflicts_with = "peer", help_heading = NETWORK)]
     network: bool,
 
     /// Time to wait for peers to be found [default: 3]
-    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds, help_heading = NETWORK)]
     wait: Option<f64>,
 
     /// List files that are not shared yet, because programs may still write to them

@@ -8,7 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args` | all commands; the flags of each are in the file with its name (`move`: `reorder`) |
-//! | `global`, `value_parsers` | flags of all commands; values that several commands take |
+//! | `global`, `value_parsers`, `headings` | flags of all commands; values and headings that several share |
 //! | `selection` | which downloads a command changes |
 //! | `downloads_table`, `watch` | downloads as a table, and as they change |
 //! | `context` | what all commands need: data folder, settings, output |
@@ -31,6 +31,7 @@ mod downloads;
 mod downloads_table;
 mod global;
 mod hash;
+mod headings;
 mod health;
 mod limit;
 mod link;

@@ -8,6 +8,7 @@ use super::{
     attach::NodeHandle,
     context::Context,
     download::{self, DownloadArgs},
+    headings::NETWORK,
     output::{Exit, Printer},
     prompt,
     signals::Signals,
@@ -33,15 +34,15 @@ pub(super) struct OpenArgs {
     target: String,
 
     /// Also ask the peer at this address
-    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Vec<String>,
 
     /// Node by which to join the network: host:port or a multiaddr
-    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 
     /// Give up if no peer with the content is found in this time [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = NETWORK)]
     timeout: Option<f64>,
 }
 

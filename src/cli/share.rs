@@ -8,6 +8,7 @@ use std::{
 use super::{
     attach::{self, NodeHandle, NodeState},
     context::Context,
+    headings::{FOLDERS, SHARING},
     link, local,
     outcomes::Outcomes,
     output::{Exit, error_info},
@@ -45,7 +46,7 @@ pub(super) struct ShareArgs {
     name: Option<String>,
 
     /// Share only with peers that have the hash; do not list it
-    #[arg(long)]
+    #[arg(long, help_heading = SHARING)]
     unlisted: bool,
 
     /// Hash all files again, even those that look unchanged: a program that writes through a memory
@@ -55,7 +56,7 @@ pub(super) struct ShareArgs {
 
     /// Leave out entries of a folder that cannot be shared: unreadable ones, and names that are not
     /// UTF-8
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDERS)]
     skip_unsupported: bool,
 
     /// Draw the link as a QR code, too
@@ -63,7 +64,7 @@ pub(super) struct ShareArgs {
     qr: bool,
 
     /// If no node is running, only record the share for the next `pelago start`
-    #[arg(long)]
+    #[arg(long, help_heading = SHARING)]
     no_serve: bool,
 }
 

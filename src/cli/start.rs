@@ -17,6 +17,7 @@ use super::{
     attach,
     context::Context,
     global::FlagSetting,
+    headings::{NETWORK, SERVERS, SHARING},
     local::{self, NodeFiles},
     node_settings,
     output::Exit,
@@ -40,15 +41,15 @@ const GATEWAY: &str = "gateway";
 #[derive(Debug, clap::Args)]
 pub(super) struct StartArgs {
     /// TCP and UDP port to listen on; 0: any free port [default: 8080, or a free port]
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = NETWORK)]
     port: Option<u16>,
 
     /// Folder to watch: each file in it becomes a share [default: ./shared]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", help_heading = SHARING)]
     dir: Vec<String>,
 
     /// Node by which to join the network: host:port or a multiaddr
-    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 
     /// Name of this node, which other people see [default: the host name]
@@ -58,21 +59,21 @@ pub(super) struct StartArgs {
     /// Whether to find nodes on the local network, and be found there [default: true]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
-        value_parser = clap::builder::BoolishValueParser::new(),
+        value_parser = clap::builder::BoolishValueParser::new(), help_heading = NETWORK,
     )]
     discovery: Option<bool>,
 
     /// Address to listen on, instead of all interfaces
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", help_heading = NETWORK)]
     listen: Vec<Multiaddr>,
 
     /// Address of the local API, or `off` [default: any free port on loopback]
-    #[arg(long, value_name = "ADDR|off", value_parser = api)]
+    #[arg(long, value_name = "ADDR|off", value_parser = api, help_heading = SERVERS)]
     api: Option<Address>,
 
     /// Address at which browsers and players read content, or `off` [default: any free port on
     /// loopback]
-    #[arg(long, value_name = "ADDR|off", value_parser = api)]
+    #[arg(long, value_name = "ADDR|off", value_parser = api, help_heading = SERVERS)]
     gateway: Option<Address>,
 }
 

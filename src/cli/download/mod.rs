@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use super::{
     attach::{self, NodeHandle},
     context::Context,
+    headings::{FOLDERS, NETWORK, SHARING},
     output::Exit,
     paths, process_args,
     signals::Signals,
@@ -44,26 +45,29 @@ pub(super) struct DownloadArgs {
     output: Option<PathBuf>,
 
     /// Also ask the node at this address: host:port or a multiaddr
-    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Vec<String>,
 
     /// Ask only this peer: a peer id, or the name of a node; repeatable. A name belongs to the first
     /// peer that it was used for; NAME=ID gives it to another
-    #[arg(long, value_name = "PEER", value_parser = peer_choice)]
+    #[arg(long, value_name = "PEER", value_parser = peer_choice, help_heading = NETWORK)]
     from: Vec<String>,
 
     /// Any node that you know, by which to join the network: host:port, or a multiaddr such as
     /// /ip4/203.0.113.7/tcp/8080
-    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 
     /// Give up after this time without progress [default: 30; a running node waits for a source]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(
+        long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true,
+        help_heading = NETWORK
+    )]
     timeout: Option<f64>,
 
     /// Download only those files of a folder whose path matches, such as 'docs/**' or '*.jpg';
     /// repeatable
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", help_heading = FOLDERS)]
     only: Vec<String>,
 
     /// Replace other content at the target path
@@ -71,16 +75,16 @@ pub(super) struct DownloadArgs {
     overwrite: bool,
 
     /// Symbolic links of a folder to create: those that stay inside the folder, all, or none
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t, help_heading = FOLDERS)]
     links: LinksArg,
 
     /// Refuse a folder with names that the target file system cannot hold, instead of changing the
     /// names
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDERS)]
     strict_names: bool,
 
     /// Download a folder even if it has more than 100,000 entries
-    #[arg(long)]
+    #[arg(long, help_heading = FOLDERS)]
     allow_expansion: bool,
 
     /// Do not wait until the download would survive a power cut, and do not share it
@@ -88,15 +92,15 @@ pub(super) struct DownloadArgs {
     no_sync: bool,
 
     /// Do not share the download (without a running node, it is shared only while the command runs)
-    #[arg(long)]
+    #[arg(long, help_heading = SHARING)]
     no_seed: bool,
 
     /// List and announce the shared download, even if its link is marked as unlisted
-    #[arg(long, conflicts_with = "unlisted")]
+    #[arg(long, conflicts_with = "unlisted", help_heading = SHARING)]
     listed: bool,
 
     /// Share the download only with peers that have the hash [default: unless a source lists it]
-    #[arg(long)]
+    #[arg(long, help_heading = SHARING)]
     unlisted: bool,
 
     /// Leave the download to the running node, and return immediately
