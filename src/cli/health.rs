@@ -21,14 +21,18 @@ pub(super) fn rows(health: &Health) -> Vec<Row> {
             is_well,
         });
     };
-    let has_none = |kinds: &[&str], subject: &str| {
-        let is_about =
-            |notice: &Notice| kinds.contains(&&*notice.kind) && names(&notice.what, subject);
+    let has_none = |kinds: &[&str], subject: Option<&str>| {
+        let is_about = |notice: &Notice| {
+            let about = notice.subject.as_deref();
+            // A node of an older version names no subject.
+            let is_of_row = subject.is_none() || about.is_none() || about == subject;
+            kinds.contains(&&*notice.kind) && is_of_row
+        };
         !health.notices.iter().any(is_about)
     };
     for folder in &health.watches {
         for (path, line) in watched(folder) {
-            add("watching", line, has_none(&["watch"], path));
+            add("watching", line, has_none(&["watch"], Some(path)));
         }
     }
     if !health.share_states.is_empty() {
@@ -36,21 +40,21 @@ pub(super) fn rows(health: &Health) -> Vec<Row> {
         let states: Vec<_> = states
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        add("not shared", states.join(", "), has_none(&["share"], ""));
+        add("not shared", states.join(", "), has_none(&["share"], None));
     }
-    add("duties", duties(health), has_none(&["duty"], ""));
-    let is_well = has_none(&["limit", "memory"], "");
+    add("tasks", tasks(health), has_none(&["duty"], None));
+    let is_well = has_none(&["limit", "memory"], None);
     add("limits", limits(&health.limits), is_well);
     add("budgets", budgets(&health.limits), true);
     for disk in &health.disks {
         let (free, reserve) = (bytes(disk.free), bytes(disk.reserve));
         let path = escape(&disk.path);
         let line = format!("{free} free at {path}; downloads leave {reserve} free");
-        add("disk", line, has_none(&["disk"], &disk.path));
+        add("disk", line, has_none(&["disk"], Some(&disk.path)));
     }
     for download in &health.waiting {
         let (name, why) = (escape(&download.name), escape(&download.why));
-        let is_well = has_none(&["download"], &download.name);
+        let is_well = has_none(&["download"], Some(&download.hash));
         add("waiting", format!("{name}: {why}"), is_well);
     }
     let more = health.waiting_count - (health.waiting.len() as u64).min(health.waiting_count);
@@ -59,12 +63,6 @@ pub(super) fn rows(health: &Health) -> Vec<Row> {
         add("waiting", line, true);
     }
     rows
-}
-
-/// Whether `text` names `subject`, and not only a longer name that begins like it.
-fn names(text: &str, subject: &str) -> bool {
-    let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', ':']);
-    subject.is_empty() || text.split(subject).skip(1).any(ends)
 }
 
 /// A notice as one line.
@@ -113,7 +111,8 @@ fn relies_on(word: &str, interval: Option<u64>) -> String {
     }
 }
 
-fn duties(health: &Health) -> String {
+/// The background tasks of the node, which JSON calls duties.
+fn tasks(health: &Health) -> String {
     let waiting = health.duties.iter().filter(|duty| duty.state == "waiting");
     let waiting: Vec<_> = waiting.map(|duty| escape(&duty.name)).collect();
     let running = health.duties.iter().filter(|duty| duty.state == "running");
@@ -203,10 +202,11 @@ mod tests {
 
     #[test]
     fn a_row_is_well_unless_a_notice_is_about_it() {
-        let notice = |kind: &str, what: &str| Notice {
+        let notice = |kind: &str, subject: Option<&str>| Notice {
             kind: kind.to_owned(),
+            subject: subject.map(str::to_owned),
             problem: true,
-            what: what.to_owned(),
+            what: "it is so".to_owned(),
             why: "it is".to_owned(),
             remedy: None,
         };
@@ -214,9 +214,9 @@ mod tests {
             watches: ["/music", "/music2", "/films"].map(watched_folder).into(),
             share_states: [("changed".to_owned(), 1)].into(),
             notices: vec![
-                notice("watch", "the watched folder /music2 is missing"),
-                notice("watch", "/films raises no events: a scan every 60 s"),
-                notice("share", "1 share is not available"),
+                notice("watch", Some("/music2")),
+                notice("watch", Some("/films")),
+                notice("share", None),
             ],
             ..Health::default()
         };
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_duties_are_one_line_each() {
+    fn limits_and_tasks_are_one_line_each() {
         let duty = |name: &str, state: &str| Duty {
             name: name.to_owned(),
             state: state.to_owned(),
@@ -247,7 +247,7 @@ mod tests {
             duties: vec![duty("publish", "waiting"), duty("rehash", "running")],
             ..Health::default()
         };
-        assert_eq!(duties(&health), "1 running; failed and restarting: publish");
+        assert_eq!(tasks(&health), "1 running; failed and restarting: publish");
         let found = SystemLimits {
             open_files: Some(40),
             max_open_files: Some(1024),

@@ -28,6 +28,8 @@ fn a_new_machine_is_well_but_for_what_it_lacks() {
     let (found, _) = finding(&a, "mdns");
     assert_eq!(fields(&found), ["check", "hint", "message", "state"]);
     assert_eq!(found["state"], "warning", "it is off in stories: {found}");
+    let hint = found["hint"].as_str().unwrap();
+    assert!(hint.contains("PELAGO_NETWORK_MDNS"), "{found}");
     assert!(!a.data().exists(), "looking makes nothing");
 
     a.run(&["share", &world.file("x.txt", b"x"), "--no-serve"])

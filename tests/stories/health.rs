@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::world::{Home, Run, World, eventually, noise};
+use super::{
+    terminal::Terminal,
+    world::{Home, Run, World, eventually, noise},
+};
 
 /// The notices of one kind in the status of the node.
 fn notices(home: &Home, kind: &str) -> Vec<Value> {
@@ -17,7 +20,7 @@ fn notices(home: &Home, kind: &str) -> Vec<Value> {
 }
 
 /// ```text
-///   A      has a download without a source
+///   A      has a download without a source, and a command that follows it
 /// ```
 #[test]
 fn a_download_without_a_source_says_what_it_waits_for() {
@@ -39,6 +42,10 @@ fn a_download_without_a_source_says_what_it_waits_for() {
     );
     let status = a.json(&["status"]);
     assert_eq!(status["health"]["waiting"][0]["hash"], hash);
+    let mut follower = Terminal::open(&a, &["download", &hash]);
+    follower.sees("finding-sources, no source for");
+    let shown = follower.shown();
+    assert!(!shown.contains("[ ") && !shown.contains("[="), "{shown}");
     a.run(&["status"])
         .done()
         .prints("no source")
@@ -105,7 +112,7 @@ fn a_node_that_is_well_says_so() {
     assert_eq!(health["watches"][0]["relies_on"], "events");
     assert!(health["disks"][0]["reserve"].as_u64().unwrap() > 0);
     let status = a.run(&["status"]).done();
-    for row in ["watching   ", "duties     ", "limits     ", "disk       "] {
+    for row in ["watching   ", "tasks      ", "limits     ", "disk       "] {
         assert!(status.stdout.contains(row), "{row}: {status:#?}");
     }
 }

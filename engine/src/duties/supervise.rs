@@ -32,7 +32,7 @@ where
         tracing::warn!(
             duty = name,
             error,
-            "a duty failed: it restarts in {pause:?}"
+            "a background task failed: it restarts in {pause:?}"
         );
         let at = SystemTime::now();
         registry.note(&name, |duty| {

@@ -135,6 +135,7 @@ impl From<node::Notice> for types::Notice {
     fn from(from: node::Notice) -> Self {
         Self {
             kind: from.kind.as_str().to_owned(),
+            subject: from.subject,
             problem: from.is_problem,
             what: from.what,
             why: from.why,

@@ -27,7 +27,7 @@ pub struct Health {
     /// The watched folders, and how the node learns of changes in each.
     #[serde(default)]
     pub watches: Vec<WatchedFolder>,
-    /// The background duties of the node.
+    /// The background tasks of the node.
     #[serde(default)]
     pub duties: Vec<Duty>,
     /// The disks of the data folder, the download folder and the watched folders.
@@ -133,7 +133,7 @@ pub struct UnreadFile {
     pub why: String,
 }
 
-/// A background duty of a node.
+/// A background task of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Duty {
     /// Its name.
@@ -181,6 +181,10 @@ pub struct Notice {
     /// Its subject: `watch`, `duty`, `limit`, `share`, `download`, `clock`, `memory`, `disk`,
     /// `identity`, `set-aside`, `bootstrap`. Later versions may add more.
     pub kind: String,
+    /// Which of them: the path of the folder or disk, the name of the background task, the hash of
+    /// the download, or the address of the bootstrap node; null for the whole node.
+    #[serde(default)]
+    pub subject: Option<String>,
     /// Whether something does not work. Otherwise, it works with a drawback.
     pub problem: bool,
     /// The fact.

@@ -71,6 +71,9 @@ mod unix {
 
     const FOLDER: &str = "data folder";
 
+    /// A running node reports the space of each of its disks as `disk`.
+    const SPACE: &str = "free space";
+
     pub(super) fn data_folder(folder: &Path) -> Finding {
         let shown = folder.display();
         let metadata = match folder.metadata() {
@@ -148,7 +151,7 @@ mod unix {
         match free {
             Some(Ok(disk)) => space(disk.f_bavail.saturating_mul(disk.f_frsize)),
             _ => Finding::warning(
-                "disk",
+                SPACE,
                 format!(
                     "the free space for {} cannot be read",
                     data_folder.display()
@@ -162,9 +165,9 @@ mod unix {
         let message = format!("{} are free for the data folder", bytes(free));
         let hint = "remove files, or use a folder on another disk with --data-dir";
         match free {
-            0..NO_SPACE => Finding::problem("disk", message, hint),
-            NO_SPACE..LITTLE_SPACE => Finding::warning("disk", message, hint),
-            _ => Finding::ok("disk", message),
+            0..NO_SPACE => Finding::problem(SPACE, message, hint),
+            NO_SPACE..LITTLE_SPACE => Finding::warning(SPACE, message, hint),
+            _ => Finding::ok(SPACE, message),
         }
     }
 
@@ -221,7 +224,7 @@ mod unix {
             );
             let missing = path.join("not/yet");
             assert_eq!(data_folder(&missing).state, Severity::Ok);
-            assert_eq!(disk(&missing).check, "disk");
+            assert_eq!(disk(&missing).check, SPACE);
         }
 
         #[test]

@@ -28,7 +28,7 @@ use super::{
     output::{self, Exit},
     text::escape,
 };
-use crate::api::types::ErrorInfo;
+use crate::api::types::{ErrorInfo, Setting};
 use finding::{Finding, Severity};
 
 /// Which checks to run.
@@ -41,7 +41,7 @@ pub(super) struct DoctorArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
-    let mut findings = vec![settings(context)];
+    let mut findings = vec![check_settings(context)];
     findings.extend(machine::examine(&context.data_folder));
     // On an error, the node is asked below, which reports the error.
     let is_running = local::is_running(&context.data_folder).unwrap_or(true);
@@ -52,13 +52,14 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     };
     let is_sound = data.iter().all(|found| found.state != Severity::Problem);
     findings.extend(data);
-    let mut has_mdns = context.config.network.mdns;
+    let settings = context.settings.list().into_iter();
+    let mut settings: Vec<Setting> = settings.map(Into::into).collect();
     match node_report::ask(context).await {
         Ok(Some(running)) => {
-            has_mdns = running.has_mdns.unwrap_or(has_mdns);
             findings.extend(shares::states(running.status.shares, &running.unavailable));
             findings.extend(network::of_node(&running));
             findings.extend(node::examine(&running.health));
+            settings = running.settings;
         }
         Ok(None) => {
             // Opening a damaged database replaces it, and the doctor changes nothing.
@@ -75,7 +76,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
             findings.push(Finding::problem("node", message, hint));
         }
     }
-    findings.push(network::mdns(has_mdns));
+    findings.push(network::mdns(&settings));
     if args.check_shares {
         findings.extend(check_shares::examine(context).await?);
     }
@@ -86,7 +87,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     Ok(if is_bad { Exit::Failed } else { Exit::Done })
 }
 
-fn settings(context: &Context) -> Finding {
+fn check_settings(context: &Context) -> Finding {
     const CHECK: &str = "settings";
     match (&context.settings_error, &context.ignored[..]) {
         (None, []) => Finding::ok(CHECK, "all settings are valid"),

@@ -8,6 +8,7 @@ use pelago_behaviour::try_listen;
 
 use super::{finding::Finding, node_report::NodeReport};
 use crate::{
+    api::types::{OriginKind, Setting, SettingOrigin},
     cli::{context::Context, node_settings, text::count},
     config::{Config, SetBy},
 };
@@ -138,15 +139,32 @@ fn ports(config: &Config) -> Finding {
 }
 
 /// Whether this machine can receive mDNS from other nodes, if it is on.
-pub(super) fn mdns(is_on: bool) -> Finding {
-    if !is_on {
-        let hint = "set network.mdns = true, or run `pelago start --discovery`";
-        return Finding::warning(
-            "mdns",
-            "discovery of nodes on the local network is off",
-            hint,
-        );
+pub(super) fn mdns(settings: &[Setting]) -> Finding {
+    let set = settings
+        .iter()
+        .find(|setting| setting.name == "network.mdns");
+    match set.filter(|set| set.value == false) {
+        Some(set) => mdns_is_off(&set.origin),
+        None => can_receive_mdns(),
     }
+}
+
+/// Names what switched mDNS off.
+fn mdns_is_off(origin: &SettingOrigin) -> Finding {
+    let set_by = origin.source.as_deref().unwrap_or("network.mdns");
+    let hint = match origin.kind {
+        OriginKind::Environment => {
+            format!("unset the variable {set_by}, or run `pelago start --discovery`")
+        }
+        OriginKind::Flag => format!("restart the node without {set_by}"),
+        _ => "set network.mdns = true there, or run `pelago start --discovery`".to_owned(),
+    };
+    let message =
+        format!("discovery of nodes on the local network is off: {set_by} switched it off");
+    Finding::warning("mdns", message, hint)
+}
+
+fn can_receive_mdns() -> Finding {
     match receive_mdns() {
         Ok(()) => Finding::ok("mdns", "nodes on the local network can be discovered"),
         Err(error) => Finding::problem(
@@ -199,13 +217,13 @@ fn receive_mdns() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{collections::BTreeMap, net::TcpListener};
 
     use super::*;
     use crate::{
         api::types::{Health, Status, UnavailableShares},
         cli::doctor::finding::Severity,
-        config::Layers,
+        config::{Layers, LiveSettings},
     };
 
     fn node(health: Health) -> NodeReport {
@@ -225,7 +243,7 @@ mod tests {
             status,
             health,
             unavailable: UnavailableShares::default(),
-            has_mdns: None,
+            settings: Vec::new(),
         }
     }
 
@@ -261,6 +279,33 @@ mod tests {
             found(2, 1).message,
             "0 of 2 bootstrap nodes connected, 1 node of the DHT known"
         );
+    }
+
+    #[test]
+    fn what_switched_mdns_off_is_named() {
+        let off = |set_by| {
+            let mut layers = Layers::default();
+            layers.set(set_by, "network", "mdns", false).unwrap();
+            let settings = LiveSettings::new(layers, None, BTreeMap::new())
+                .list()
+                .into_iter();
+            let settings: Vec<_> = settings.map(Into::into).collect();
+            mdns(&settings)
+        };
+        let found = off(SetBy::Variable("PELAGO_NETWORK_MDNS".to_owned()));
+        let hint = found.hint.unwrap();
+        assert!(
+            hint.starts_with("unset the variable PELAGO_NETWORK_MDNS"),
+            "{hint}"
+        );
+        let file = SetBy::File {
+            path: "/etc/pelago.toml".into(),
+            line: 3,
+        };
+        let found = off(file);
+        assert!(found.message.contains("/etc/pelago.toml"), "{found:?}");
+        let hint = off(SetBy::Flag("--discovery")).hint.unwrap();
+        assert_eq!(hint, "restart the node without --discovery");
     }
 
     #[test]

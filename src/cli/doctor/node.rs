@@ -41,7 +41,7 @@ fn finding(notice: &Notice) -> Finding {
 fn check(kind: &str) -> &'static str {
     match kind {
         "watch" => "watching",
-        "duty" => "duties",
+        "duty" => "tasks",
         "limit" => "limits",
         "share" => "shares",
         "download" => "waiting",
@@ -61,6 +61,7 @@ mod tests {
     fn each_notice_is_a_finding_with_its_remedy() {
         let notice = |kind: &str, problem| Notice {
             kind: kind.to_owned(),
+            subject: None,
             problem,
             what: "it is so".to_owned(),
             why: "it is".to_owned(),

@@ -5,7 +5,7 @@
 pub enum NoticeKind {
     /// A watched folder.
     Watch,
-    /// A background duty.
+    /// A background task.
     Duty,
     /// A limit of the system for this process.
     Limit,
@@ -52,9 +52,12 @@ impl NoticeKind {
 pub struct Notice {
     /// What it is about.
     pub kind: NoticeKind,
+    /// Which of them: the path of the folder or disk, the name of the background task, the hash of
+    /// the download, or the address of the bootstrap node. `None`: the whole node.
+    pub subject: Option<String>,
     /// Whether something does not work because of it. Otherwise it works with a drawback.
     pub is_problem: bool,
-    /// The fact: a short sentence that names the folder, duty or download.
+    /// The fact: a short sentence that names the folder, task or download.
     pub what: String,
     /// Its cause.
     pub why: String,

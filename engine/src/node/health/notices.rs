@@ -14,7 +14,7 @@ use crate::{
     store::{ByteSize, Printable, ShareState, TimeSpan},
 };
 
-/// How long a restarted duty is still mentioned.
+/// How long a restarted task is still mentioned.
 const RECENT: Duration = Duration::from_secs(60);
 
 /// The most notices: more than a person reads.
@@ -43,7 +43,7 @@ pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     notices
 }
 
-/// The notice of a duty that failed recently.
+/// The notice of a background task that failed recently.
 fn of_duty(duty: &Duty) -> Option<Notice> {
     let failure = duty.failure.as_ref()?;
     let is_waiting = matches!(duty.state, DutyState::Waiting(_));
@@ -55,10 +55,11 @@ fn of_duty(duty: &Duty) -> Option<Notice> {
     };
     (is_waiting || is_recent).then(|| Notice {
         kind: NoticeKind::Duty,
+        subject: Some(duty.name.clone()),
         is_problem: is_waiting,
-        what: format!("the duty {} failed and {now}", duty.name),
+        what: format!("the background task {} failed and {now}", duty.name),
         why: failure.error.clone(),
-        remedy: is_waiting.then(|| "remove the cause: the duty restarts by itself".to_owned()),
+        remedy: is_waiting.then(|| "remove the cause: the task restarts by itself".to_owned()),
     })
 }
 
@@ -71,6 +72,7 @@ fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
     {
         notices.push(Notice {
             kind: NoticeKind::Limit,
+            subject: None,
             is_problem: used + 8 >= limit,
             what: format!("the node has {used} of {limit} files and connections open"),
             why: "that is the limit of the system for its process".to_owned(),
@@ -86,6 +88,7 @@ fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
     {
         notices.push(Notice {
             kind: NoticeKind::Limit,
+            subject: None,
             is_problem: false,
             what: format!("the node has {} of {limit} inotify watches", limits.watches),
             why: "each watched directory takes one, and folders without one are scanned every 60 s"
@@ -101,6 +104,7 @@ fn of_memory(limits: &SystemLimits) -> Option<Notice> {
     let group = limits.cgroup.as_deref().unwrap_or_default();
     (used >= limit / 10 * 9).then(|| Notice {
         kind: NoticeKind::Memory,
+        subject: None,
         is_problem: true,
         what: format!(
             "the node holds {} of {} of memory",
@@ -119,6 +123,7 @@ fn of_disk(disk: &DiskSpace) -> Option<Notice> {
     let path = disk.path.display();
     (disk.free < disk.reserve).then(|| Notice {
         kind: NoticeKind::Disk,
+        subject: Some(path.to_string()),
         is_problem: true,
         what: format!(
             "the disk with {path} has {} free, and downloads keep {} free",
@@ -135,6 +140,7 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
     let (name, hash) = (&download.name, download.hash);
     let notice = |is_problem, what: String, why: String, remedy: Option<String>| Notice {
         kind: NoticeKind::Download,
+        subject: Some(hash.to_string()),
         is_problem,
         what,
         why,
@@ -169,6 +175,7 @@ fn of_shares(health: &Health) -> Option<Notice> {
     let count: u64 = states.map(|(_, count)| count).sum();
     Some(Notice {
         kind: NoticeKind::Share,
+        subject: None,
         is_problem: false,
         what: match count {
             1 => "1 share is not available".to_owned(),
@@ -183,6 +190,7 @@ fn of_clock(health: &Health) -> Option<Notice> {
     let lag = health.clock_lag?;
     Some(Notice {
         kind: NoticeKind::Clock,
+        subject: None,
         is_problem: true,
         what: format!(
             "the clock is {} behind files that the node wrote earlier",
@@ -199,6 +207,7 @@ fn of_identity(health: &Health) -> Option<Notice> {
     let address = health.identity_clash.as_ref()?;
     Some(Notice {
         kind: NoticeKind::Identity,
+        subject: None,
         is_problem: true,
         what: format!("another node has the same identity; it was seen at {address}"),
         why: "a data folder was copied, and others cannot tell the two nodes apart".to_owned(),
@@ -215,6 +224,7 @@ fn of_bootstrap(health: &Health) -> impl Iterator<Item = Notice> {
                   retries within 60 s";
     health.unreached.iter().map(|unreached| Notice {
         kind: NoticeKind::Bootstrap,
+        subject: Some(unreached.node.to_string()),
         is_problem: health.dht_nodes == 0,
         what: format!(
             "the bootstrap node {} is not reached",
@@ -230,6 +240,7 @@ fn of_set_aside(health: &Health) -> Option<Notice> {
     let (count, first) = (health.set_aside.len(), first.display());
     Some(Notice {
         kind: NoticeKind::SetAside,
+        subject: None,
         is_problem: false,
         what: format!("damaged files were set aside: {count}, such as {first}"),
         why: "the node could not read them, and replaced them with empty ones".to_owned(),

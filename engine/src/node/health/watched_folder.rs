@@ -1,34 +1,32 @@
 //! The notices of a watched folder.
 
+use std::path::Path;
+
 use super::{Notice, NoticeKind};
 use crate::node::{RelyOn, WatchedFolder};
 
 /// The notices of a watched folder.
 pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
-    let notice = |is_problem, what: String, why: &str, remedy: Option<&str>| Notice {
+    let about = |path: &Path, is_problem, what: String, why: &str, remedy: Option<&str>| Notice {
         kind: NoticeKind::Watch,
+        subject: Some(path.display().to_string()),
         is_problem,
         what,
         why: why.to_owned(),
         remedy: remedy.map(str::to_owned),
     };
+    let notice = |what, why: &str, remedy| about(&watched.path, true, what, why, Some(remedy));
     let (folder, mut notices) = (watched.path.display(), Vec::new());
     if !watched.is_there {
         notices.push(notice(
-            true,
             format!("the watched folder {folder} is missing"),
             "no folder exists at its path, or its disk is not mounted",
-            Some("mount its disk, or create the folder: the node notices within 2 s"),
+            "mount its disk, or create the folder: the node notices within 2 s",
         ));
     }
     if let Some(why) = &watched.failure {
         let what = format!("the watched folder {folder} could not be scanned");
-        notices.push(notice(
-            true,
-            what,
-            why,
-            Some("the node tries again within 60 s"),
-        ));
+        notices.push(notice(what, why, "the node tries again within 60 s"));
     }
     if let Some((path, why)) = watched.unread.first() {
         let what = format!(
@@ -41,7 +39,7 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
             crate::store::shown(path)
         );
         let remedy = "remove the cause, or rename the file: the node tries again within 10 min";
-        notices.push(notice(true, what, why, Some(remedy)));
+        notices.push(notice(what, why, remedy));
     }
     let own = watched
         .why
@@ -58,7 +56,7 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
                 "{} raises no events: {relies_on}",
                 crate::store::shown(path)
             );
-            notices.push(notice(false, what, why, None));
+            notices.push(about(path, false, what, why, None));
         }
     }
     notices
@@ -85,15 +83,24 @@ mod tests {
         });
         folder.failure = Some("the disk is full".to_owned());
         folder.is_there = false;
-        let shown: Vec<_> = of_watched_folder(&folder)
-            .into_iter()
-            .map(|n| (n.is_problem, n.what))
+        let notices = of_watched_folder(&folder);
+        let shown: Vec<_> = notices
+            .iter()
+            .map(|n| (n.is_problem, n.subject.as_deref().unwrap(), &*n.what))
             .collect();
         let expected = [
-            (true, "the watched folder /music is missing"),
-            (true, "the watched folder /music could not be scanned"),
-            (false, "/music/deep raises no events: a scan every 60 s"),
+            (true, "/music", "the watched folder /music is missing"),
+            (
+                true,
+                "/music",
+                "the watched folder /music could not be scanned",
+            ),
+            (
+                false,
+                "/music/deep",
+                "/music/deep raises no events: a scan every 60 s",
+            ),
         ];
-        assert_eq!(shown, expected.map(|(is, what)| (is, what.to_owned())));
+        assert_eq!(shown, expected);
     }
 }
