@@ -1,18 +1,13 @@
 //! Access control, and limits of requests and connections.
 
-use std::time::Duration;
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-use super::{Served, alone};
+use super::{LIMIT, Served, alone};
 use crate::api::{extract::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Problem};
-
-/// How long to wait at most. Everything in these tests takes seconds.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends `head` and `body` unchanged, and returns the status code and body of the response.
 pub(super) async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {

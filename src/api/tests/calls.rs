@@ -1,12 +1,12 @@
 //! Calls in process and through a socket, which have the same results.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use pelago_content::Link;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{Served, alone};
+use super::{LIMIT, Served, alone};
 use crate::api::{
     CallError, Client, router,
     types::{
@@ -14,9 +14,6 @@ use crate::api::{
         OpenRequest, Output, QueuePosition, ShareEvent, ShareRequest, Shared,
     },
 };
-
-/// How long to wait at most. Everything in these tests takes milliseconds.
-const LIMIT: Duration = Duration::from_secs(20);
 
 fn request(path: &str) -> ShareRequest {
     ShareRequest {

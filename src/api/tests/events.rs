@@ -1,6 +1,6 @@
 //! Streams of events: their content, their limit, and the cost of clients that do not read.
 
-use std::{collections::VecDeque, fs, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fs, sync::Arc};
 
 use axum::body::Body;
 use http_body_util::BodyExt;
@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Served, access::raw, alone};
+use super::{LIMIT, Served, access::raw, alone};
 use crate::{
     api::{
         App,
@@ -23,9 +23,6 @@ use crate::{
     },
     config::LiveSettings,
 };
-
-/// How long to wait at most. Everything in these tests takes seconds.
-const LIMIT: Duration = Duration::from_secs(20);
 
 async fn with_log(log: Log) -> App {
     App::new(alone().await, log, Arc::new(LiveSettings::defaults()))

@@ -1,6 +1,6 @@
 //! Uploads of the page, and QR codes of links.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,16 +9,13 @@ use tokio::{
 };
 
 use super::{
-    Served,
+    LIMIT, Served,
     access::{raw, whole},
 };
 use crate::{
     api::types::{Added, Problem},
     node::testing::sharing,
 };
-
-/// How long to wait at most. Everything in these tests takes seconds.
-const LIMIT: Duration = Duration::from_secs(20);
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

@@ -14,12 +14,15 @@ mod openapi;
 mod pages;
 mod settings;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{App, Client, Token, router, serve};
 use crate::node::testing::alone;
+
+/// How long to wait at most, on a busy machine. Everything in these tests takes seconds.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// An API on a socket.
 struct Served {
