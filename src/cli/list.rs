@@ -19,7 +19,7 @@ use crate::api::types::{
 /// Which shares to list.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// List the shares of the peer at this address
+    /// List the shares of the node at this address: host:port or a multiaddr
     #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Option<String>,
 

@@ -33,11 +33,11 @@ pub(super) struct OpenArgs {
     #[arg(value_name = "LINK|HASH", value_parser = target)]
     target: String,
 
-    /// Also ask the peer at this address
+    /// Also ask the node at this address: host:port or a multiaddr
     #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Vec<String>,
 
-    /// Node by which to join the network: host:port or a multiaddr
+    /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 

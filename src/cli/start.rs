@@ -48,7 +48,7 @@ pub(super) struct StartArgs {
     #[arg(short, long, value_name = "DIR", help_heading = SHARING)]
     dir: Vec<String>,
 
-    /// Node by which to join the network: host:port or a multiaddr
+    /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 

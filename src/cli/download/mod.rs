@@ -53,8 +53,7 @@ pub(super) struct DownloadArgs {
     #[arg(long, value_name = "PEER", value_parser = peer_choice, help_heading = NETWORK)]
     from: Vec<String>,
 
-    /// Any node that you know, by which to join the network: host:port, or a multiaddr such as
-    /// /ip4/203.0.113.7/tcp/8080
+    /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
 
