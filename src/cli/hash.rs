@@ -1,19 +1,10 @@
 //! `pelago hash`: prints the hashes of files and folders, without a node.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    context::Context,
-    headings::FOLDERS,
-    local,
-    outcomes::Outcomes,
-    output::Exit,
-    paths,
-    progress::{Progress, Step},
-    text::escape,
+    context::Context, headings::FOLDERS, local, outcomes::Outcomes, output::Exit,
+    progress::hashing, text::escape,
 };
 use crate::api::types::Hashed;
 
@@ -45,16 +36,6 @@ pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
 }
 
 fn hash(context: &Context, path: &Path, skip_unsupported: bool) -> anyhow::Result<Hashed> {
-    let (name, size) = (path.to_string_lossy(), paths::file_size(path));
-    let progress = RefCell::new(Progress::new(&context.output));
-    local::hash(&context.data_folder, path, skip_unsupported, &|done| {
-        let step = Step {
-            name: &name,
-            state: "hashing",
-            done,
-            size,
-            ..Step::default()
-        };
-        progress.borrow_mut().show(&step);
-    })
+    let progress = hashing(&context.output, path);
+    local::hash(&context.data_folder, path, skip_unsupported, &progress)
 }

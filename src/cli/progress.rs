@@ -4,8 +4,10 @@
 //! Steps that end immediately show neither.
 
 use std::{
+    cell::RefCell,
     fmt,
     io::{self, IsTerminal},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,6 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     output::Printer,
+    paths::file_size,
     text::{bytes, count, escape, rate as shown_rate, time},
 };
 
@@ -144,6 +147,22 @@ impl Step<'_> {
         }
         parts.extend(self.why.map(|why| short(&escape(why), WHY_LEN)));
         parts.join(", ")
+    }
+}
+
+/// Shows how many bytes of the file or folder at `path` are hashed.
+pub(super) fn hashing(output: &Printer, path: &Path) -> impl Fn(u64) {
+    let (name, size) = (path.to_string_lossy().into_owned(), file_size(path));
+    let progress = RefCell::new(Progress::new(output));
+    move |done| {
+        let step = Step {
+            name: &name,
+            state: "hashing",
+            done,
+            size,
+            ..Step::default()
+        };
+        progress.borrow_mut().show(&step);
     }
 }
 
