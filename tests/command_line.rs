@@ -219,6 +219,11 @@ fn without_a_node_some_commands_do_not_need_one_and_others_say_so() {
         "no node is running on {}: run `pelago start`",
         data.display()
     );
+    let other = machine.path("another folder");
+    let other = other.to_str().unwrap();
+    let output = machine.run(&["--data-dir", other, "status"]);
+    let start = format!("run `pelago --data-dir '{other}' start`");
+    assert!(text(&output.stderr).contains(&start), "{output:?}");
     for verb in ["status", "peers", "downloads"] {
         let output = machine.run(&[verb]);
         assert_eq!(output.status.code(), Some(1), "{verb}");

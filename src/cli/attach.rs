@@ -73,8 +73,9 @@ pub(super) async fn require_running(context: &Context) -> anyhow::Result<Client>
     let folder = &context.data_folder;
     find_running(folder).await?.ok_or_else(|| {
         let message = format!(
-            "no node is running on {}: run `pelago start`",
-            folder.display()
+            "no node is running on {}: run `{}`",
+            folder.display(),
+            context.command("start")
         );
         ErrorInfo::new("no-node", message).into()
     })

@@ -13,6 +13,7 @@ use super::{
     global::{FlagSetting, Global},
     logging,
     output::{self, Printer},
+    text::quoted,
 };
 use crate::{
     api::{App, Log},
@@ -121,6 +122,20 @@ impl Context {
     /// The state of the API of `node`, which runs in this process.
     pub(super) fn app(&self, node: &Node) -> App {
         App::new(node.clone(), self.log.clone(), Arc::clone(&self.settings))
+    }
+
+    /// A command for the same data folder, for people to type.
+    pub(super) fn command(&self, words: &str) -> String {
+        let given = self.global.data_dir.as_deref();
+        // A variable holds for the command that a person types next, too.
+        let from_variable = env::var_os("PELAGO_DATA_DIR");
+        match given.filter(|given| from_variable.as_deref() != Some(given.as_os_str())) {
+            Some(given) => {
+                let given = quoted(&given.to_string_lossy());
+                format!("pelago --data-dir {given} {words}")
+            }
+            None => format!("pelago {words}"),
+        }
     }
 
     /// How many seconds a download may lack a source: as asked for, or as the settings say.

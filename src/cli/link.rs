@@ -48,14 +48,19 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
         NodeState::Running(client) => client.links(what).await?,
         NodeState::Absent(folder) => {
             let links = local::links(&folder, what)?;
-            output.note(
-                "no node is running: the link does not contain the address of this node (`pelago start` \
-                 first, or the receiver needs --bootstrap)");
+            output.note(format_args!(
+                "no node is running: the link does not contain the address of this node (`{}` \
+                 first, or the receiver needs --bootstrap)",
+                context.command("start")
+            ));
             links
         }
     };
     if links.is_empty() {
-        output.note("nothing is shared: share something with `pelago share PATH`");
+        output.note(format_args!(
+            "nothing is shared: share something with `{}`",
+            context.command("share PATH")
+        ));
     }
     for shared in &links {
         if args.qr {

@@ -70,9 +70,10 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
         }
     };
     if listed.is_empty() && writing.count == 0 {
-        context
-            .output
-            .note("nothing is shared: share something with `pelago share PATH`");
+        context.output.note(format_args!(
+            "nothing is shared: share something with `{}`",
+            context.command("share PATH")
+        ));
     }
     let text = || {
         let table = describe(&listed, false, Printer::width());

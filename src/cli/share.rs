@@ -1,9 +1,6 @@
 //! `pelago share`: shares files and folders in place.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     attach::{self, NodeHandle, NodeState},
@@ -13,7 +10,7 @@ use super::{
     outcomes::Outcomes,
     output::{Exit, error_info},
     paths,
-    progress::{Progress, Step},
+    progress::{Progress, Step, hashing},
     prompt,
     signals::Signals,
     text::{bytes, escape},
@@ -99,9 +96,10 @@ async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyh
         None => Exit::Failed,
     };
     if shared.is_some_and(|outcomes| outcomes.done() > 0) {
-        context
-            .output
-            .note("sharing until Ctrl-C; afterwards, `pelago start` shares it again");
+        context.output.note(format_args!(
+            "sharing until Ctrl-C; afterwards, `{}` shares it again",
+            context.command("start")
+        ));
         signals.next().await;
     }
     node.stop(signals).await;
@@ -208,7 +206,10 @@ async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyho
         add(&mut outcomes, context, args, path, result)?;
     }
     if outcomes.done() > 0 {
-        context.output.note("recorded: `pelago start` shares it");
+        let start = context.command("start");
+        context
+            .output
+            .note(format_args!("recorded: `{start}` shares it"));
     }
     outcomes.finish()
 }
@@ -235,18 +236,7 @@ fn record(
     path: &Path,
     request: ShareRequest,
 ) -> anyhow::Result<Shared> {
-    let (name, size) = (path.to_string_lossy(), paths::file_size(path));
-    let progress = RefCell::new(Progress::new(&context.output));
-    local::record(store, request, &|done| {
-        let step = Step {
-            name: &name,
-            state: "hashing",
-            done,
-            size,
-            ..Step::default()
-        };
-        progress.borrow_mut().show(&step);
-    })
+    local::record(store, request, &hashing(&context.output, path))
 }
 
 fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {

@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Ex
             downloads = client.downloads() => downloads,
             () = signals.next() => return Ok(Exit::Done),
         };
-        view.show(downloads.map_err(gone)?)?;
+        view.show(downloads.map_err(|error| gone(context, error))?)?;
         tokio::select! {
             () = sleep(view.interval()) => {}
             () = signals.next() => return Ok(Exit::Done),
@@ -46,11 +46,11 @@ pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Ex
 }
 
 /// The error of a node that no longer answers.
-fn gone(error: CallError) -> anyhow::Error {
+fn gone(context: &Context, error: CallError) -> anyhow::Error {
     match error {
         CallError::Connect(_) | CallError::Broken(_) => {
             let message = "the node has ended; verified data is kept";
-            let hint = "`pelago start` resumes its downloads";
+            let hint = format!("`{}` resumes its downloads", context.command("start"));
             ErrorInfo::new("node-unreachable", message)
                 .with_hint(hint)
                 .into()

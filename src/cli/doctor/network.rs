@@ -106,7 +106,8 @@ fn known(node: &NodeReport) -> Finding {
 /// Checks the network settings while no node runs.
 pub(super) fn without_node(context: &Context) -> Vec<Finding> {
     let message = format!("no node is running on {}", context.data_folder.display());
-    let hint = "run `pelago start`, so that its peers can be checked, too";
+    let start = context.command("start");
+    let hint = format!("run `{start}`, so that its peers can be checked, too");
     vec![
         Finding::warning("node", message, hint),
         ports(&context.config),

@@ -46,7 +46,7 @@ pub(in crate::cli) async fn fetch(
     match follow_chosen(context, &node, &mut request, &mut signals).await {
         Ok(End::Unfollowed) => {
             node.stop(signals).await;
-            Err(detached().into())
+            Err(detached(context).into())
         }
         Ok(End::Paused { has_some }) => {
             node.stop(signals).await;
@@ -238,16 +238,19 @@ fn paused(has_some: bool, again: &str) -> ErrorInfo {
 }
 
 /// The error of a command that stopped following a download that continues.
-fn detached() -> ErrorInfo {
+fn detached(context: &Context) -> ErrorInfo {
     let message = "the node continues the download, which this command no longer follows";
-    ErrorInfo::new("detached", message)
-        .with_hint("`pelago downloads --watch` shows its progress, `pelago pause` pauses it")
+    ErrorInfo::new("detached", message).with_hint(format!(
+        "`{}` shows its progress, `{}` pauses it",
+        context.command("downloads --watch"),
+        context.command("pause NAME")
+    ))
 }
 
 fn report(context: &Context, end: &End) -> anyhow::Result<()> {
     match end {
         End::Finished(finished) => report::finished(&context.output, finished),
-        End::Detached(status) => report::detached(&context.output, status),
+        End::Detached(status) => report::detached(context, status),
         End::Unfollowed | End::Paused { .. } => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     api::types::{Difference, Differences, DownloadStatus, Finished},
     cli::{
+        context::Context,
         output::Printer,
         text::{bytes, count, escape, rate, time},
     },
@@ -19,14 +20,16 @@ pub(super) fn finished(output: &Printer, finished: &Finished) -> anyhow::Result<
 }
 
 /// Prints a download that was left to the node.
-pub(super) fn detached(output: &Printer, status: &DownloadStatus) -> anyhow::Result<()> {
+pub(super) fn detached(context: &Context, status: &DownloadStatus) -> anyhow::Result<()> {
+    let output = &context.output;
     if output.quiet && !output.json {
         return Ok(());
     }
     output.result(status, || {
         format!(
-            "the node downloads {}: `pelago downloads` shows its progress",
-            escape(&status.name)
+            "the node downloads {}: `{}` shows its progress",
+            escape(&status.name),
+            context.command("downloads")
         )
     })
 }
