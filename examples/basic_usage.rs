@@ -29,13 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let path = std::path::absolute(file)?;
-    let request = ShareRequest {
-        path,
-        name: None,
-        unlisted: false,
-        rehash: false,
-        skip_unsupported: false,
-    };
+    let request = ShareRequest::new(path);
     let shared = node
         .share(request, |hashed| eprintln!("{hashed} bytes hashed"))
         .await?;

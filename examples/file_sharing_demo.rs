@@ -25,13 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let alice = start("alice").await?;
     let bob = start("bob").await?;
 
-    let request = ShareRequest {
-        path: original,
-        name: None,
-        unlisted: false,
-        rehash: false,
-        skip_unsupported: false,
-    };
+    let request = ShareRequest::new(original);
     let shared = alice.share(request, |_| {}).await?;
     println!(
         "alice shares {} ({} bytes) as {}",
@@ -47,22 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("bob knows that alice is at {address}");
     let download = bob
         .download(DownloadRequest {
-            target: Target::Hash(shared.hash),
-            output: Output::At(folder.path().join("copy.bin")),
-            in_place: false,
             peers: vec![PeerAddress::from(address)],
-            from: Vec::new(),
-            bootstrap: Vec::new(),
-            timeout: Duration::from_secs(30),
-            waits: false,
-            only: Vec::new(),
-            overwrite: false,
-            links: Default::default(),
-            listed: None,
-            strict_names: false,
-            may_expand: false,
-            no_sync: false,
             seed: true,
+            ..DownloadRequest::new(
+                Target::Hash(shared.hash),
+                Output::At(folder.path().join("copy.bin")),
+                Duration::from_secs(30),
+            )
         })
         .await?;
     let finished = download.finished().await?;

@@ -223,13 +223,7 @@ impl Simulation {
                 .values()
                 .choose(&mut self.random)
                 .ok_or("no nodes")?;
-            let request = ShareRequest {
-                path: path.clone(),
-                name: None,
-                unlisted: false,
-                rehash: false,
-                skip_unsupported: false,
-            };
+            let request = ShareRequest::new(path.clone());
             let shared = member.node.share(request, |_| {}).await?;
             let holders = BTreeSet::from([member.id]);
             self.files.push(SharedFile {
@@ -333,27 +327,18 @@ impl Simulation {
         copy: usize,
         is_alive: bool,
     ) -> Result<(), Failure> {
+        let timeout = if is_alive {
+            ALIVE_TIMEOUT
+        } else {
+            GONE_TIMEOUT
+        };
         let request = DownloadRequest {
-            target: Target::Hash(shared.hash),
-            output: Output::At(self.folder.path().join(format!("copy-{copy}"))),
-            in_place: false,
-            peers: Vec::new(),
-            from: Vec::new(),
-            bootstrap: Vec::new(),
-            waits: false,
-            timeout: if is_alive {
-                ALIVE_TIMEOUT
-            } else {
-                GONE_TIMEOUT
-            },
-            only: Vec::new(),
-            overwrite: false,
-            links: Default::default(),
-            listed: None,
-            strict_names: false,
-            may_expand: false,
-            no_sync: false,
             seed: true,
+            ..DownloadRequest::new(
+                Target::Hash(shared.hash),
+                Output::At(self.folder.path().join(format!("copy-{copy}"))),
+                timeout,
+            )
         };
         let finished = node.download(request).await?.finished().await?;
         if fs::read(&finished.path)? != fs::read(&shared.path)? {

@@ -144,13 +144,7 @@ impl Peer {
     }
 
     pub(crate) async fn share(&self, path: &Path) -> Result<Hash, Failure> {
-        let request = ShareRequest {
-            path: path.to_owned(),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = ShareRequest::new(path.to_owned());
         Ok(self.node.share(request, |_| {}).await?.hash)
     }
 
@@ -168,22 +162,13 @@ impl Peer {
         sources: &[PeerAddress],
     ) -> Result<(Duration, PathBuf), Failure> {
         let request = DownloadRequest {
-            target: Target::Hash(hash),
-            output: Output::At(self.folder.join(hash.to_string())),
-            in_place: false,
             peers: sources.to_vec(),
-            from: Vec::new(),
-            bootstrap: Vec::new(),
-            timeout: PATIENCE,
-            waits: false,
-            only: Vec::new(),
-            overwrite: false,
-            links: Default::default(),
-            listed: None,
-            strict_names: false,
             may_expand: true,
-            no_sync: false,
-            seed: false,
+            ..DownloadRequest::new(
+                Target::Hash(hash),
+                Output::At(self.folder.join(hash.to_string())),
+                PATIENCE,
+            )
         };
         let began = Instant::now();
         let finished = self.node.download(request).await?.finished().await?;

@@ -32,11 +32,8 @@ use crate::{
 
 async fn share(server: &Home, unlisted: bool) -> Hash {
     let request = ShareRequest {
-        path: server.path("box"),
-        name: None,
         unlisted,
-        rehash: false,
-        skip_unsupported: false,
+        ..ShareRequest::new(server.path("box"))
     };
     server.node.share(request, |_| {}).await.unwrap().hash
 }

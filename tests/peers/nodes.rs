@@ -148,11 +148,9 @@ impl Home {
         let path = self.path(name);
         let name = None;
         let request = ShareRequest {
-            path,
             name,
             unlisted,
-            rehash: false,
-            skip_unsupported: false,
+            ..ShareRequest::new(path)
         };
         let shared = self.node.share(request, |_| {}).await.unwrap();
         assert_eq!(shared.hash, content.hash());
@@ -192,22 +190,8 @@ impl Home {
 /// A request for a download that waits for a source as long as a test may take.
 pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> DownloadRequest {
     DownloadRequest {
-        target: Target::Hash(hash),
-        output,
-        in_place: false,
         peers: peers.to_vec(),
-        from: Vec::new(),
-        bootstrap: Vec::new(),
-        timeout: STORY,
-        waits: false,
-        only: Vec::new(),
-        overwrite: false,
-        links: Default::default(),
-        listed: None,
-        strict_names: false,
-        may_expand: false,
-        no_sync: false,
-        seed: false,
+        ..DownloadRequest::new(Target::Hash(hash), output, STORY)
     }
 }
 

@@ -126,11 +126,8 @@ async fn a_folder_keeps_the_scope_that_its_source_gave_it() {
         fs::create_dir_all(sharer.path("box/sub")).unwrap();
         fs::write(sharer.path("box/sub/file"), "content").unwrap();
         let shared = ShareRequest {
-            path: sharer.path("box"),
-            name: None,
             unlisted,
-            rehash: false,
-            skip_unsupported: false,
+            ..ShareRequest::new(sharer.path("box"))
         };
         let shared = sharer.node.share(shared, |_| {}).await.unwrap();
         assert_eq!(shared.link.is_unlisted, unlisted);

@@ -380,11 +380,8 @@ async fn a_stranger_learns_nothing_of_what_is_in_an_unlisted_folder() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), &content.bytes).unwrap();
     let shared = ShareRequest {
-        path: sharer.path(above),
-        name: None,
         unlisted: true,
-        rehash: false,
-        skip_unsupported: false,
+        ..ShareRequest::new(sharer.path(above))
     };
     let shared = sharer.node.share(shared, |_| {}).await.unwrap();
 

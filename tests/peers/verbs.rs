@@ -91,13 +91,7 @@ impl Wanted {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, &content.bytes).unwrap();
         }
-        let share = ShareRequest {
-            rehash: false,
-            skip_unsupported: false,
-            path: root,
-            name: None,
-            unlisted: false,
-        };
+        let share = ShareRequest::new(root);
         Self {
             hash: a.node.share(share, |_| {}).await.unwrap().hash,
             path: b.path(&name),
@@ -208,13 +202,7 @@ async fn a_removal_is_completed_without_its_caller_and_by_the_next_run_of_the_no
     for number in 0..MANY {
         fs::write(root.join(number.to_string()), number.to_string()).unwrap();
     }
-    let share = ShareRequest {
-        rehash: false,
-        skip_unsupported: false,
-        path: root,
-        name: None,
-        unlisted: false,
-    };
+    let share = ShareRequest::new(root);
     let hash = a.node.share(share, |_| {}).await.unwrap().hash;
     let mut b = Home::on_disk("b").await;
     let from = [a.address().await];

@@ -297,16 +297,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
     for (number, photo) in photos.iter().enumerate() {
         fs::write(album.join(number.to_string()), &photo.bytes).unwrap();
     }
-    let shared = sharer.node.share(
-        pelago::ShareRequest {
-            path: album,
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        },
-        |_| {},
-    );
+    let shared = sharer.node.share(pelago::ShareRequest::new(album), |_| {});
     let album = shared.await.unwrap().hash;
     let film = Content::new(60 * PHOTO, 100);
     sharer.share("film", &film).await;

@@ -201,13 +201,7 @@ mod tests {
     use crate::node::shares::{self, ShareRequest};
 
     fn share(store: &Store, folder: &TempDir, name: &str) -> Hash {
-        let request = ShareRequest {
-            path: folder.path().join(name),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = ShareRequest::new(folder.path().join(name));
         let shared = shares::share(store, &request, &|_| ControlFlow::Continue(()));
         shared.unwrap().hash
     }

@@ -16,13 +16,7 @@ use crate::api::{
 };
 
 fn request(path: &str) -> ShareRequest {
-    ShareRequest {
-        path: path.to_owned(),
-        name: None,
-        unlisted: false,
-        rehash: false,
-        skip_unsupported: false,
-    }
+    ShareRequest::new(path)
 }
 
 fn file(folder: &TempDir, name: &str, len: usize) -> String {
@@ -47,25 +41,11 @@ async fn share(client: &Client, request: &ShareRequest) -> Result<Shared, ErrorI
 
 /// A download of content that no peer has.
 fn missing(folder: &TempDir) -> DownloadRequest {
-    DownloadRequest {
-        target: "ab".repeat(32),
-        output: Output::At(folder.path().join("x").to_str().unwrap().to_owned()),
-        in_place: false,
-        peers: Vec::new(),
-        from: Vec::new(),
-        bootstrap: Vec::new(),
-        timeout_seconds: 3600.0,
-        wait: false,
-        only: Vec::new(),
-        overwrite: false,
-        links: Default::default(),
-        listed: None,
-        strict_names: false,
-        may_expand: false,
-        no_sync: false,
-        seed: false,
-        detach: false,
-    }
+    DownloadRequest::new(
+        "ab".repeat(32),
+        Output::At(folder.path().join("x").to_str().unwrap().to_owned()),
+        3600.0,
+    )
 }
 
 /// Waits until the newest download is in `state`.

@@ -99,13 +99,7 @@ async fn the_state_comes_first_and_then_its_changes() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let share = async |name: &str| {
         fs::write(path(name), name).unwrap();
-        let request = ShareRequest {
-            path: path(name),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = ShareRequest::new(path(name));
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}
     };
@@ -136,36 +130,15 @@ async fn the_state_comes_first_and_then_its_changes() {
     // The same content with the same name at another path is another share.
     fs::create_dir(path("other")).unwrap();
     fs::write(path("other/b"), "b").unwrap();
-    let request = ShareRequest {
-        path: path("other/b"),
-        name: None,
-        unlisted: false,
-        rehash: false,
-        skip_unsupported: false,
-    };
+    let request = ShareRequest::new(path("other/b"));
     let mut sharing = client.share(&request).await.unwrap();
     while sharing.next().await.unwrap().is_some() {}
     assert_eq!(events.until("share").await["path"], path("other/b"));
 
     let hash = "ab".repeat(32);
     let request = DownloadRequest {
-        target: hash.clone(),
-        output: Output::At(path("x")),
-        in_place: false,
-        peers: Vec::new(),
-        from: Vec::new(),
-        bootstrap: Vec::new(),
-        timeout_seconds: 3600.0,
-        wait: false,
-        only: Vec::new(),
-        overwrite: false,
-        links: Default::default(),
-        listed: None,
-        strict_names: false,
-        may_expand: false,
-        no_sync: false,
-        seed: false,
         detach: true,
+        ..DownloadRequest::new(hash.clone(), Output::At(path("x")), 3600.0)
     };
     client.download(&request).await.unwrap();
     let download = events.until("download").await;

@@ -117,11 +117,8 @@ async fn the_link_of_a_share_becomes_a_qr_code() {
     let client = served.client().await;
     fs::write(folder.path().join("a"), "a").unwrap();
     let request = crate::api::types::ShareRequest {
-        path: folder.path().join("a").to_str().unwrap().to_owned(),
         name: Some("<script>".to_owned()),
-        unlisted: false,
-        rehash: false,
-        skip_unsupported: false,
+        ..crate::api::types::ShareRequest::new(folder.path().join("a").to_str().unwrap())
     };
     let mut events = client.share(&request).await.unwrap();
     while events.next().await.unwrap().is_some() {}

@@ -75,13 +75,7 @@ async fn lists_come_in_pages_that_the_client_follows() {
     for name in ["a", "b", "c"] {
         let path = folder.path().join(name);
         std::fs::write(&path, name).unwrap();
-        let request = crate::api::types::ShareRequest {
-            path: path.to_str().unwrap().to_owned(),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = crate::api::types::ShareRequest::new(path.to_str().unwrap());
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}
     }

@@ -63,6 +63,32 @@ pub struct DownloadRequest {
     pub detach: bool,
 }
 
+impl DownloadRequest {
+    /// A request for all of the content, from any peer, which fails after `timeout_seconds` without
+    /// progress.
+    pub fn new(target: impl Into<String>, output: Output, timeout_seconds: f64) -> Self {
+        Self {
+            target: target.into(),
+            output,
+            in_place: false,
+            peers: Vec::new(),
+            from: Vec::new(),
+            bootstrap: Vec::new(),
+            timeout_seconds,
+            wait: false,
+            only: Vec::new(),
+            overwrite: false,
+            links: LinkPolicy::default(),
+            strict_names: false,
+            may_expand: false,
+            no_sync: false,
+            seed: false,
+            listed: None,
+            detach: false,
+        }
+    }
+}
+
 /// Where to save a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -27,6 +27,19 @@ pub struct ShareRequest {
     pub skip_unsupported: bool,
 }
 
+impl ShareRequest {
+    /// A request that lists what is at the absolute `path` under its name on disk.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            name: None,
+            unlisted: false,
+            rehash: false,
+            skip_unsupported: false,
+        }
+    }
+}
+
 /// A line of the stream of a request to share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]

@@ -56,6 +56,32 @@ pub struct DownloadRequest {
     pub listed: Option<bool>,
 }
 
+impl DownloadRequest {
+    /// A request for all of the content, from any peer, which fails after `timeout` without
+    /// progress and is not seeded.
+    #[must_use]
+    pub fn new(target: Target, output: Output, timeout: Duration) -> Self {
+        Self {
+            target,
+            output,
+            in_place: false,
+            peers: Vec::new(),
+            from: Vec::new(),
+            bootstrap: Vec::new(),
+            timeout,
+            waits: false,
+            only: Vec::new(),
+            overwrite: false,
+            links: Links::default(),
+            strict_names: false,
+            may_expand: false,
+            no_sync: false,
+            seed: false,
+            listed: None,
+        }
+    }
+}
+
 impl Node {
     /// Starts a download, or joins the running one of the same content. The node runs it to its
     /// end. A name is looked up first; the [`Download`] shows everything after that.

@@ -29,6 +29,20 @@ pub struct ShareRequest {
     pub skip_unsupported: bool,
 }
 
+impl ShareRequest {
+    /// A request that lists what is at the absolute `path` under its name on disk.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            name: None,
+            unlisted: false,
+            rehash: false,
+            skip_unsupported: false,
+        }
+    }
+}
+
 /// Shares a file or directory: hashes it, except for files that are unchanged since they were last
 /// hashed, and records the share. `progress` receives the bytes hashed so far, and may stop the
 /// call.

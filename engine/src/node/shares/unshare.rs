@@ -233,13 +233,7 @@ mod tests {
             excluded(&home),
             [home.path("watched/file"), home.path("watched/sub")]
         );
-        let request = ShareRequest {
-            path: home.path("watched/file"),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = ShareRequest::new(home.path("watched/file"));
         share(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
         assert_eq!(excluded(&home), [home.path("watched/sub")]);
         let shared = home.store.share_at(&request.path).unwrap().unwrap();
@@ -251,11 +245,8 @@ mod tests {
     fn how_a_share_in_a_watched_folder_came_about_does_not_bring_it_back() {
         let home = Home::new();
         let request = |name: &str, unlisted| ShareRequest {
-            path: home.path(name),
-            name: None,
             unlisted,
-            rehash: false,
-            skip_unsupported: false,
+            ..ShareRequest::new(home.path(name))
         };
         let share_as = |request| share(&home.store, &request, &|_| ControlFlow::Continue(()));
         home.share("watched/sub/file", "sub/file", "1");
@@ -291,13 +282,7 @@ mod tests {
         let home = Home::new();
         fs::create_dir(home.path("box")).unwrap();
         fs::write(home.path("box/file"), "1").unwrap();
-        let request = ShareRequest {
-            path: home.path("box"),
-            name: None,
-            unlisted: false,
-            rehash: false,
-            skip_unsupported: false,
-        };
+        let request = ShareRequest::new(home.path("box"));
         share(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
         let file = home.path("box/file");
         let error = home.unshare(file.to_str().unwrap()).unwrap_err();
