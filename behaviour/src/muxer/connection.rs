@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW,
+    FRAME_LEN, MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW,
     metered::{Blocked, Metered},
     stream::Stream,
 };
@@ -50,6 +50,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     pub(super) fn new(socket: C, mode: yamux::Mode, account: Arc<Account>) -> Self {
         let mut config = yamux::Config::default();
         config.set_max_num_streams(MAX_STREAMS);
+        config.set_split_send_size(FRAME_LEN);
         let windows = MAX_STREAMS * STREAM_WINDOW as usize + MAX_WINDOW as usize;
         config.set_max_connection_receive_window(Some(windows));
         let metered = Metered::new(socket, Arc::clone(&account));

@@ -25,7 +25,7 @@ use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade,
 use crate::memory::Account;
 
 pub(crate) use connection::Muxer;
-pub(crate) use limits::{MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW};
+pub(crate) use limits::{FRAME_LEN, MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW};
 
 /// Turns a connection into a multiplexer: only negotiates yamux.
 #[derive(Clone, Debug)]

@@ -6,7 +6,6 @@ use futures::{
     AsyncRead, AsyncWrite, FutureExt,
     future::{BoxFuture, Either},
 };
-use futures_rustls::TlsStream;
 use libp2p::{
     PeerId,
     core::upgrade::{
@@ -17,7 +16,7 @@ use libp2p::{
 use rustls::AlertDescription;
 use thiserror::Error;
 
-use super::tls::Tls;
+use super::tls::{Tls, TlsStream};
 
 const TLS: &str = "/tls/1.0.0";
 const NOISE: &str = "/noise";
@@ -35,7 +34,7 @@ pub(super) enum SecurityError {
 
 impl SecurityError {
     /// Tells a peer that has no TLS, or no cipher of ours, from a handshake that failed.
-    fn of_tls(error: io::Error) -> Self {
+    pub(super) fn of_tls(error: io::Error) -> Self {
         let refused = error.get_ref().is_some_and(|reason| {
             matches!(reason.downcast_ref(), Some(NegotiationError::Failed))
                 || matches!(

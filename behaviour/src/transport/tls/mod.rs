@@ -5,6 +5,9 @@
 //!
 //! Specification: <https://github.com/libp2p/specs/blob/master/tls/tls.md>.
 
+mod buffer;
+mod stream;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
@@ -12,7 +15,6 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite};
-use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use libp2p::{
     PeerId, identity,
     tls::certificate::{self, GenError},
@@ -21,7 +23,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     SupportedCipherSuite,
     client::{
-        Resumption,
+        Resumption, UnbufferedClientConnection,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{
@@ -35,13 +37,17 @@ use rustls::{
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::{
-        NoServerSessionStorage,
+        NoServerSessionStorage, UnbufferedServerConnection,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
 };
 use thiserror::Error;
+
+use stream::Session;
+
+pub(super) use stream::TlsStream;
 
 /// The name of the application protocol in every handshake (libp2p's specification).
 const APPLICATION_PROTOCOL: &[u8] = b"libp2p";
@@ -104,15 +110,23 @@ impl Tls {
     }
 
     fn with_aes(keypair: &identity::Keypair, has_aes: bool) -> Result<Self, TlsSetupError> {
+        if has_aes {
+            Self::with_ciphers(keypair, AES_FIRST, AES_FIRST)
+        } else {
+            Self::with_ciphers(keypair, CHACHA_ONLY, CHACHA_FIRST)
+        }
+    }
+
+    /// Offers and accepts these ciphers, the preferred first.
+    fn with_ciphers(
+        keypair: &identity::Keypair,
+        offered: &[SupportedCipherSuite],
+        accepted: &[SupportedCipherSuite],
+    ) -> Result<Self, TlsSetupError> {
         let (certificate, key) = certificate::generate(keypair)?;
         let key = CertifiedKey::new(vec![certificate], sign::any_ecdsa_type(&key)?);
         let key = Arc::new(SingleCertAndKey::from(key));
         let verifier = Arc::new(PeerVerifier);
-        let (offered, accepted) = if has_aes {
-            (AES_FIRST, AES_FIRST)
-        } else {
-            (CHACHA_ONLY, CHACHA_FIRST)
-        };
 
         let mut client = ClientConfig::builder_with_provider(provider(offered))
             .with_protocol_versions(&[&TLS13])?
@@ -143,8 +157,8 @@ impl Tls {
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
-        let accepted = TlsAcceptor::from(self.server).accept(socket).await?;
-        authenticated(accepted.into())
+        let session = UnbufferedServerConnection::new(self.server).map_err(io::Error::other)?;
+        authenticated(TlsStream::handshake(socket, Session::Server(Box::new(session))).await?)
     }
 
     /// The handshake of a dialer: the peer's id, and the encrypted connection.
@@ -154,8 +168,9 @@ impl Tls {
     {
         // An address in place of a name: no server name is sent, as the specification demands.
         let no_name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
-        let connector = TlsConnector::from(self.client);
-        authenticated(connector.connect(no_name, socket).await?.into())
+        let session =
+            UnbufferedClientConnection::new(self.client, no_name).map_err(io::Error::other)?;
+        authenticated(TlsStream::handshake(socket, Session::Client(Box::new(session))).await?)
     }
 }
 
@@ -177,9 +192,11 @@ fn has_aes_instructions() -> bool {
 }
 
 /// Reads the peer's id from the certificate that the handshake has verified.
-fn authenticated<C>(stream: TlsStream<C>) -> io::Result<(PeerId, TlsStream<C>)> {
-    let (_, connection) = stream.get_ref();
-    let Some([certificate]) = connection.peer_certificates() else {
+fn authenticated<C>(stream: TlsStream<C>) -> io::Result<(PeerId, TlsStream<C>)>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some([certificate]) = stream.state().peer_certificates() else {
         return Err(io::Error::other("no certificate was sent"));
     };
     let peer = certificate::parse(certificate).map_err(io::Error::other)?;
