@@ -149,10 +149,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
     let hash = a.share(&world.file("x.bin", &content));
     let valve = Valve::new(&a_node.address(), 2 << 20);
     let run = b.spawn(&["download", &hash, "--peer", &valve.address(), "-o", "got"]);
-    run.err.wait(
-        |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
-        "downloading",
-    );
+    run.has_some();
     run.signal("INT");
     run.end().failed().says("paused: verified data is kept");
     let _node = b.start(&["-b", &a_node.address()]);

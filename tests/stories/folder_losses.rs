@@ -92,10 +92,7 @@ fn an_interrupted_download_resumes_what_was_chosen() {
     let chosen = ["--only", "large/[01]", "--only", "5*"];
     let run = b.spawn(&pair.download_by(&valve.address(), &chosen));
     valve.is_shut();
-    run.err.wait(
-        |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
-        "downloading",
-    );
+    run.has_some();
     run.signal("INT");
     let line = resume_line(&run.end().failed());
     valve.open();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     browser::Browser,
+    downloads::{begin, listed},
     http::Url,
     valve::Valve,
     world::{Home, World, eventually, noise, text},
@@ -402,14 +403,7 @@ fn what_is_read_of_a_download_comes_first() {
     let node = a.start(&[]);
     let hash = a.share(&world.file("film.mp4", &content));
     let _b = b.start(&[]);
-    b.run(&["download", &hash, "--peer", &node.address(), "--detach"])
-        .done();
-    let status = || b.json(&["downloads"])[0].clone();
-    eventually("the download to fetch", || {
-        status()["verified_bytes"]
-            .as_u64()
-            .filter(|bytes| *bytes > 0)
-    });
+    begin(&b, &hash, &node.address());
     let film = url(&b, &hash);
     for at in [60 * MIB, 20 * MIB, 63 * MIB - 5] {
         let range = format!("Range: bytes={at}-{}", at + 99_999);
@@ -418,7 +412,7 @@ fn what_is_read_of_a_download_comes_first() {
     // The player read the blocks of the download, not of the cache; the download is far from its
     // end.
     assert_eq!(cached_bytes(&b), 0);
-    let now = status();
+    let now = listed(&b, &hash).unwrap();
     assert_eq!(now["state"], "downloading");
     assert!(
         now["verified_bytes"].as_u64().unwrap() < 48 * MIB as u64,
@@ -493,14 +487,7 @@ fn what_is_read_of_a_folder_that_is_downloading_comes_first() {
     let node = a.start(&[]);
     let hash = a.share(&text(&world.path("tree")));
     let _b = b.start(&[]);
-    b.run(&["download", &hash, "--peer", &node.address(), "--detach"])
-        .done();
-    let status = || b.json(&["downloads"])[0].clone();
-    eventually("the download to fetch", || {
-        status()["verified_bytes"]
-            .as_u64()
-            .filter(|bytes| *bytes > 0)
-    });
+    begin(&b, &hash, &node.address());
     let tree = url(&b, &hash);
     for n in [49, 3, 27] {
         let small = tree.below(&format!("small/{n}"));
@@ -512,7 +499,7 @@ fn what_is_read_of_a_folder_that_is_downloading_comes_first() {
         .get(&[&format!("Range: bytes={at}-{}", at + 9999)]);
     part.code(206).is(&film[at..at + 10_000]);
     assert_eq!(cached_bytes(&b), 0);
-    assert_eq!(status()["state"], "downloading");
+    assert_eq!(listed(&b, &hash).unwrap()["state"], "downloading");
 }
 
 /// ```text

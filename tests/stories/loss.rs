@@ -125,10 +125,7 @@ fn a_file_is_correct_after_any_power_cut() {
     let valve = Valve::new(&node.address(), 2_500_000);
     let run = b.spawn(&["download", &hash, "--peer", &valve.address(), "-o", "got"]);
     valve.is_shut();
-    run.err.wait(
-        |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
-        "downloading",
-    );
+    run.has_some();
     run.signal("KILL");
     run.end();
 

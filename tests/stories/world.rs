@@ -334,6 +334,13 @@ impl Run {
             .unwrap();
     }
 
+    /// Waits until some of the download that it follows is there.
+    pub(crate) fn has_some(&self) {
+        let has_some =
+            |line: &str| line.contains("downloading ") && !line.contains("downloading 0 B");
+        self.err.wait(has_some, "downloading");
+    }
+
     /// Bytes that it has read so far, from files and sockets; `None` if the system does not report
     /// it.
     pub(crate) fn read_bytes(&self) -> Option<u64> {

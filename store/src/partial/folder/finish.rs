@@ -224,11 +224,7 @@ impl PartialFolder {
 
     /// Refuses files at the target that are in the way, unless they may be replaced.
     fn check_free(&self, proceed: Proceed<'_>) -> Result<(), FinishError> {
-        let Some(into) = self
-            .staging
-            .existing_target()
-            .filter(|_| !self.staging.may_replace())
-        else {
+        let Some(into) = self.staging.protected_target() else {
             return Ok(());
         };
         for path in self.to_merge() {

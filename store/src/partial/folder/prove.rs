@@ -107,11 +107,7 @@ impl PartialFolder {
     /// Refuses entries at the target that are in the way of folders and links, unless they may be
     /// replaced, before anything is fetched.
     fn check_target_entries(&self) -> Result<(), PartialError> {
-        let Some(into) = self
-            .staging
-            .existing_target()
-            .filter(|_| !self.staging.may_replace())
-        else {
+        let Some(into) = self.staging.protected_target() else {
             return Ok(());
         };
         for entry in self

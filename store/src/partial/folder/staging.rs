@@ -193,6 +193,11 @@ impl Staging {
         self.existing_target.as_ref()
     }
 
+    /// The same, unless content in it may be replaced.
+    pub(super) fn protected_target(&self) -> Option<&Dir> {
+        self.existing_target().filter(|_| !self.may_replace())
+    }
+
     fn base_dir(&self, base: Base) -> &Dir {
         match (base, &self.existing_target) {
             (Base::Target, Some(existing)) => existing,
