@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures::FutureExt;
-use pelago::{Download, DownloadRequest, DownloadState, Hash, ManageError, Output, ShareRequest};
+use pelago::{
+    CodedError, Download, DownloadRequest, DownloadState, Hash, ManageError, Output, ShareRequest,
+};
+use tokio::runtime::Builder;
 
 use crate::{
     content::Content,
@@ -231,4 +234,39 @@ async fn a_removal_is_completed_without_its_caller_and_by_the_next_run_of_the_no
         let shares = b.node.list().await.unwrap();
         assert!(shares.iter().all(|share| share.hash != hash));
     }
+}
+
+/// ```text
+///   a      a person downloads again what is being removed
+/// ```
+#[test]
+fn what_is_being_removed_is_not_downloaded_until_that_is_complete() {
+    // One thread that blocks keeps their order: the request comes before the data is removed.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build();
+    runtime.unwrap().block_on(async {
+        let a = Home::on_disk("a").await;
+        let content = Content::new(SIZE, 1);
+        a.share("original", &content).await;
+        let (hash, copy) = (content.hash(), a.path("copy"));
+        let wanted = || DownloadRequest {
+            seed: true,
+            ..request(hash, Output::At(copy.clone()), &[])
+        };
+        ended(&a.begin(wanted()).await).await.unwrap();
+
+        let what = hash.to_string();
+        let removal = a.node.remove_download(&what, true);
+        assert!(removal.now_or_never().is_none());
+        until_states(&a, |states| states == [DownloadState::Removing]).await;
+        let refused = a.node.download(wanted()).await.map(drop).unwrap_err();
+        assert_eq!(refused.code(), "being-removed", "{refused}");
+
+        until_states(&a, <[_]>::is_empty).await;
+        assert!(!copy.exists());
+        ended(&a.begin(wanted()).await).await.unwrap();
+        assert_same(&copy, &content);
+    });
 }
