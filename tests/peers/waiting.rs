@@ -5,7 +5,8 @@ use std::{fs, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use pelago::{
-    Download, DownloadRequest, DownloadState, Hash, Output, PeerAddress, Settings, WaitReason,
+    Download, DownloadRequest, DownloadState, Hash, Output, PeerAddress, Settings, ShareRequest,
+    WaitReason,
 };
 use pelago_behaviour::chunk::Answer;
 
@@ -77,6 +78,30 @@ async fn a_download_that_waits_starts_when_a_source_connects() {
     getter.node.connect(&sharer.address().await).await.unwrap();
 
     arrives(&download, &content).await;
+}
+
+#[tokio::test]
+async fn downloads_without_a_source_take_what_their_own_node_begins_to_share() {
+    // getter, alone: shares a file, and a folder with another file in it
+    let [file, member] = [1, 2].map(|seed| Content::new(THREE_CHUNKS, seed));
+    let getter = Home::start("getter").await;
+    let waiter = getter.begin(waiting(&getter, file.hash(), &[])).await;
+    let seeker = DownloadRequest {
+        timeout: Duration::from_secs(600),
+        ..waiting(&getter, member.hash(), &[])
+    };
+    let seeker = getter.begin(seeker).await;
+    waits(&waiter).await;
+
+    getter.share("file", &file).await;
+    arrives(&waiter, &file).await;
+
+    let folder = getter.path("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("member"), &member.bytes).unwrap();
+    let folder = ShareRequest::new(folder);
+    getter.node.share(folder, |_| {}).await.unwrap();
+    arrives(&seeker, &member).await;
 }
 
 #[tokio::test]
@@ -297,7 +322,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
     for (number, photo) in photos.iter().enumerate() {
         fs::write(album.join(number.to_string()), &photo.bytes).unwrap();
     }
-    let shared = sharer.node.share(pelago::ShareRequest::new(album), |_| {});
+    let shared = sharer.node.share(ShareRequest::new(album), |_| {});
     let album = shared.await.unwrap().hash;
     let film = Content::new(60 * PHOTO, 100);
     sharer.share("film", &film).await;

@@ -1,12 +1,12 @@
 //! Announces what this node shares and withdraws what it no longer shares, as access allows.
 //!
 //! Follows the feed of changes of the store, so that nothing that changes shares has to remember to
-//! announce them. It asks the store what holds now: a change may be applied late, or together with
+//! announce them, or to offer them to downloads that wait for them. It asks the store what holds now: a change may be applied late, or together with
 //! others. An error fails this duty; then the supervisor restarts it, and it compares everything.
 
 use std::{collections::HashSet, sync::Arc};
 
-use pelago_content::Hash;
+use pelago_content::{Hash, Kind};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{core::NodeCore, shares::each_page};
@@ -53,6 +53,7 @@ pub(super) async fn follow_shares(core: Arc<NodeCore>) -> Outcome {
                     ShareChanges::Of(hashes) => core.announce_changed(hashes.clone()).await?,
                     ShareChanges::Everything => core.compare_everything().await?,
                 }
+                core.offer_to_downloads(taken.changes().clone()).await?;
                 taken.applied();
             }
             // The publisher has lost its plan.
@@ -74,6 +75,32 @@ impl NodeCore {
                 true => self.publisher.provide(hash).await,
                 false => self.publisher.withdraw(hash).await,
             }
+        }
+        Ok(())
+    }
+
+    /// Downloads without a source take what this node shares now. A folder may have what they want
+    /// in it.
+    async fn offer_to_downloads(&self, changes: ShareChanges) -> Outcome {
+        let mut wanted = self.transfers.without_source();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let find = move || {
+            if let ShareChanges::Of(hashes) = changes
+                && !has_folder(&store, &hashes)?
+            {
+                wanted.retain(|hash| hashes.contains(hash));
+            }
+            let mut shared = Vec::new();
+            for hash in wanted {
+                shared.extend((!store.whole(&hash)?.is_empty()).then_some(hash));
+            }
+            Ok::<_, DatabaseError>(shared)
+        };
+        for hash in spawn_blocking(find).await?? {
+            self.transfers.offer_own(&hash);
         }
         Ok(())
     }
@@ -108,6 +135,20 @@ fn is_announced(store: &Store, seeded: &HashSet<Hash>, hash: &Hash) -> Result<bo
     let shares = store.shares_of(hash)?;
     let is_shared = shares.iter().any(|share| is_offered(store, share));
     Ok(is_shared || seeded.contains(hash) && is_offered_download(store, hash))
+}
+
+/// Whether one of the hashes is that of a shared folder.
+fn has_folder(store: &Store, hashes: &[Hash]) -> Result<bool, DatabaseError> {
+    for hash in hashes {
+        let shares = store.shares_of(hash)?;
+        if shares
+            .iter()
+            .any(|share| share.descriptor.kind() == Kind::Folder)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -169,7 +169,11 @@ impl Task {
                     self.supply.handle_candidate(candidate);
                     self.timing.hope(Instant::now());
                 }
-                Some(offer) = self.supply.offers.recv() => self.supply.handle_offer(offer),
+                Some(offer) = self.supply.offers.recv() => match offer {
+                    // It takes the content of this node at its next turn.
+                    Offer::Own if self.wanted.waits => return Err(self.no_source(false)),
+                    offer => self.supply.handle_offer(offer),
+                },
                 _ = status_tick.tick() => {
                     self.tick()?;
                     // Content that is only read does not stay for long.

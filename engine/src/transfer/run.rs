@@ -24,7 +24,7 @@ use super::{
     reading::ReadWindows,
     request::{Attempt, Purpose},
     services::Services,
-    waiting::{Inquiries, Offer, SourceSearch},
+    waiting::{FoundSource, Inquiries, Offer, SourceSearch},
 };
 use crate::network::PeerAddress;
 
@@ -237,16 +237,19 @@ impl Run {
     }
 
     fn show_waiting(&self, tried: String) {
-        let since = Instant::now();
         self.published.status.send_modify(|status| {
+            let since = match status.waits {
+                Some(WaitReason::Source { since, .. }) => since,
+                _ => Instant::now(),
+            };
             status.state = DownloadState::Waiting;
             status.waits = Some(WaitReason::Source { since, tried });
             (status.sources, status.bytes_per_second) = (0, 0);
         });
     }
 
-    /// Waits until a peer says that it has the content. That peer is asked first then. Returns
-    /// places in the queues.
+    /// Waits until a peer says that it has the content, which is asked first then, or until this
+    /// node shares it. Returns places in the queues.
     async fn wait_for_source(
         &mut self,
         transfers: &Transfers,
@@ -260,11 +263,31 @@ impl Run {
             wanted: &self.wanted,
             stall: self.services.settings.stall,
         };
-        let peer = search.found(inquiries, &mut self.offers).await;
-        tracing::info!(%peer, "a source turned up");
-        self.ask_first(peer);
+        // This node may have begun to share it during the last turn.
+        let found = match self.is_shared_here().await {
+            true => FoundSource::Own,
+            false => search.found(inquiries, &mut self.offers).await,
+        };
+        match found {
+            FoundSource::Peer(peer) => {
+                tracing::info!(%peer, "a source turned up");
+                self.ask_first(peer);
+            }
+            FoundSource::Own => tracing::info!("this node shares the content now"),
+        }
+        self.published.status.send_modify(|status| {
+            status.state = DownloadState::Queued;
+            status.waits = None;
+        });
         let queues = &self.services.queues;
         queues.enter(self.wanted.hash, &self.published.status)
+    }
+
+    /// Whether this node shares all of the content. If the database cannot be read, it does not.
+    async fn is_shared_here(&self) -> bool {
+        let (store, hash) = (self.services.store.clone(), self.wanted.hash);
+        let whole = spawn_blocking(move || store.whole(&hash)).await;
+        whole.is_ok_and(|whole| whole.is_ok_and(|places| !places.is_empty()))
     }
 
     /// Makes the next turn ask `peer` first. If there are too many peers, the last one is dropped.
@@ -274,9 +297,5 @@ impl Run {
         peers.retain(|known| *known != address);
         peers.truncate(MAX_NAMED);
         peers.push(address);
-        self.published.status.send_modify(|status| {
-            status.state = DownloadState::Queued;
-            status.waits = None;
-        });
     }
 }

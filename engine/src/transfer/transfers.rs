@@ -178,6 +178,11 @@ impl Transfers {
         self.send_offer(hash, Offer::Listed(peer));
     }
 
+    /// This node shares all of `hash` now. If a download looks for a source of it, it takes that.
+    pub fn offer_own(&self, hash: &Hash) {
+        self.send_offer(hash, Offer::Own);
+    }
+
     fn send_offer(&self, hash: &Hash, offer: Offer) {
         let downloads = self.lock();
         let same = downloads.iter().find(|listed| listed.hash() == *hash);
@@ -195,13 +200,27 @@ impl Transfers {
     /// The downloads that wait for a source.
     #[must_use]
     pub fn waiting(&self) -> HashSet<Hash> {
+        self.in_state(|state| state == DownloadState::Waiting)
+    }
+
+    /// The downloads that wait for a source, or look for the first one.
+    #[must_use]
+    pub fn without_source(&self) -> HashSet<Hash> {
+        self.in_state(|state| {
+            matches!(
+                state,
+                DownloadState::Waiting | DownloadState::FindingSources
+            )
+        })
+    }
+
+    fn in_state(&self, is_so: impl Fn(DownloadState) -> bool) -> HashSet<Hash> {
         let downloads = self.lock();
-        let is_waiting = |listed: &&ListedDownload| {
-            listed.is_running() && listed.download.state() == DownloadState::Waiting
-        };
+        let is_so =
+            |listed: &&ListedDownload| listed.is_running() && is_so(listed.download.state());
         downloads
             .iter()
-            .filter(is_waiting)
+            .filter(is_so)
             .map(ListedDownload::hash)
             .collect()
     }

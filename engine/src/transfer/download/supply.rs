@@ -93,6 +93,8 @@ impl Supply {
             Offer::Named(address) => {
                 self.sources.offer(Candidate::given(&address));
             }
+            // A download that does not wait has looked before it began.
+            Offer::Own => {}
         }
     }
 

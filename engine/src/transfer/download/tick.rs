@@ -74,12 +74,7 @@ impl Task {
             self.timing.waiting.end();
         }
         if is_over && !(may_wait && self.timing.waiting.begin()) {
-            return Err(TransferError::NoSource {
-                hash: self.wanted.hash,
-                timeout: self.wanted.timeout,
-                tried: self.tried(is_able),
-                kept: self.report.status.borrow().verified_bytes.unwrap_or(0),
-            });
+            return Err(self.no_source(is_able));
         }
         let moment = Moment {
             verified: self.stage.as_ref().map(verified),
@@ -91,6 +86,16 @@ impl Task {
         let states = self.supply.sources.roster().states();
         self.report.update(now, moment, &states);
         Ok(())
+    }
+
+    /// The end of a turn that has no source.
+    pub(super) fn no_source(&self, is_able: bool) -> TransferError {
+        TransferError::NoSource {
+            hash: self.wanted.hash,
+            timeout: self.wanted.timeout,
+            tried: self.tried(is_able),
+            kept: self.report.status.borrow().verified_bytes.unwrap_or(0),
+        }
     }
 
     /// Why the download is not faster, as far as that is known here.

@@ -1,7 +1,8 @@
 //! A download that waits for a source, and holds no stream, no file and no turn meanwhile.
 //!
-//! It waits until the user stops it, or until a peer with the content connects, asks for the same
-//! content, lists it, has a provider record, or is named by the user. [`Inquiries`] decides what it
+//! It waits until the user stops it, until a peer with the content connects, asks for the same
+//! content, lists it, has a provider record, or is named by the user, or until this node shares the
+//! content. [`Inquiries`] decides what it
 //! asks, and when; all waiting downloads of a node share one [`InquiryBudget`].
 
 mod attached;
@@ -39,6 +40,17 @@ pub(super) enum Offer {
     Listed(PeerId),
     /// The user named this peer.
     Named(PeerAddress),
+    /// This node shares all of the content now.
+    Own,
+}
+
+/// A source of a download that waited for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FoundSource {
+    /// This peer says that it has the content.
+    Peer(PeerId),
+    /// This node shares it.
+    Own,
 }
 
 /// The number of downloads that wait for a source. A handle: clones share it.
@@ -84,12 +96,12 @@ struct Answer {
 }
 
 impl SourceSearch<'_> {
-    /// Waits until a peer says that it has the content.
+    /// Waits until a peer says that it has the content, or this node shares it.
     pub(super) async fn found(
         &self,
         inquiries: &mut Inquiries,
         offers: &mut mpsc::Receiver<Offer>,
-    ) -> PeerId {
+    ) -> FoundSource {
         let mut arrivals = self.network.arrivals();
         let mut running: Option<BoxFuture<'_, Answer>> = None;
         loop {
@@ -107,7 +119,7 @@ impl SourceSearch<'_> {
                     let now = Instant::now();
                     inquiries.asked(&answer.inquiry, now);
                     if let Some(peer) = answer.found {
-                        return peer;
+                        return FoundSource::Peer(peer);
                     }
                     for peer in answer.providers.into_iter().filter(|peer| self.may_ask(peer)) {
                         inquiries.turned_up(peer, now);
@@ -128,8 +140,9 @@ impl SourceSearch<'_> {
                         Offer::Listed(peer)
                             if self.may_ask(&peer) && inquiries.believes(peer, now) =>
                         {
-                            return peer;
+                            return FoundSource::Peer(peer);
                         }
+                        Offer::Own => return FoundSource::Own,
                         Offer::Asked(_) | Offer::Listed(_) => {}
                     }
                 }
