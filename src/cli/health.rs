@@ -82,6 +82,10 @@ fn watched(folder: &WatchedFolder) -> Vec<(&str, String)> {
             is_there: false, ..
         } => "does not exist".to_owned(),
         WatchedFolder {
+            failure: Some(failure),
+            ..
+        } => format!("cannot be scanned: {}", escape(failure)),
+        WatchedFolder {
             looks_since_unix_ms: Some(_),
             ..
         } => format!("by {how}{why}; a scan of all of it is running"),
@@ -178,6 +182,8 @@ mod tests {
                 "  and 2 other parts"
             ]
         );
+        folder.failure = Some("denied".to_owned());
+        assert_eq!(watched(&folder)[0].1, "/music cannot be scanned: denied");
         folder.is_there = false;
         assert_eq!(watched(&folder)[0].1, "/music does not exist");
     }

@@ -22,8 +22,10 @@ pub(super) const MOUNTS_FILE: &str = "mounts";
 pub enum Presence {
     /// The folder. Files that are not in it were removed.
     There,
-    /// Nothing, or something other than a directory, or a directory that cannot be read.
+    /// Nothing, or something other than a directory.
     Gone,
+    /// Something that the operating system does not allow the node to read.
+    Unreadable,
     /// An empty directory on another device than before: the disk is not mounted.
     OtherDevice,
     /// A directory with files where a disk was mounted: they are not those of the disk.

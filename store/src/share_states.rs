@@ -170,8 +170,8 @@ pub(super) struct ShareStates(RwLock<KnownStates>);
 
 #[derive(Debug, Default)]
 pub(super) struct KnownStates {
-    /// Watched folders, and mounts below them, that are missing.
-    pub(super) missing: Vec<PathBuf>,
+    /// Watched folders, and mounts below them, that are missing or unreadable.
+    pub(super) missing: BTreeMap<PathBuf, ShareState>,
     pub(super) shares: HashMap<PathBuf, ShareState>,
     /// Files in shared folders, by the path of the folder.
     pub(super) members: HashMap<PathBuf, BTreeMap<String, ShareState>>,
@@ -233,13 +233,26 @@ impl ShareStates {
 }
 
 impl KnownStates {
-    pub(super) fn is_below_missing(&self, path: &Path) -> bool {
-        self.missing.iter().any(|missing| path.starts_with(missing))
+    /// The state of the missing folder at `path` or above it.
+    pub(super) fn missing_above(&self, path: &Path) -> Option<ShareState> {
+        let mut missing = self.missing.iter();
+        let above = missing.find(|(missing, _)| path.starts_with(missing));
+        above.map(|(_, state)| *state)
+    }
+
+    /// The unavailable files of folders that are available themselves.
+    pub(super) fn members_in_available_folders(
+        &self,
+    ) -> impl Iterator<Item = (&PathBuf, &BTreeMap<String, ShareState>)> {
+        let folders = self.members.iter();
+        folders.filter(|(folder, _)| !self.shares.contains_key(*folder))
     }
 
     pub(super) fn state_of(&self, share: &Share) -> ShareState {
-        if matches!(share.origin, Origin::Folder(_)) && self.is_below_missing(&share.path) {
-            return ShareState::Missing;
+        if matches!(share.origin, Origin::Folder(_))
+            && let Some(state) = self.missing_above(&share.path)
+        {
+            return state;
         }
         let known = self.shares.get(&share.path).copied().unwrap_or_default();
         let members = self.members.get(&share.path);

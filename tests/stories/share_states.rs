@@ -171,10 +171,13 @@ fn a_file_that_is_gone_is_missing_until_it_is_back() {
         b.run(&["open", &hash, "--peer", address, "--timeout", timeout])
     };
     open(&address, "10").done().prints("all of it");
+    let events = a.events("shares");
+    events.line("event: ready");
     fs::rename(&disk, &away).unwrap();
     // This holds before the node has checked the file.
     open(&address, "2").failed().says("no source");
     has_state(&a, "film", "missing");
+    events.line(r#""state":"missing""#);
     assert_eq!(
         b.json(&["list", "--peer", &address]),
         Value::Array(Vec::new())
@@ -189,8 +192,11 @@ fn a_file_that_is_gone_is_missing_until_it_is_back() {
     let node = a.start(&[]);
     has_state(&a, "film", "missing");
     let before = node.run.read_bytes().unwrap();
+    let events = a.events("shares");
+    events.line(r#""state":"missing""#);
     fs::rename(&away, &disk).unwrap();
     has_state(&a, "film", "available");
+    events.line(r#""state":"available""#);
     open(&node.address(), "10").done();
     let read = node.run.read_bytes().unwrap() - before;
     assert!(read < 2_000_000, "{read} bytes were read");
@@ -245,6 +251,20 @@ fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
     has_state(&a, "film", "available");
     get(&b, &hash, &node.address(), "film");
     assert_content(&b.path("film"), &content);
+    node.stop();
+    // A watched folder that may not be read keeps its shares.
+    let watched = world.path("watched");
+    put(&watched, "note", b"note");
+    let _node = a.start(&["--dir", &text(&watched)]);
+    has_state(&a, "note", "available");
+    let mode = |mode| fs::set_permissions(&watched, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o700);
+    has_state(&a, "note", "unreadable");
+    let path = text(&watched);
+    let expected = format!("{path} cannot be scanned: Permission denied");
+    a.run(&["status"]).done().prints(&expected);
+    mode(0o755);
+    has_state(&a, "note", "available");
 }
 
 /// ```text
@@ -289,7 +309,10 @@ fn a_share_that_is_edited_within_the_second_is_not_served_as_it_was() {
     let content = noise(1, 300_000);
     put(&a.path("disk"), "film", &content);
     let node = a.start(&[]);
-    let hash = a.share("disk/film");
+    let shared = a.json(&["share", "disk/film"]);
+    let hash = shared[0]["hash"].as_str().unwrap().to_owned();
+    // It is in doubt, but no program has it open.
+    assert_eq!(shared[0].get("in_doubt"), None, "{shared}");
     let edit = |bytes: &[u8]| {
         let path = a.path("disk/film");
         let file = fs::File::options().write(true).open(path).unwrap();

@@ -3,7 +3,8 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -218,6 +219,20 @@ impl Home {
         let mut all: Vec<&OsStr> = vec![OsStr::new("--json")];
         all.extend(arguments.iter().map(AsRef::as_ref));
         self.run(&all).done().document()
+    }
+
+    /// The events of the node that runs here, line by line. `of` are topics.
+    pub(crate) fn events(&self, of: &str) -> Lines {
+        let file = fs::read(self.data().join("api.json")).unwrap();
+        let api: Value = serde_json::from_slice(&file).unwrap();
+        let [address, token] = ["address", "token"].map(|field| api[field].as_str().unwrap());
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = format!(
+            "GET /v1/events?of={of} HTTP/1.0\r\nHost: {address}\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        Lines::read(stream, "events")
     }
 
     /// Starts a node on loopback, and waits until it is ready. It shares only the folders in

@@ -233,11 +233,13 @@ impl Scan<'_> {
                     self.take_file(entry.into_path())
                 }
                 Err(error) => {
-                    if let Some(path) = error.path() {
-                        let failed = (path.to_owned(), error.to_string());
-                        self.scanned.failed.push(failed);
-                    }
-                    Err(error.to_string())
+                    let why = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), io::Error::to_string);
+                    let path = error.path().unwrap_or(path);
+                    let shown = crate::store::shown(path).to_string();
+                    self.scanned.failed.push((path.to_owned(), why.clone()));
+                    Err(format!("{shown}: {why}"))
                 }
             };
             if let Err(reason) = taken {

@@ -74,7 +74,8 @@ fn unavailable_place(place: &UnavailableShare) -> Finding {
         ShareState::Unreadable => (
             "cannot be read by this node",
             format!(
-                "change its permissions, or those of a folder above it; or stop sharing it: {end}"
+                "change its permissions, or those of a folder above it; or mount its disk again; \
+                 or stop sharing it: {end}"
             ),
         ),
         ShareState::BeingWritten => (

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Origin, Presence, Share, Store, is_missing,
+    Origin, Presence, Share, Store, is_gone, is_missing,
     mounts::{Mount, Mounts},
 };
 
@@ -20,8 +20,14 @@ impl Store {
     /// Whether the folder at `path` is present. Costs a few system calls.
     #[must_use]
     pub fn presence(&self, path: &Path) -> Presence {
-        let Ok(Some(now)) = Mount::at(path) else {
-            return Presence::Gone;
+        let unless_gone = |error: io::Error| match is_gone(&error) {
+            true => Presence::Gone,
+            false => Presence::Unreadable,
+        };
+        let now = match Mount::at(path) {
+            Ok(Some(now)) => now,
+            Ok(None) => return Presence::Gone,
+            Err(error) => return unless_gone(error),
         };
         let Some(before) = self.inner.mounts.get().get(path).copied() else {
             return Presence::There;
@@ -29,7 +35,7 @@ impl Store {
         let is_without_disk = before.is_mount && !now.is_mount;
         let is_other = now.device != before.device || is_without_disk;
         match is_empty(path) {
-            Err(_) => Presence::Gone,
+            Err(error) => unless_gone(error),
             Ok(true) if is_other => Presence::OtherDevice,
             Ok(false) if is_without_disk => Presence::WithoutDisk,
             Ok(_) => Presence::There,

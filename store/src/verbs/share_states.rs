@@ -8,7 +8,9 @@ use std::{
 
 use pelago_content::Kind;
 
-use crate::{Fingerprint, Inspection, Share, ShareState, Store, share_states::MAX_MEMBERS};
+use crate::{
+    Fingerprint, Inspection, Presence, Share, ShareState, Store, share_states::MAX_MEMBERS,
+};
 
 /// How long a file counts as unreadable after an error, before it is tried again.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(60);
@@ -134,35 +136,50 @@ impl Store {
     pub fn inspect_file(&self, path: &Path, listed: &Fingerprint) -> Inspection {
         let sight = Inspection::of_file(path, listed);
         let failed = self.inner.share_states.read().unreadable.get(path).copied();
-        let is_recent = |at: Instant| at.elapsed() < UNREADABLE_PAUSE;
-        if sight.state.is_available() && failed.is_some_and(is_recent) {
-            return Inspection::new(ShareState::Unreadable);
+        let Some(failed) = failed else { return sight };
+        match sight.state {
+            ShareState::Available if failed.elapsed() < UNREADABLE_PAUSE => {
+                Inspection::new(ShareState::Unreadable)
+            }
+            ShareState::Available => sight,
+            // Once the metadata are good again, so is reading: its disk was mounted again.
+            _ => {
+                self.inner.share_states.write().unreadable.remove(path);
+                sight
+            }
         }
-        sight
     }
 
     /// Records the `missing` folders among the watched `folder` and the mounts below it around
-    /// `path`. Returns the newly missing ones, and those that are present again.
+    /// `path`, or that some cannot be read. Returns the newly missing ones, and those that are
+    /// present again.
     pub fn set_missing(
         &self,
         folder: &Path,
         path: &Path,
         missing: &[PathBuf],
     ) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let state = |path| match self.presence(path) {
+            Presence::Unreadable => ShareState::Unreadable,
+            _ => ShareState::Missing,
+        };
+        let now: Vec<_> = missing.iter().map(|path| (path, state(path))).collect();
         let mut known = self.inner.share_states.write();
         let is_around = |known: &PathBuf| {
             let is_near = known.starts_with(path) || path.starts_with(known);
             known.starts_with(folder) && is_near
         };
-        let back = known
-            .missing
-            .extract_if(.., |known| is_around(known) && !missing.contains(known));
-        let back: Vec<_> = back.collect();
-        let gone = missing.iter().filter(|path| !known.missing.contains(path));
-        let gone: Vec<_> = gone.cloned().collect();
-        known.missing.extend_from_slice(&gone);
+        let is_back =
+            |known: &PathBuf, _: &mut ShareState| is_around(known) && !missing.contains(known);
+        let back = known.missing.extract_if(.., is_back);
+        let back: Vec<_> = back.map(|(path, _)| path).collect();
+        let (mut gone, mut is_news) = (Vec::new(), !back.is_empty());
+        for (path, state) in now {
+            let before = known.missing.insert(path.clone(), state);
+            is_news |= before != Some(state);
+            gone.extend(before.is_none().then(|| path.clone()));
+        }
         drop(known);
-        let is_news = !gone.is_empty() || !back.is_empty();
         if is_news {
             self.inner.share_feed.note_everything();
         }
@@ -170,20 +187,23 @@ impl Store {
         (gone, back)
     }
 
-    /// Whether `path` is in a watched folder, or on a mount below one, that is missing.
+    /// Whether `path` is in a watched folder, or on a mount below one, that is missing or cannot be
+    /// read.
     #[must_use]
     pub fn is_below_missing(&self, path: &Path) -> bool {
-        self.inner.share_states.read().is_below_missing(path)
+        self.inner.share_states.read().missing_above(path).is_some()
     }
 
-    /// How many files of the folder shared at `path` are unavailable.
+    /// How many files of the folder shared at `path` are unavailable, while the folder itself is
+    /// available.
     #[must_use]
     pub fn unavailable_members(&self, path: &Path) -> u64 {
         let known = self.inner.share_states.read();
-        known
-            .members
-            .get(path)
-            .map_or(0, |members| members.len() as u64)
+        let members = known.members_in_available_folders();
+        let mut of_folder = members.filter(|(folder, _)| *folder == path);
+        of_folder
+            .next()
+            .map_or(0, |(_, members)| members.len() as u64)
     }
 
     /// The paths of unavailable files in the folder shared at `folder`.
@@ -194,25 +214,27 @@ impl Store {
         members.flat_map(BTreeMap::keys).cloned().collect()
     }
 
-    /// The number of unavailable files in shared folders, and up to `limit` of them, ordered by
-    /// path.
+    /// How many files in shared folders that are available themselves are in each other state, and
+    /// up to `limit` of them, ordered by path.
     #[must_use]
-    pub fn unavailable_files(&self, limit: usize) -> (u64, Vec<Unavailable>) {
+    pub fn unavailable_files(&self, limit: usize) -> (BTreeMap<ShareState, u64>, Vec<Unavailable>) {
         let known = self.inner.share_states.read();
-        let count: usize = known.members.values().map(BTreeMap::len).sum();
-        let members = known.members.iter().flat_map(|(folder, members)| {
-            let file = move |(member, state): (&String, &ShareState)| Unavailable {
+        let (mut counts, mut files) = (BTreeMap::new(), Vec::new());
+        for (folder, members) in known.members_in_available_folders() {
+            for state in members.values() {
+                *counts.entry(*state).or_default() += 1;
+            }
+            let file = |(member, state): (&String, &ShareState)| Unavailable {
                 path: folder.join(member),
                 state: *state,
                 folder: Some(folder.clone()),
             };
-            members.iter().take(limit).map(file)
-        });
-        let mut files: Vec<_> = members.collect();
+            files.extend(members.iter().take(limit).map(file));
+        }
         drop(known);
         files.sort_unstable();
         files.truncate(limit);
-        (count as u64, files)
+        (counts, files)
     }
 
     fn note_states(&self, is_news: bool) -> bool {
@@ -220,5 +242,80 @@ impl Store {
             self.states_changed();
         }
         is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::{Home, bytes};
+
+    #[test]
+    fn a_file_that_failed_to_be_read_is_available_as_soon_as_its_disk_was_mounted_again() {
+        let home = Home::in_memory();
+        let share = home.share("film", &bytes(300_000, 1));
+        let (path, away) = (home.path("film"), home.path("away"));
+        let state = || home.store.inspect_file(&path, &share.fingerprint).state;
+        home.store.note_unreadable(&path);
+        assert_eq!(state(), ShareState::Unreadable);
+        fs::rename(&path, &away).unwrap();
+        assert_eq!(state(), ShareState::Missing);
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(state(), ShareState::Available);
+    }
+
+    #[test]
+    fn files_of_an_unavailable_folder_are_not_counted_beside_it() {
+        let home = Home::in_memory();
+        let share = home.share("folder", b"any share");
+        let share = home.store.share_at(&share.path).unwrap().unwrap();
+        let (folder, store) = (&share.path, &home.store);
+        store.set_member_state(folder, "a", ShareState::Changed);
+        store.set_member_state(folder, "b", ShareState::Missing);
+        let (counts, files) = store.unavailable_files(1);
+        assert_eq!(
+            counts,
+            [(ShareState::Changed, 1), (ShareState::Missing, 1)].into()
+        );
+        assert_eq!(files.len(), 1);
+        assert_eq!(store.unavailable_members(folder), 2);
+        store.set_state(&share, ShareState::Missing);
+        assert_eq!(store.unavailable_files(1), Default::default());
+        assert_eq!(store.unavailable_members(folder), 0);
+        store.set_state(&share, ShareState::Available);
+        assert_eq!(store.unavailable_members(folder), 2);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_shares_of_a_watched_folder_that_cannot_be_read_are_unreadable() {
+        let home = Home::in_memory();
+        let folder = home.path("watched");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "file").unwrap();
+        let share = crate::NewShare {
+            origin: crate::Origin::Folder(folder.clone()),
+            ..home.hash(&folder.join("file"))
+        };
+        home.store.set_live_folders(vec![folder.clone()]);
+        home.store.add_shares(std::slice::from_ref(&share)).unwrap();
+        let share = home.store.share_at(&share.path).unwrap().unwrap();
+        let state = || {
+            let missing = home.store.missing_folders(&folder, &folder);
+            home.store.set_missing(&folder, &folder, &missing);
+            home.store.state_of(&share)
+        };
+        assert_eq!(state(), ShareState::Available);
+        let away = home.path("away");
+        fs::rename(&folder, &away).unwrap();
+        assert_eq!(state(), ShareState::Missing);
+        // A link to itself cannot be read, not even by root.
+        std::os::unix::fs::symlink(&folder, &folder).unwrap();
+        assert_eq!(state(), ShareState::Unreadable);
+        fs::remove_file(&folder).unwrap();
+        fs::rename(&away, &folder).unwrap();
+        assert_eq!(state(), ShareState::Available);
     }
 }

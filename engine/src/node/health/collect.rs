@@ -1,6 +1,6 @@
 //! Collects the health of a node.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use libp2p::Multiaddr;
 use tokio::task::spawn_blocking;
@@ -9,7 +9,7 @@ use super::{DiskSpace, Health, SystemLimits, WaitingDownload, clock_lag, notices
 use crate::{
     network::Closed,
     node::{DownloadStatus, Node, PeerAddress, WaitReason, core::NodeCore},
-    store::{OnDisk, files_set_aside},
+    store::{OnDisk, Presence, files_set_aside},
 };
 
 /// The most waiting downloads that are named.
@@ -69,6 +69,16 @@ impl Node {
 impl NodeCore {
     /// Adds what calls of the system tell. Blocks.
     fn inspect_machine(&self, health: &mut Health) {
+        for watched in &mut health.watches {
+            // This is newer than the last scan.
+            let presence = self.store.presence(&watched.path);
+            watched.is_there = presence.is_there() || presence == Presence::Unreadable;
+            if let Err(error) = fs::read_dir(&watched.path)
+                && presence == Presence::Unreadable
+            {
+                watched.failure = Some(error.to_string());
+            }
+        }
         let watches = health.watches.iter().map(|folder| folder.watches).sum();
         health.limits = SystemLimits {
             connections_budget: self.settings.memory_budget,

@@ -179,7 +179,7 @@ fn of_shares(health: &Health) -> Option<Notice> {
         is_problem: false,
         what: match count {
             1 => "1 share is not available".to_owned(),
-            count => format!("{count} shares are not available, such as this one"),
+            count => format!("{count} shares and files are not available, such as this one"),
         },
         why: format!("{} is {state}", crate::store::shown(path)),
         remedy: Some("see each of them, and what to do, with `pelago doctor`".to_owned()),
@@ -349,7 +349,7 @@ mod tests {
         let share = of(&health, &[])
             .into_iter()
             .find(|notice| notice.kind == NoticeKind::Share);
-        let expected = "2 shares are not available, such as this one";
+        let expected = "2 shares and files are not available, such as this one";
         assert_eq!(share.map(|share| share.what).as_deref(), Some(expected));
     }
 }

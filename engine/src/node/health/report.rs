@@ -67,9 +67,10 @@ pub struct WaitingDownload {
 
 impl Health {
     pub(super) fn count_states(&mut self, unavailable: &UnavailableShares, excluded: u64) {
-        for place in &unavailable.places {
-            *self.share_states.entry(place.state.as_str()).or_default() += 1;
-        }
+        let counts = unavailable.counts.iter();
+        self.share_states = counts
+            .map(|(state, count)| (state.as_str(), *count))
+            .collect();
         if excluded > 0 {
             let state = ShareState::Excluded.as_str();
             *self.share_states.entry(state).or_default() += excluded;

@@ -71,7 +71,8 @@ impl Scan<'_> {
     }
 }
 
-/// Inspects the shares below `path`, which do not all come back with it.
+/// Inspects the shares below `path`, which was missing: not all of them come back with it, and some
+/// were found missing before it was.
 fn note_states(store: &Store, path: &Path) {
     let mut after: Option<PathBuf> = None;
     while let Ok(page) = store.shares_under(path, after.as_deref(), BATCH)
@@ -89,16 +90,22 @@ fn note_states(store: &Store, path: &Path) {
 pub(in crate::node) fn note_missing(store: &Store, folder: &Path, path: &Path) {
     let missing = store.missing_folders(folder, path);
     let (gone, back) = store.set_missing(folder, path, &missing);
-    for folder in gone {
-        tracing::warn!(
-            folder = %folder.display(), "the folder is missing: its shares are offered again \
-             when it is back"
-        );
+    for path in gone {
+        let folder = path.display();
+        if store.presence(&path) == Presence::Unreadable {
+            tracing::warn!(
+                %folder, "the folder cannot be read: its shares are offered again when it can"
+            );
+        } else {
+            tracing::warn!(
+                %folder, "the folder is missing: its shares are offered again when it is back"
+            );
+        }
     }
     for path in back {
         let folder = path.display();
+        note_states(store, &path);
         if store.presence(&path) == Presence::WithoutDisk {
-            note_states(store, &path);
             tracing::warn!(
                 %folder, "the folder has files although its disk is missing: they are shared, and \
                  the shares on the disk are offered again when it is back"

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use pelago_content::Kind;
+use tracing::subscriber::NoSubscriber;
 
 use crate::{
     node::{scan::note_missing, shares::each_page},
@@ -27,6 +28,8 @@ const MAX_LISTED: usize = 1000;
 pub struct UnavailableShares {
     /// How many there are.
     pub count: u64,
+    /// How many are in each state.
+    pub counts: BTreeMap<ShareState, u64>,
     /// The first 1000 of them, by path.
     pub places: Vec<Unavailable>,
 }
@@ -165,14 +168,14 @@ fn note(rehash: &RehashQueue, path: &Path, sight: &Inspection) {
 /// # Errors
 /// The database cannot be read.
 pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
-    let (mut count, mut places) = store.unavailable_files(MAX_LISTED);
+    let (mut counts, mut places) = store.unavailable_files(MAX_LISTED);
     each_page(store, |page| {
         for share in page {
             let state = store.state_of(&share);
             if state.is_available() {
                 continue;
             }
-            count += 1;
+            *counts.entry(state).or_default() += 1;
             if places.len() < 2 * MAX_LISTED {
                 places.push(Unavailable {
                     path: share.path,
@@ -185,13 +188,54 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
     })?;
     places.sort_unstable();
     places.truncate(MAX_LISTED);
-    Ok(UnavailableShares { count, places })
+    Ok(UnavailableShares {
+        count: counts.values().sum(),
+        counts,
+        places,
+    })
 }
 
-/// Inspects all shares, without a node. Blocks.
+/// Inspects all shares, without a node. Logs nothing: the caller shows the states. Blocks.
 ///
 /// # Errors
 /// The database cannot be read.
 pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
-    inspect_shares(store, &RehashQueue::default())
+    tracing::subscriber::with_default(NoSubscriber::new(), || {
+        inspect_shares(store, &RehashQueue::default())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::store::{NewShare, Scope};
+
+    #[test]
+    fn all_unavailable_shares_are_counted_and_the_first_ones_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "content").unwrap();
+        let store = Store::in_memory();
+        let hashed = store
+            .hash_file(&path, &|_| ControlFlow::Continue(()))
+            .unwrap();
+        let share = |number: usize| NewShare {
+            descriptor: hashed.descriptor,
+            name: number.to_string(),
+            origin: Origin::Explicit,
+            path: folder.path().join(format!("gone {number}")),
+            scopes: Scope::Everyone.into(),
+            fingerprint: hashed.fingerprint,
+        };
+        let shares: Vec<_> = (0..=MAX_LISTED).map(share).collect();
+        store.add_shares(&shares).unwrap();
+        inspect_all(&store).unwrap();
+        let unavailable = unavailable(&store).unwrap();
+        let all = MAX_LISTED as u64 + 1;
+        assert_eq!(unavailable.count, all);
+        assert_eq!(unavailable.counts, [(ShareState::Missing, all)].into());
+        assert_eq!(unavailable.places.len(), MAX_LISTED);
+    }
 }

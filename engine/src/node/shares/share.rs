@@ -11,7 +11,7 @@ use pelago_content::Descriptor;
 use super::{ShareError, Shared};
 use crate::store::{
     self, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
-    NewShare, Origin, Scope, Scopes, Store, shown,
+    NewShare, Origin, Scope, Scopes, Store, Writers, shown,
 };
 
 /// A file or directory to share.
@@ -126,7 +126,7 @@ fn share_resolved(
         } = folder;
         include(store, &path)?;
         let revealed = decide_scopes(store, &path, &scopes)?;
-        let in_doubt = has_member_in_doubt(store, &path)?;
+        let in_doubt = has_open_member(store, &path)?;
         let shared = Shared::new(made.descriptor, name, made.totals.bytes, path, &scopes);
         return Ok(Shared {
             in_doubt,
@@ -159,7 +159,7 @@ fn share_resolved(
     store.add_shares(std::slice::from_ref(&new))?;
     decide_scopes(store, &new.path, &new.scopes)?;
     let (name, size) = (new.name, descriptor.size());
-    let in_doubt = fingerprint.is_in_doubt();
+    let in_doubt = is_open(&new.path, &fingerprint);
     let shared = Shared::new(descriptor, name, size, new.path, &new.scopes);
     Ok(Shared { in_doubt, ..shared })
 }
@@ -202,11 +202,17 @@ fn decide_scopes(store: &Store, path: &Path, scopes: &Scopes) -> Result<u64, Sha
     Ok(decided.map_err(store::ShareError::from)?)
 }
 
-/// Whether a program had a file of the folder open for writing when it was hashed. Logs the first.
-fn has_member_in_doubt(store: &Store, folder: &Path) -> Result<bool, ShareError> {
+/// Whether a program has the file that was hashed just now open for writing. Other files in doubt
+/// are hashed again by themselves.
+fn is_open(path: &Path, hashed: &Fingerprint) -> bool {
+    hashed.is_in_doubt() && Writers::at(path) == Writers::Present
+}
+
+/// Whether a program has a file of the folder open for writing. Logs the first.
+fn has_open_member(store: &Store, folder: &Path) -> Result<bool, ShareError> {
     let members = store.members(folder).map_err(store::ShareError::from)?;
-    let mut in_doubt = members.iter().filter(|member| match member.state {
-        MemberState::File(fingerprint) => fingerprint.is_in_doubt(),
+    let mut in_doubt = members.iter().filter(|member| match &member.state {
+        MemberState::File(fingerprint) => is_open(&folder.join(&member.path), fingerprint),
         MemberState::Folder(_) => false,
     });
     let first = in_doubt.next();

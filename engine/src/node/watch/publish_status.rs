@@ -91,7 +91,7 @@ impl FolderWatch {
         let (folder, gone) = (self.folder.display(), scanned.gone);
         if self.is_gone {
             tracing::warn!(
-                %folder, gone, "the folder is missing: it is shared again when it is back"
+                %folder, gone, "the folder is missing or cannot be read: it is shared again when it is back"
             );
         } else {
             let (shared, left_out) = (scanned.shared, scanned.left_out);
