@@ -35,6 +35,9 @@ pub struct Partial {
     pub(super) verified: Mutex<BlockRanges>,
     /// Held for reading by writers of chunks, so that the end of the download waits for them.
     pub(super) writing: RwLock<()>,
+    /// Held while data is written: the file system lets one thread at a time write to a file, and
+    /// the others would keep their cores busy until it is their turn (docs/PERFORMANCE.md).
+    turn: Mutex<()>,
     /// Whether the names of part file and record are durable.
     pub(super) has_durable_names: AtomicBool,
     /// Whether anything was written since the last sync.
@@ -56,6 +59,7 @@ impl Partial {
             files,
             verified: Mutex::default(),
             writing: RwLock::default(),
+            turn: Mutex::default(),
             has_durable_names: AtomicBool::new(false),
             is_dirty: AtomicBool::new(false),
             copied: AtomicU64::new(0),
@@ -120,7 +124,9 @@ impl Partial {
             .check_space(&self.spec, &opened.part, holes::written_len(data))
             .map_err(at_part)?;
         opened.guard.before_write(&opened.part).map_err(at_part)?;
+        let turn = self.turn.lock();
         holes::write(&opened.part, data, start).map_err(at_part)?;
+        drop(turn);
         self.is_dirty.store(true, Ordering::Release);
         let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);
         recorded.map_err(|source| self.disk_error(self.record_path(), source))
