@@ -136,13 +136,14 @@ fn directives_for(level: LogLevel) -> String {
         LogLevel::Debug => ("debug", "info"),
         LogLevel::Trace => ("trace", "debug"),
     };
-    // Kademlia warns when it knows no peer, which is normal for the first node of a network.
-    let kad = if level <= LogLevel::Info {
-        ",libp2p_kad=error"
+    // Kademlia warns when it knows no peer, which is normal for the first node of a network, and
+    // notify for each watched directory that was removed.
+    let quiet = if level <= LogLevel::Info {
+        ",libp2p_kad=error,notify=error"
     } else {
         ""
     };
-    format!("{others},pelago={ours},pelago_behaviour={ours}{kad}")
+    format!("{others},pelago={ours},pelago_behaviour={ours}{quiet}")
 }
 
 /// Adds each line to the log in memory, with the fields of the spans around it.

@@ -176,8 +176,14 @@ fn a_folder_that_is_removed_and_created_again_is_still_watched() {
     assert_eq!(a.json(&["list"])[0]["state"], "missing");
     put(&folder, "b", b"2");
     shares(&a, &["b"]);
-    put(&folder, "c", b"3");
-    shares(&a, &["b", "c"]);
+    put(&folder, "sub/deep/c", b"3");
+    shares(&a, &["b", "sub/deep/c"]);
+    fs::remove_dir_all(folder.join("sub")).unwrap();
+    shares(&a, &["b"]);
+    // Only the missing folder is worth a warning.
+    let mut warnings = node.run.err.lines();
+    warnings.retain(|line| line.contains("WARN") && !line.contains("the folder is missing"));
+    assert_eq!(warnings, Vec::<String>::new());
 }
 
 #[test]

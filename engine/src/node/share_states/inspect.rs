@@ -93,6 +93,8 @@ fn inspect_share(store: &Store, rehash: &RehashQueue, share: &Share) -> Result<(
         let (path, state) = (share.path.display(), after.as_str());
         match after {
             ShareState::Available => tracing::info!(%path, "the share is offered again"),
+            // It was removed, and the watch removes the share; or the watch reports the folder.
+            ShareState::Missing if is_watched => tracing::debug!(%path, "the file is gone"),
             _ => {
                 tracing::warn!(
                     %path, state, "the share is not offered until it is available again"
