@@ -10,60 +10,81 @@ use tokio::time::{Instant, timeout};
 use super::buffers::Buffer;
 use crate::limits::Limits;
 
-/// Bytes between two checks of how fast the peer takes them: 2 s at the minimum rate.
-const PIECE: usize = 16 << 10;
-
-/// How often to check whether others need the bytes held for a peer that takes nothing.
+/// How often to check whether others need the bytes held for a peer that takes too little.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Watches how fast a peer takes the bytes that are held for it.
+pub(super) struct Pace<'a> {
+    buffer: Option<&'a Buffer>,
+    /// Since the last check.
+    waited: Duration,
+}
+
+impl<'a> Pace<'a> {
+    /// The pace at which `buffer` is taken, if any is held.
+    pub(super) const fn new(buffer: Option<&'a Buffer>) -> Self {
+        Self {
+            buffer,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Waits for the peer to take as many bytes as `bytes` says, unless it takes so long that
+    /// others get the bytes held for it.
+    pub(super) async fn wait<T, E: From<io::Error>>(
+        &mut self,
+        taking: impl Future<Output = Result<T, E>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<T, E> {
+        let Some(buffer) = self.buffer else {
+            return taking.await;
+        };
+        let mut taking = pin!(taking);
+        loop {
+            let began = Instant::now();
+            let taken = timeout(LOOK_INTERVAL, &mut taking).await;
+            let bytes = taken
+                .as_ref()
+                .map_or(0, |taken| taken.as_ref().map_or(0, &bytes));
+            buffer.taken(bytes, began.elapsed());
+            self.waited += began.elapsed();
+            if self.waited >= LOOK_INTERVAL {
+                self.waited = Duration::ZERO;
+                if buffer.is_over() {
+                    let what = "the peer reads too slowly while others wait";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, what).into());
+                }
+            }
+            if let Ok(taken) = taken {
+                return taken;
+            }
+        }
+    }
+}
 
 /// Sends `data` to `peer`. Time in which our own limits hold the data back does not count against
 /// the peer.
 pub(super) async fn send(
     limits: &Limits,
     peer: PeerId,
-    buffer: Option<&Buffer>,
+    pace: &mut Pace<'_>,
     writer: &mut BufWriter<Stall<impl AsyncWrite + Unpin>>,
     mut data: &[u8],
 ) -> io::Result<()> {
     while !data.is_empty() {
-        let (granule, rest) = data.split_at(limits.upload(peer, data.len()).await);
+        let (mut granule, rest) = data.split_at(limits.upload(peer, data.len()).await);
         writer.get_mut().arm();
-        for piece in granule.chunks(PIECE) {
-            paced(buffer, piece.len(), writer.write_all(piece)).await?;
+        while !granule.is_empty() {
+            let taken = pace.wait(writer.write(granule), |taken| *taken).await?;
+            granule = &granule[taken..];
         }
         // Bytes that may pass are not held back until more may.
         if !rest.is_empty() {
-            paced(buffer, 0, writer.flush()).await?;
+            pace.wait(writer.flush(), |()| 0).await?;
         }
         data = rest;
     }
     Ok(())
-}
-
-/// Waits for the peer to take `bytes`, unless it takes so long that others get the bytes held for
-/// it.
-pub(super) async fn paced<E: From<io::Error>>(
-    buffer: Option<&Buffer>,
-    bytes: usize,
-    taking: impl Future<Output = Result<(), E>>,
-) -> Result<(), E> {
-    let Some(buffer) = buffer else {
-        return taking.await;
-    };
-    let mut taking = pin!(taking);
-    loop {
-        let began = Instant::now();
-        let taken = timeout(LOOK_INTERVAL, &mut taking).await;
-        buffer.taken(if taken.is_ok() { bytes } else { 0 }, began.elapsed());
-        match taken {
-            Ok(taken) => return taken,
-            Err(_) if buffer.is_over() => {
-                let what = "the peer reads too slowly while others wait";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, what).into());
-            }
-            Err(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]
@@ -81,10 +102,9 @@ mod tests {
         serve::{buffers::Buffers, requester::Requester},
     };
 
-    /// Takes `bytes` bytes, then as many again after every `pause`.
+    /// Takes `rate` bytes a second, and that many at once at most.
     struct Trickle {
-        bytes: usize,
-        pause: Duration,
+        rate: usize,
         sleep: Pin<Box<Sleep>>,
     }
 
@@ -95,9 +115,10 @@ mod tests {
             data: &[u8],
         ) -> Poll<io::Result<usize>> {
             futures::ready!(self.sleep.as_mut().poll(cx));
-            let next = Instant::now() + self.pause;
-            self.sleep.as_mut().reset(next);
-            Poll::Ready(Ok(data.len().min(self.bytes)))
+            let taken = data.len().min(self.rate);
+            let pause = Duration::from_secs_f64(taken as f64 / self.rate as f64);
+            self.sleep.as_mut().reset(Instant::now() + pause);
+            Poll::Ready(Ok(taken))
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -117,13 +138,13 @@ mod tests {
         let held = buffers.acquire(requester, size as u64).await.unwrap();
         let waiting = tokio::spawn(async move { buffers.acquire(other, 4 << 20).await.map(drop) });
         let trickle = Trickle {
-            bytes,
-            pause: Duration::from_secs(1),
+            rate: bytes,
             sleep: Box::pin(sleep(Duration::ZERO)),
         };
         let mut writer = BufWriter::new(Stall::new(trickle, Duration::from_secs(10)));
         let (limits, data, began) = (Limits::new(rates), vec![0; size], Instant::now());
-        let sent = send(&limits, requester.peer, Some(&held), &mut writer, &data).await;
+        let mut pace = Pace::new(Some(&held));
+        let sent = send(&limits, requester.peer, &mut pace, &mut writer, &data).await;
         let time = began.elapsed();
         drop(held);
         waiting.await.unwrap().unwrap();

@@ -26,7 +26,7 @@ use super::{
     rehash_queue::RehashQueue,
     requester::Requester,
     requests::{self, READ_BUFFER},
-    sending::{paced, send},
+    sending::{Pace, send},
     streams::Streams,
     subscribers::Subscribers,
     work::{JobKind, Work},
@@ -42,7 +42,8 @@ const MAX_STREAMS_PER_PEER: usize = 2 * MAX_INBOUND_STREAMS;
 /// Chunks read ahead of the one being sent, on each stream.
 const PREPARED_AHEAD: usize = 1;
 
-/// Bytes of small answers that are sent together: each write is a frame of yamux and of noise.
+/// Bytes of small answers that are sent together: each write is a frame of yamux, and a record of
+/// TLS.
 const WRITE_BUFFER: usize = 32 << 10;
 
 /// How long a busy node asks requesters to wait.
@@ -268,10 +269,10 @@ impl Server {
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
             // The data follows separately, as fast as the limits allow.
-            let buffer = prepared.buffer.as_deref();
+            let mut pace = Pace::new(prepared.buffer.as_deref());
             let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
-            paced(buffer, 0, written).await?;
-            send(&self.limits, peer, buffer, &mut writer, &prepared.data).await?;
+            pace.wait(written, |()| 0).await?;
+            send(&self.limits, peer, &mut pace, &mut writer, &prepared.data).await?;
             self.network
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);
@@ -280,7 +281,7 @@ impl Server {
                 self.changes.touch(&hash);
             }
             if prepared.ends_request && ready.is_empty() {
-                paced(buffer, 0, writer.flush()).await?;
+                pace.wait(writer.flush(), |()| 0).await?;
             }
         }
         Ok(writer.close().await?)
