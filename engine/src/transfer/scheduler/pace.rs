@@ -1,12 +1,13 @@
 //! How fast a source is, and therefore how much to request from it at a time.
 //!
 //! Two numbers are measured: the rate of the source, and the latency of the path. The bytes in
-//! flight are the rate times the latency and [`QUEUE`]: enough that the source always has something
-//! to send, on a path of any latency, and few enough that no request waits long behind others. A
-//! window that does not fill the path empties sooner than expected, and so grows by itself until it
-//! does: the rule of TCP Vegas (Brakmo and Peterson, 1995), with time in place of packets. The
-//! latency is that of a request which had no other before it; now and then a source is left to run
-//! dry for such a request, as BBR does (Cardwell and others, 2016).
+//! flight are the rate times twice the latency and [`QUEUE`]: enough that the source always has
+//! something to send, on a path of any latency, and few enough that no request waits long behind
+//! others. The second latency is for lost packets: all that follows one arrives when it has been
+//! sent again. A window that does not fill the path empties sooner than expected, and so grows by
+//! itself until it does: the rule of TCP Vegas (Brakmo and Peterson, 1995), with time in place of
+//! packets. The latency is that of a request which had no other before it; now and then a source is
+//! left to run dry for such a request, as BBR does (Cardwell and others, 2016).
 
 use std::time::{Duration, Instant};
 
@@ -181,7 +182,7 @@ impl Pace {
     pub(super) fn window(&self, allowance: &Allowance) -> u64 {
         let latency = self.latency.unwrap_or_default();
         let wanted = self.expected(allowance).map_or(FIRST_WINDOW, |rate| {
-            (rate * (latency + QUEUE).as_secs_f64()) as u64
+            (rate * (2 * latency + QUEUE).as_secs_f64()) as u64
         });
         let chunks = match allowance.rate {
             Some(_) => CHUNKS_IN_LIMITED_WINDOW,
@@ -197,7 +198,12 @@ impl Pace {
 mod tests {
     use std::collections::VecDeque;
 
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
     use super::*;
+
+    /// Bytes in a packet.
+    const PACKET: u64 = 1448;
 
     const ALLOWANCE: Allowance = Allowance {
         max_window: 64 << 20,
@@ -206,12 +212,47 @@ mod tests {
         is_full: false,
     };
 
-    /// A source behind a path with this `latency` and `rate` in bytes per second, which for `time`
-    /// gets as many requests as the pace allows. Returns the bytes that arrived in the last second.
-    fn steady(pace: &mut Pace, rate: f64, latency: Duration, time: Duration) -> u64 {
+    /// A path from a source, which sends again each packet that is lost: what follows waits for it.
+    struct Path {
+        /// Bytes per second.
+        rate: f64,
+        latency: Duration,
+        /// The part of all packets that is lost.
+        loss: f64,
+        random: StdRng,
+    }
+
+    impl Path {
+        fn new(rate: f64, latency: Duration) -> Self {
+            Self {
+                rate,
+                latency,
+                loss: 0.0,
+                random: StdRng::seed_from_u64(1),
+            }
+        }
+
+        /// How much later `bytes` arrive because packets were lost: each time a latency.
+        fn delay(&mut self, bytes: u64) -> Duration {
+            let mut lost_again = 0;
+            let mut packets = bytes / PACKET;
+            while packets > 0 {
+                let is_lost = |_: &u64| self.random.random_bool(self.loss);
+                packets = (0..packets).filter(is_lost).count() as u64;
+                lost_again += u32::from(packets > 0);
+            }
+            self.latency * lost_again
+        }
+    }
+
+    /// A source behind a path, which for `time` gets as many requests as the pace allows. Returns
+    /// the bytes that arrived in the last half of it.
+    fn steady(pace: &mut Pace, path: &mut Path, time: Duration) -> u64 {
+        let (rate, latency) = (path.rate, path.latency);
         let start = Instant::now();
         let mut queue = VecDeque::new();
         let (mut free_at, mut now, mut owed, mut late) = (start, start, 0, 0);
+        let mut complete_at = start;
         while now < start + time {
             while owed == 0 || owed < pace.window(&ALLOWANCE) && !pace.is_probe_due(now) {
                 if owed == 0 {
@@ -222,14 +263,15 @@ mod tests {
                 // latency back.
                 let sent_from = free_at.max(now + latency / 2);
                 free_at = sent_from + Duration::from_secs_f64(bytes as f64 / rate);
-                queue.push_back((bytes, free_at + latency / 2));
+                complete_at = complete_at.max(free_at + latency / 2 + path.delay(bytes));
+                queue.push_back((bytes, complete_at));
                 owed += bytes;
             }
             let (bytes, arrives) = queue.pop_front().unwrap();
             now = arrives;
             owed -= bytes;
             pace.arrived(bytes, now, owed > 0);
-            if now + Duration::from_secs(1) > start + time {
+            if now > start + time / 2 {
                 late += bytes;
             }
         }
@@ -238,18 +280,28 @@ mod tests {
 
     #[test]
     fn a_long_fat_path_is_filled() {
-        let rate = 125e6;
-        let latency = Duration::from_millis(100);
-        let late = steady(&mut Pace::default(), rate, latency, Duration::from_secs(4));
-        assert!(late as f64 > 0.95 * rate, "{late} bytes in the last second");
+        let mut path = Path::new(125e6, Duration::from_millis(100));
+        let late = steady(&mut Pace::default(), &mut path, Duration::from_secs(4));
+        assert!(late as f64 > 0.95 * 2.0 * path.rate, "{late} bytes in 2 s");
+    }
+
+    #[test]
+    fn a_long_path_that_loses_packets_is_filled() {
+        for loss in [0.001, 0.01] {
+            let mut path = Path::new(12.5e6, Duration::from_millis(300));
+            path.loss = loss;
+            let late = steady(&mut Pace::default(), &mut path, Duration::from_secs(20));
+            let all = 10.0 * path.rate;
+            assert!(late as f64 > 0.95 * all, "{loss}: {late} bytes in 10 s");
+        }
     }
 
     #[test]
     fn a_slow_source_is_asked_for_little_at_a_time() {
         let mut pace = Pace::default();
-        let latency = Duration::from_millis(40);
-        let late = steady(&mut pace, 50e3, latency, Duration::from_secs(20));
-        assert!(late > 45_000, "{late} bytes in the last second");
+        let mut path = Path::new(50e3, Duration::from_millis(40));
+        let late = steady(&mut pace, &mut path, Duration::from_secs(20));
+        assert!(late > 450_000, "{late} bytes in 10 s");
         assert_eq!(pace.level(&ALLOWANCE), 0);
         assert!(pace.window(&ALLOWANCE) <= 4 * BLOCK_SIZE, "{pace:?}");
     }
@@ -257,10 +309,11 @@ mod tests {
     #[test]
     fn the_window_follows_when_the_path_gets_slower() {
         let mut pace = Pace::default();
-        let latency = Duration::from_millis(5);
-        steady(&mut pace, 50e6, latency, Duration::from_secs(2));
+        let mut path = Path::new(50e6, Duration::from_millis(5));
+        steady(&mut pace, &mut path, Duration::from_secs(2));
         assert!(pace.window(&ALLOWANCE) > 8 << 20);
-        steady(&mut pace, 1e6, latency, Duration::from_secs(5));
+        path.rate = 1e6;
+        steady(&mut pace, &mut path, Duration::from_secs(5));
         assert!(pace.window(&ALLOWANCE) < 1 << 20);
     }
 }
