@@ -13,6 +13,10 @@ use crate::Origin;
 /// streams' own queues hold at most 192 KiB each.
 const MAX_UNSENT: u64 = 2 << 20;
 
+/// Bytes that a connection holds, at most, before its socket is read no further. The windows
+/// allow more, for what is on its way on a long path; a node that reads its streams holds little.
+const MAX_HELD: u64 = 56 << 20;
+
 /// What a connection holds, charged to [`Memory`].
 pub(crate) struct Account {
     memory: Memory,
@@ -54,16 +58,21 @@ impl Account {
 
     /// Ready when the socket may be read.
     pub(crate) fn poll_may_read(&self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.memory.has_to_wait(self.held()) {
+        if self.may_read(self.held()) {
             return Poll::Ready(());
         }
         self.holder.lock().reader = Some(context.waker().clone());
         // It may have changed before the waker was registered.
-        if self.memory.has_to_wait(self.held()) {
+        if !self.may_read(self.held()) {
             Poll::Pending
         } else {
             Poll::Ready(())
         }
+    }
+
+    /// Whether the socket of a connection that holds this much may be read.
+    fn may_read(&self, held: u64) -> bool {
+        held < MAX_HELD && !self.memory.has_to_wait(held)
     }
 
     /// Ready when `stream` may be written to.
@@ -156,11 +165,9 @@ impl Account {
         let result = act(&mut held);
         let after = held.charge();
         self.holder.set_charge(after);
-        let has_to_wait = self.memory.has_to_wait(after);
+        let may_read = self.may_read(after);
         let is_less = after < before;
-        let reader = (is_less && !has_to_wait)
-            .then(|| held.reader.take())
-            .flatten();
+        let reader = (is_less && may_read).then(|| held.reader.take()).flatten();
         drop(held);
         self.memory.change(before, after);
         if let Some(reader) = reader {

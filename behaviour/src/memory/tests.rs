@@ -1,3 +1,5 @@
+use std::task::{Context, Wake};
+
 use libp2p::PeerId;
 
 use super::*;
@@ -68,4 +70,29 @@ fn memory_is_no_longer_short_once_a_connection_closes() {
     );
     drop(worst);
     assert!(!memory.has_to_wait(small.held()));
+}
+
+/// Whether a task was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_connection_that_holds_its_most_is_read_again_once_it_holds_less() {
+    let memory = memory(256 * MIB, 16);
+    let [full, other] = [(); 2].map(|()| Account::open(&memory, at("/memory/1")));
+    fill(&full, 56 * MIB);
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut context = Context::from_waker(&waker);
+    assert!(full.poll_may_read(&mut context).is_pending());
+    assert!(other.poll_may_read(&mut context).is_ready());
+    full.sent(1);
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert!(full.poll_may_read(&mut context).is_ready());
 }
