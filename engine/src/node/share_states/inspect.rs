@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::Path};
 
 use pelago_content::Kind;
-use tracing::subscriber::NoSubscriber;
 
 use crate::{
     node::{scan::note_missing, shares::each_page},
@@ -197,14 +196,12 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
     })
 }
 
-/// Inspects all shares, without a node. Logs nothing: the caller shows the states. Blocks.
+/// Inspects all shares, without a node. Blocks.
 ///
 /// # Errors
 /// The database cannot be read.
 pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
-    tracing::subscriber::with_default(NoSubscriber::new(), || {
-        inspect_shares(store, &RehashQueue::default())
-    })
+    inspect_shares(store, &RehashQueue::default())
 }
 
 #[cfg(test)]
