@@ -80,7 +80,7 @@ fn watched(folder: &WatchedFolder) -> Vec<(&str, String)> {
     let state = match folder {
         WatchedFolder {
             is_there: false, ..
-        } => "does not exist".to_owned(),
+        } => "is missing".to_owned(),
         WatchedFolder {
             failure: Some(failure),
             ..
@@ -185,7 +185,7 @@ mod tests {
         folder.failure = Some("denied".to_owned());
         assert_eq!(watched(&folder)[0].1, "/music cannot be scanned: denied");
         folder.is_there = false;
-        assert_eq!(watched(&folder)[0].1, "/music does not exist");
+        assert_eq!(watched(&folder)[0].1, "/music is missing");
     }
 
     fn watched_folder(path: &str) -> WatchedFolder {

@@ -47,6 +47,11 @@ impl NodeFiles {
         Ok(Self { store, identity })
     }
 
+    /// Whether files below `folder` are shared.
+    pub(super) fn shares_below(&self, folder: &Path) -> anyhow::Result<bool> {
+        Ok(!self.store.shares_under(folder, None, 1)?.is_empty())
+    }
+
     /// Starts a node on them.
     pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
         Node::start(settings, self.store.clone(), &self.identity).await

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 
 use crate::api::types::ErrorInfo;
 
-/// `path` as an absolute path, without symbolic links except at its end. Paths that are not UTF-8
-/// are refused, as JSON and the database cannot hold them.
+/// `path` as an absolute path, without symbolic links except at its end, as far as it exists. Paths
+/// that are not UTF-8 are refused, as JSON and the database cannot hold them.
 pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let absolute =
@@ -21,8 +21,10 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
     let resolved = if is_folder {
         fs::canonicalize(&absolute).ok()
     } else {
-        let parts = absolute.parent().zip(absolute.file_name());
-        parts.and_then(|(parent, name)| Some(fs::canonicalize(parent).ok()?.join(name)))
+        absolute.ancestors().skip(1).find_map(|above| {
+            let rest = absolute.strip_prefix(above).ok()?;
+            Some(fs::canonicalize(above).ok()?.join(rest))
+        })
     };
     let resolved = resolved.unwrap_or(absolute);
     let text = resolved.into_os_string().into_string();
@@ -65,6 +67,16 @@ mod tests {
             absolute(Path::new("/no/such/../x")).unwrap(),
             "/no/such/../x"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_above_what_is_missing_are_resolved() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(folder.path()).unwrap();
+        std::os::unix::fs::symlink(".", real.join("link")).unwrap();
+        let missing = absolute(&real.join("link/disk/music")).unwrap();
+        assert_eq!(Path::new(&missing), real.join("disk/music"));
     }
 
     #[cfg(unix)]

@@ -21,6 +21,7 @@ use super::{
     local::{self, NodeFiles},
     node_settings,
     output::Exit,
+    paths,
     signals::Signals,
     supervisor::{self, Phase},
     text::quoted,
@@ -161,8 +162,9 @@ struct Ready<'a> {
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let folder = local::lock(&context.data_folder)?;
-    let shared = share_folders(context)?;
-    let node = start_node(context, &NodeFiles::new(&folder)?, &shared).await?;
+    let files = NodeFiles::new(&folder)?;
+    let shared = share_folders(context, &files)?;
+    let node = start_node(context, &files, &shared).await?;
     let api = match &context.config.api {
         api if api.enabled => Some(LocalApi::open(folder.path(), api.listen).await?),
         _ => None,
@@ -188,7 +190,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     // The node also runs if its stdout is closed.
     let address = api.as_ref().map(LocalApi::address);
     let _ = announce(context, &node, address, links.as_ref()).await;
-    advise(context, &shared);
+    advise(context, &files, &shared)?;
     let router = match links {
         Some(links) => router(context.app(&node)).layer(Extension(links)),
         None => router(context.app(&node)),
@@ -232,8 +234,9 @@ fn serve(node: &Node, api: Option<LocalApiServer>, gateway: Option<Gateway>) {
     }
 }
 
-/// The folders to share; missing ones are created.
-fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+/// The folders to share. Missing ones are created, unless files in them are shared: then their disk
+/// may be missing, and a folder in its place would be in its way.
+fn share_folders(context: &Context, files: &NodeFiles) -> anyhow::Result<Vec<PathBuf>> {
     let folders = context.config.storage.share_folders.iter();
     let make = |folder: &PathBuf| {
         if folder.is_file() {
@@ -245,6 +248,11 @@ fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
             );
         }
         if !folder.is_dir() {
+            if let Ok(absolute) = paths::absolute(folder)
+                && files.shares_below(Path::new(&absolute))?
+            {
+                return Ok(absolute.into());
+            }
             fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
             context
@@ -335,14 +343,20 @@ async fn announce(
 }
 
 /// Suggests what to do if the folders are empty.
-fn advise(context: &Context, folders: &[PathBuf]) {
-    let is_empty = |folder: &PathBuf| is_empty(folder);
-    if let Some(folder) = folders.first().filter(|_| folders.iter().all(is_empty)) {
+fn advise(context: &Context, files: &NodeFiles, folders: &[PathBuf]) -> anyhow::Result<()> {
+    for folder in folders {
+        // An empty folder with shares is the mount point of a missing disk.
+        if !is_empty(folder) || files.shares_below(folder)? {
+            return Ok(());
+        }
+    }
+    if let Some(folder) = folders.first() {
         context.output.note(format_args!(
             "no watched folder has files yet: put files into {}, or run `pelago share PATH`",
             folder.display()
         ));
     }
+    Ok(())
 }
 
 fn is_empty(folder: &Path) -> bool {

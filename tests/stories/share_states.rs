@@ -367,9 +367,13 @@ fn shares_of_a_disk_that_is_not_mounted_wait_for_it() {
         has_state(&a, name, "available");
         node.stop();
         unmount();
+        // Desktops remove the mount point, too.
+        fs::remove_dir(&disk).unwrap();
         let node = a.start(&["--dir", watched]);
         node.run.err.line("missing: its shares are offered again");
         has_state(&a, name, "missing");
+        assert!(!disk.exists(), "a folder is in the way of the disk");
+        fs::create_dir(&disk).unwrap();
         let before = node.run.read_bytes().unwrap();
         bind();
         has_state(&a, name, "available");
