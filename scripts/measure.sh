@@ -11,42 +11,15 @@
 # names another binary.
 set -euo pipefail
 
-# The nodes must not meet other nodes on the local network.
-export PELAGO_NETWORK_MDNS=false
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
 readonly cases="hashing one_source cold many_files sources concurrent kills dead folder gateway"
 readonly gib2=2147483648
 
-now() { date +%s%N; }
-milliseconds_since() { echo $((($(now) - $1) / 1000000)); }
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
-spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1} END {print low " to " high}'; }
 rate() { echo $((gib2 / 1000 / $1)); } # MB/s, if 2 GiB take $1 milliseconds
-ratio() { awk "BEGIN {printf \"%.2f\n\", $1 / $2}"; }
 mebibytes() { awk "BEGIN {printf \"%.1f MiB\n\", $1 / 1048576}"; }
-peak_memory() { awk '/VmHWM/ {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
-random_file() { [[ -f $2 ]] || head -c "$1" /dev/urandom >"$2"; }
-
-# Starts a node on the data folder $1 with the other arguments. Sets $address, and $node to its process.
-start() {
-  local data=$1
-  shift
-  : >"$data.out"
-  "$pelago" --data-dir "$data" start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 "$@" \
-    >"$data.out" 2>"$data.err" &
-  node=$!
-  until grep -q ready "$data.out"; do sleep 0.005; done
-  address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' "$data.out" | head -n 1)
-}
-stop() {
-  kill "$1"
-  wait "$1" || true
-}
-# Shares $2 with the node on the data folder $1, and prints the hash.
-share() { "$pelago" --data-dir "$1" --json share "$2" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
-download() { "$pelago" --data-dir sink -q download "$@" >/dev/null; }
-# Prints the number called $1 of the JSON document on stdin.
-number() { grep -o "\"$1\":[0-9.]*" | head -n 1 | cut -d : -f 2; }
+download() { "${inside[@]}" "$pelago" --data-dir sink -q download "$@" >/dev/null; }
 
 hashing() {
   local began ours theirs
@@ -68,17 +41,17 @@ big_download() {
   local hash=$1 began run from=()
   shift
   for run in "$@"; do from+=(--peer "$run"); done
-  rm -f times memory
+  rm -f runs.times memory
   for run in 1 2 3 4 5; do
     rm -f copy
     began=$(now)
     /usr/bin/time -f "%M" -a -o memory "$pelago" --data-dir sink -q download "$hash" "${from[@]}" \
       -o copy >/dev/null
-    milliseconds_since "$began" >>times
+    milliseconds_since "$began" >>runs.times
     cmp big copy
   done
   rm copy
-  echo "median $(median <times) ms ($(spread <times)), $(rate "$(median <times)") MB/s, memory of the \
+  echo "median $(median <runs.times) ms ($(spread <runs.times)), $(rate "$(median <runs.times)") MB/s, memory of the \
 sink $(($(sort -n memory | tail -n 1) / 1024)) MiB"
 }
 
@@ -87,7 +60,7 @@ one_source() {
   random_file $gib2 big
   start source
   big_download "$(share source big)" "$address"
-  echo "memory of the source $(peak_memory $node)"
+  echo "memory of the source $(peak_memory $node) MiB"
   stop $node
 }
 
@@ -121,14 +94,14 @@ many_files() {
   start many -d files
   echo "ready after $(milliseconds_since "$began") ms, the first time"
   until grep -q 'scanned a watched folder' many.err; do sleep 0.05; done
-  echo "all hashed after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
+  echo "all hashed after $(milliseconds_since "$began") ms, memory $(peak_memory $node) MiB"
   kill -9 $node
   wait $node 2>/dev/null || true
   began=$(now)
   start many -d files
   echo "ready after $(milliseconds_since "$began") ms, killed before"
   until grep -q 'scanned a watched folder' many.err; do sleep 0.05; done
-  echo "memory $(peak_memory $node)"
+  echo "memory $(peak_memory $node) MiB"
   stop $node
   began=$(now)
   start many -d files
@@ -143,7 +116,7 @@ sources() {
   random_file $gib2 big
   for n in 1 2 3 4; do
     start "source.$n"
-    nodes+=($node)
+    nodes+=("$node")
     addresses+=("$address")
     hash=$(share "source.$n" big)
   done
@@ -168,7 +141,7 @@ concurrent() {
     download "${hashes[n - 1]}" --peer "$(source_address)" -o "twenty.$n.copy"
   done
   alone=$(milliseconds_since "$began")
-  echo "one after another $alone ms, memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
+  echo "one after another $alone ms, memory of the sink $(peak_memory $node) MiB, of the source $(peak_memory $source) MiB"
   stop $node
   compare_twenties
   rm -rf sink
@@ -180,7 +153,7 @@ concurrent() {
   done
   wait "${running[@]}"
   began=$(milliseconds_since "$began")
-  echo "concurrently $began ms ($(ratio "$began" "$alone") of that), memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
+  echo "concurrently $began ms ($(ratio "$began" "$alone") of that), memory of the sink $(peak_memory $node) MiB, of the source $(peak_memory $source) MiB"
   stop $node
   compare_twenties
   stop $source
@@ -251,14 +224,10 @@ dead() {
   ip -n "$space" address add 10.79.0.1/16 dev lan
   ip -n "$space" link set lan up
   ip -n "$space" link set nowhere up
-  # All programs that start from here on run in the namespace.
-  local outside=$pelago
-  pelago="$folder/inside"
-  printf '#!/bin/sh\nexec ip netns exec %s %s "$@"\n' "$space" "$outside" >inside
-  chmod +x inside
+  inside=(ip netns exec "$space")
   for n in $(seq 10); do
     start "source.$n"
-    nodes+=($node)
+    nodes+=("$node")
     alive+=("$address")
     hash=$(share "source.$n" quarter)
   done
@@ -273,7 +242,7 @@ dead() {
   among=$(quarter_download "$hash" $(printf '%s\n' "${alive[@]}" "${dead[@]}" | shuf))
   echo "alone $alone ms, among the dead $among ms: $(ratio "$among" "$alone") times"
   for node in "${nodes[@]}"; do stop "$node"; done
-  pelago=$outside
+  inside=()
   ip netns delete "$space"
 }
 # Prints the median of five downloads of `quarter` from these addresses, in milliseconds.
@@ -281,28 +250,22 @@ quarter_download() {
   local hash=$1 began run from=()
   shift
   for run in "$@"; do from+=(--peer "$run"); done
-  rm -f times
+  rm -f runs.times
   for run in 1 2 3 4 5; do
     rm -f copy
     began=$(now)
     download "$hash" "${from[@]}" -o copy
-    milliseconds_since "$began" >>times
+    milliseconds_since "$began" >>runs.times
     cmp quarter copy
   done
   rm copy
-  median <times
+  median <runs.times
 }
 
 folder() {
   local n hash began
   echo "## a folder of 20,000 files of 1 to 6 KB"
-  head -c $((20000 * 6144)) /dev/urandom >noise
-  for ((n = 0; n < 20000; n++)); do
-    ((n % 1000)) || mkdir -p "tree/$((n / 1000))"
-    # Sizes 1024 to 6143 in an order that looks random.
-    echo "$((n / 1000))/$((n % 1000)) $((1024 + n * 7919 % 5120))"
-  done >sizes
-  cut_files
+  random_tree 20000 1024 6143 tree
   start source
   began=$(now)
   if ! hash=$(share source tree) || [[ -z $hash ]]; then
@@ -310,16 +273,16 @@ folder() {
     stop $node
     return
   fi
-  echo "shared after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
-  rm -f times
+  echo "shared after $(milliseconds_since "$began") ms, memory $(peak_memory $node) MiB"
+  rm -f runs.times
   for n in 1 2 3; do
     rm -rf copy
     began=$(now)
     download "$hash" --peer "$address" -o copy
-    milliseconds_since "$began" >>times
+    milliseconds_since "$began" >>runs.times
     diff -r tree copy
   done
-  echo "downloaded after $(median <times) ms ($(spread <times))"
+  echo "downloaded after $(median <runs.times) ms ($(spread <runs.times))"
   if command -v strace >/dev/null; then
     rm -rf copy
     strace -f -c -o calls -e trace=fsync,fdatasync,syncfs,sync,sync_file_range \
@@ -327,12 +290,7 @@ folder() {
     awk '$NF == "total" {print "syncs of one download: " $(NF - 1)}' calls
   fi
   stop $node
-  rm -rf tree copy noise
-}
-# Cuts `noise` into the files below `tree` that `sizes` names.
-cut_files() {
-  perl -e 'open $in, "<", "noise" or die; while (<>) { ($name, $size) = split; read $in, $data, $size;
-    open $out, ">", "tree/$name" or die; print $out $data; close $out }' <sizes
+  rm -rf tree copy
 }
 
 # Reads a file through the gateway of a node that does not have it, from a new source, and compares that
@@ -345,12 +303,12 @@ gateway() {
   start source
   source=$node from=$address
   hash=$(share source gib)
-  rm -f first.times gateway.times times
+  rm -f first.times gateway.times runs.times
   for run in 1 2 3 4 5; do
     rm -rf reader sink
     began=$(now)
     download "$hash" --peer "$from" -o copy
-    milliseconds_since "$began" >>times
+    milliseconds_since "$began" >>runs.times
     rm -rf copy sink
     start reader
     url=$("$pelago" --data-dir reader link "pelago:$hash?peer=${from%%/p2p/*}" --http)
@@ -363,13 +321,13 @@ gateway() {
     curl -s -o /dev/null "$url"
     milliseconds_since "$began" >>gateway.times
     curl -s "$url" | cmp - gib
-    echo "memory of the reader $(peak_memory $node)"
+    echo "memory of the reader $(peak_memory $node) MiB"
     stop $node
   done
   stop "$source"
   echo "first byte: median $(median <first.times) us ($(spread <first.times))"
   echo "gateway: median $(median <gateway.times) ms ($(spread <gateway.times)); download: median \
-$(median <times) ms ($(spread <times)); rate $(ratio "$(median <times)" "$(median <gateway.times)") of that of download"
+$(median <runs.times) ms ($(spread <runs.times)); rate $(ratio "$(median <runs.times)" "$(median <gateway.times)") of that of download"
   rm -rf copy reader gib
 }
 
@@ -379,15 +337,7 @@ for case in "${wanted[@]}"; do
   [[ " $cases " == *" $case "* ]] || { echo "cases: $cases" && exit 2; }
 done
 
-pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/dist/pelago}")
-folder=$(mktemp -d "$PWD/measure.XXXXXX")
-cd "$folder"
-clean_up() {
-  # shellcheck disable=SC2046 # one word a job
-  kill $(jobs -p) 2>/dev/null || true
-  ip netns delete "pelago-measure-$$" 2>/dev/null || true
-  cd ..
-  rm -rf "$folder"
-}
-trap clean_up EXIT
+find_pelago
+enter_new_folder
+trap 'ip netns delete "pelago-measure-$$" 2>/dev/null || true; leave_folder' EXIT
 for case in "${wanted[@]}"; do "$case"; done

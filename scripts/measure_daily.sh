@@ -14,59 +14,41 @@
 # Loopback. Needs curl, 4 GB of disk and a quiet machine; some 5 minutes. PELAGO names another binary.
 set -euo pipefail
 
-# The nodes must not meet other nodes on the local network.
-export PELAGO_NETWORK_MDNS=false
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
-pelago=$(realpath "${PELAGO:-target/dist/pelago}")
-work=$(mktemp -d "$PWD/daily.XXXX")
+find_pelago
 declare -A nodes=()
-clean_up() {
-  ((${#nodes[@]} == 0)) || kill "${nodes[@]}" 2>/dev/null || true
-  wait
-  rm -rf "$work"
-}
-trap clean_up EXIT
-cd "$work"
+enter_new_folder
 
-now() { date +%s%N; }
-text() { grep -o "\"$1\":\"[^\"]*\"" | cut -d '"' -f 4; }
 of() { "$pelago" --data-dir "$@"; }
 # Prints what the system has counted for the process of node $1. $2 is rchar, wchar or write_bytes.
 counted() { awk -v "what=$2:" '$1 == what {print $2}' "/proc/${nodes[$1]}/io"; }
 resident() { awk '/^VmRSS/ {print $2}' "/proc/${nodes[$1]}/status"; }
 
 # Starts the node $1, and sets $address.
-start() {
-  local name=$1
-  shift
-  : >"$name.out"
-  "$pelago" --data-dir "$name" start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 "$@" >"$name.out" 2>"$name.err" &
-  nodes[$name]=$!
-  until grep -q ready "$name.out"; do sleep 0.01; done
-  address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' "$name.out" | head -n 1)
+start_named() {
+  start "$@"
+  nodes[$1]=$node
 }
-
-stop() {
-  kill "${nodes[$1]}"
-  wait "${nodes[$1]}" || true
+stop_named() {
+  stop "${nodes[$1]}"
   unset "nodes[$1]"
 }
 
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
-
 album() {
-  local size=$((4 << 20)) at round link began urls
+  local size=$((4 << 20)) at link began urls
   mkdir -p source.d/album
   for ((at = 10; at < 70; at++)); do head -c $size /dev/urandom >source.d/album/$at; done
   head -c $((60 * size)) /dev/urandom >source.d/one
-  start source
+  start_named source
   local album one
-  album=$(of source --json share source.d/album | text link | head -n 1)
-  one=$(of source --json share source.d/one | text link | head -n 1)
-  for round in 1 2 3 4 5; do
+  album=$(of source --json share source.d/album | text link)
+  one=$(of source --json share source.d/one | text link)
+  for _ in 1 2 3 4 5; do
     for what in album one; do
       rm -rf reader
-      start reader
+      start_named reader
       if [[ $what == album ]]; then
         link=$(of reader link "$album" --http)
         urls=$(for ((at = 10; at < 70; at++)); do echo "${link%/}/$at"; done)
@@ -77,10 +59,10 @@ album() {
       # Six at a time, as a browser does.
       xargs -P 6 -n 1 curl -sSf -o /dev/null <<<"$urls"
       echo $((($(now) - began) / 1000000)) >>"times.$what"
-      stop reader
+      stop_named reader
     done
   done
-  stop source
+  stop_named source
   local slow fast
   slow=$(median <times.album) fast=$(median <times.one)
   echo "album: 60 files of 4 MiB in $slow ms, one file of 240 MiB in $fast ms, medians of 5:" \
@@ -89,21 +71,21 @@ album() {
 
 pause() {
   local began
-  start waiting
+  start_named waiting
   # Hashes without a source.
   for ((at = 0; at < 5000; at++)); do printf '%064x\n' $((at + 1)); done |
     xargs -P 2 -n 1 "$pelago" --data-dir waiting -q download --detach --timeout 1 -o out
   began=$(now)
   of waiting -q pause --all >/dev/null
   echo "pause: 5,000 downloads in $((($(now) - began) / 1000000)) ms"
-  stop waiting
+  stop_named waiting
 }
 
 removal() {
   local at began written
   mkdir -p many
   for ((at = 0; at < 30000; at++)); do echo $at >"many/$at"; done
-  start removing -d many
+  start_named removing -d many
   until [[ $(of removing --json status | grep -o '"shares":[0-9]*' | head -n 1) == '"shares":30000' ]]; do sleep 0.2; done
   written=$(counted removing write_bytes)
   began=$(now)
@@ -111,33 +93,33 @@ removal() {
   until [[ $(of removing --json status | grep -o '"shares":[0-9]*' | head -n 1) == '"shares":0' ]]; do sleep 0.1; done
   echo "removal: 30,000 files in $((($(now) - began) / 1000000)) ms," \
     "$((($(counted removing write_bytes) - written) >> 10)) KiB written"
-  stop removing
+  stop_named removing
 }
 
 chmod_case() {
   local at before hash
   mkdir -p modes
   for ((at = 0; at < 1000; at++)); do head -c $((1 << 20)) /dev/urandom >modes/$at; done
-  start modal
-  hash=$(of modal --json share modes | text hash | head -n 1)
-  stop modal
+  start_named modal
+  hash=$(of modal --json share modes | text hash)
+  stop_named modal
   chmod -R g+w modes
-  start modal
+  start_named modal
   before=$(counted modal rchar)
   of sink -q download "$hash" --peer "$address" --only 500 -o one >/dev/null
   cmp one/500 modes/500
   echo "chmod: 1,000 files of 1 MiB: $((before >> 10)) KiB read until ready," \
     "$((($(counted modal rchar) - before) >> 10)) KiB more until one was served"
-  stop modal
+  stop_named modal
 }
 
 readers() {
   local at link before most=0 began
   for ((at = 0; at < 20; at++)); do head -c $((16 << 20)) /dev/urandom >read.$at; done
-  start source
-  start reading
+  start_named source
+  start_named reading
   for ((at = 0; at < 20; at++)); do
-    link=$(of source --json share read.$at | text link | head -n 1)
+    link=$(of source --json share read.$at | text link)
     of reading link "$link" --http
   done >urls
   before=$(resident reading)
@@ -150,8 +132,8 @@ readers() {
   done
   wait $began
   echo "readers: 20 readers of 16 MiB add $(((most - before) >> 10)) MiB to $((before >> 10)) MiB"
-  stop reading
-  stop source
+  stop_named reading
+  stop_named source
 }
 
 cases=("$@")

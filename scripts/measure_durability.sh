@@ -8,30 +8,18 @@
 # of disk and a quiet machine. PELAGO names another binary.
 set -euo pipefail
 
-export PELAGO_NETWORK_MDNS=false
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
-pelago=$(realpath "${PELAGO:-target/dist/pelago}")
+find_pelago
 base=${BASE:+$(realpath "$BASE")}
-work=$(mktemp -d "$PWD/durability.XXXX")
-node=
-clean_up() {
-  [[ -z $node ]] || kill "$node" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap clean_up EXIT
-cd "$work"
+enter_new_folder
 
-now() { date +%s%N; }
 summary() {
   sort -n | awk '{v[NR] = $1 / 1000} END {printf "%.1f ms (%.1f to %.1f)", v[int((NR + 1) / 2)], v[1], v[NR]}'
 }
 
-# Starts the node that has the content, and sets $address.
-"$pelago" --data-dir source start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 >out 2>err &
-node=$!
-until grep -q ready out; do sleep 0.01; done
-address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' out | head -n 1)
-share() { "$pelago" --data-dir source --json share "$1" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
+start source
 
 # The variants that are compared: a name, the binary, and additional flags of `download`.
 ways=("now" "--no-sync")
@@ -70,29 +58,29 @@ compare() {
 }
 
 head -c 1000 /dev/urandom >small
-compare "download of 1 KB" 31 small "$(share small)"
+compare "download of 1 KB" 31 small "$(share source small)"
 
-for ((folder = 0; folder < 1000; folder++)); do
-  mkdir -p "tree/$folder"
-  head -c 40000 /dev/urandom | split -b 2000 -a 2 - "tree/$folder/"
+for ((n = 0; n < 1000; n++)); do
+  mkdir -p "tree/$n"
+  head -c 40000 /dev/urandom | split -b 2000 -a 2 - "tree/$n/"
 done
 echo "## share of 20,000 files in 1,000 folders, median of 5"
 for way in "${ways[@]}"; do
   [[ $way == --no-sync ]] && continue
-  rm -f times
+  rm -f runs.times
   for _ in 1 2 3 4 5; do
     rm -rf sharer
     began=$(now)
     "$(binary_of "$way")" --data-dir sharer -q share --no-serve tree >/dev/null
-    echo $((($(now) - began) / 1000)) >>times
+    echo $((($(now) - began) / 1000)) >>runs.times
   done
   rm -rf sharer
-  echo "$way: $(summary <times), $(syncs "$(binary_of "$way")" --data-dir sharer -q share --no-serve tree) syncs"
+  echo "$way: $(summary <runs.times), $(syncs "$(binary_of "$way")" --data-dir sharer -q share --no-serve tree) syncs"
 done
-compare "download of them" 5 tree "$(share tree)"
+compare "download of them" 5 tree "$(share source tree)"
 
 head -c $((2 << 30)) /dev/urandom >big
-compare "download of 2 GiB" 3 big "$(share big)"
+compare "download of 2 GiB" 3 big "$(share source big)"
 began=$(now)
 dd if=big of=copy bs=1M conv=fdatasync status=none
 echo "dd conv=fdatasync of the same file: $((($(now) - began) / 1000000)) ms"

@@ -9,33 +9,20 @@
 # PELAGO names another binary.
 set -euo pipefail
 
-# The nodes must not meet other nodes on the local network.
-export PELAGO_NETWORK_MDNS=false
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
-readonly pelago=${PELAGO:-$(realpath "$(dirname "$0")/../target/dist/pelago")}
-folder=$(mktemp -d measure.XXXXXX)
-cd "$folder"
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; cd ..; rm -rf "$folder"' EXIT
+find_pelago
+enter_new_folder
 
-now() { date +%s%N; }
-milliseconds_since() { echo $((($(now) - $1) / 1000000)); }
-spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1; v[NR] = $1} END {print v[int((NR + 1) / 2)] " (" low " to " high ")"}'; }
+median_and_spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1; v[NR] = $1} END {print v[int((NR + 1) / 2)] " (" low " to " high ")"}'; }
 memory() { awk '/VmRSS/ {now = $2} /VmHWM/ {most = $2} END {printf "%.1f MiB (%.1f at most)\n", now / 1024, most / 1024}' "/proc/$1/status"; }
-# Prints the clock ticks of CPU that a process has used, 100 a second.
-ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 called() { "$pelago" --data-dir "$@"; }
 
-# Starts a node on the data folder $1 with the other arguments. Sets $node to its process, and $address.
-start() {
-  local data=$1
-  shift
+# Starts a node on the data folder $1 with the other arguments and default listeners.
+start_idle() {
   mkdir -p empty
-  : >"$data.out"
-  "$pelago" --data-dir "$data" start -p 0 --listen /ip4/127.0.0.1/tcp/0 --listen /ip4/127.0.0.1/udp/0/quic-v1 -d empty "$@" \
-    >"$data.out" 2>"$data.err" &
-  node=$!
-  until grep -q ready "$data.out"; do sleep 0.005; done
-  address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' "$data.out" | head -n 1)
+  start "$1" --listen /ip4/127.0.0.1/udp/0/quic-v1 -d empty "${@:2}"
 }
 until_peers() { until called "$1" --json status | grep -q "\"peers\":$2,"; do sleep 0.05; done; }
 
@@ -43,27 +30,26 @@ until_peers() { until called "$1" --json status | grep -q "\"peers\":$2,"; do sl
 idle() {
   local first before
   echo "## idle, two peers, for 60 s after 60 s"
-  start a
+  start_idle a
   first=$node
-  start b -b "$address"
-  start c -b "$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' a.out | head -n 1)"
+  start_idle b -b "$address"
+  start_idle c -b "$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' a.out | head -n 1)"
   until_peers a 2
   sleep 60
   before=$(ticks "$first")
   sleep 60
   awk "BEGIN {printf \"%.2f %% of a core\n\", ($(ticks "$first") - $before) / 60}"
   memory "$first"
-  kill $(jobs -p)
-  wait
+  stop_jobs
 }
 
 # The time from the end of `share` at B until C lists the share.
 news() {
   local began at
   echo "## a new share in another's list, ms, 20 times"
-  start a
-  start b -b "$address"
-  start c -b "$address"
+  start_idle a
+  start_idle b -b "$address"
+  start_idle c -b "$address"
   until_peers a 2
   for at in $(seq 20); do
     head -c 1000 /dev/urandom >"new-$at"
@@ -73,9 +59,8 @@ news() {
       [[ $(milliseconds_since "$began") -lt 60000 ]] || break
     done
     milliseconds_since "$began"
-  done | spread
-  kill $(jobs -p)
-  wait
+  done | median_and_spread
+  stop_jobs
 }
 
 # 100,000 files in 100 folders.
@@ -86,13 +71,13 @@ watched() {
   perl -e 'for my $f (0 .. 99) { mkdir "many/$f"; for my $n (0 .. 999) {
     open my $o, ">", "many/$f/$n"; my $r = pack("N*", map { int(rand(2**32)) } 1 .. 500); print $o $r; close $o } }'
   began=$(now)
-  start a -d many
+  start_idle a -d many
   echo "ready after $(milliseconds_since "$began") ms, the first time"
   first=$node
   until grep -q "files=100000" a.err; do sleep 0.05; done
   echo "all shared after $(milliseconds_since "$began") ms"
   memory "$first"
-  start b -b "$address"
+  start_idle b -b "$address"
   until_peers a 1
   echo "from the last write to the end of another node's download, ms, 20 times"
   for at in $(seq 20); do
@@ -104,12 +89,11 @@ watched() {
     called b -q download "$hash" -o "got-$at" >/dev/null
     milliseconds_since "$began"
     cmp new "got-$at"
-  done | spread
+  done | median_and_spread
   memory "$first"
-  kill $(jobs -p)
-  wait
+  stop_jobs
   began=$(now)
-  start a -d many
+  start_idle a -d many
   echo "ready after $(milliseconds_since "$began") ms, the second time"
   first=$node
   until grep -q "scanned a watched folder.*many" a.err; do sleep 0.05; done
@@ -118,8 +102,7 @@ watched() {
   before=$(ticks "$first")
   sleep 30
   awk "BEGIN {printf \"then %.2f %% of a core\n\", ($(ticks "$first") - $before) / 30}"
-  kill $(jobs -p)
-  wait
+  stop_jobs
 }
 
 for case in "${@:-idle news watched}"; do for one in $case; do "$one"; rm -rf -- *; done; done

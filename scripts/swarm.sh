@@ -22,7 +22,10 @@
 # Needs root, iproute2 and, in TMPDIR, space for every copy. PELAGO names another binary.
 set -euo pipefail
 
-hosts=8 size=100 rate=100 kills=0 is_one_shot= logs=
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+hosts=8 size=100 rate=100 kills=0 is_one_shot="" logs=""
 while (($#)); do
   case $1 in
   --hosts) hosts=$2 && shift ;;
@@ -35,30 +38,12 @@ while (($#)); do
   esac
   shift
 done
-pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/dist/pelago}")
+find_pelago
 [[ $(id -u) == 0 ]] || { echo "network namespaces take root: sudo $0" >&2 && exit 1; }
 
-# Ends the processes in a namespace of this script, and removes the namespace with its cables.
-remove_namespace() {
-  local pids
-  pids=$(ip netns pids "$1" 2>/dev/null || true)
-  # shellcheck disable=SC2086 # one word a process
-  [[ -z $pids ]] || kill -9 $pids 2>/dev/null || true
-  ip netns delete "$1" 2>/dev/null || true
-}
-own_namespaces() { ip netns list | awk '/^pelago-swarm-/ { print $1 }'; }
-
-# Cleans up after runs that were killed: the names of their namespaces contain their process ids.
-for namespace in $(own_namespaces); do
-  [[ -d /proc/$(cut -d- -f3 <<<"$namespace") ]] || remove_namespace "$namespace"
-done
-
-prefix=pelago-swarm-$$
-folder=$(mktemp -d "${TMPDIR:-/tmp}/$prefix.XXXXXX")
+folder=$(mktemp -d "${TMPDIR:-/tmp}/$network.XXXXXX")
 clean_up() {
-  for namespace in $(own_namespaces); do
-    [[ $namespace != "$prefix"-* ]] || remove_namespace "$namespace"
-  done
+  remove_network
   # shellcheck disable=SC2046 # one word a job
   kill $(jobs -p) 2>/dev/null || true
   rm -rf "$folder"
@@ -67,37 +52,13 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# The network: host 0 is the seed.
-shape() { tc -n "$1" qdisc add dev "$2" root tbf rate "${rate}mbit" burst 256kb latency 100ms; }
-lay_network() {
-  local host namespace
-  ip netns add "$prefix-bridge"
-  ip -n "$prefix-bridge" link add bridge type bridge
-  ip -n "$prefix-bridge" link set bridge up
-  for ((host = 0; host <= hosts; host++)); do
-    namespace=$prefix-$host
-    ip netns add "$namespace"
-    ip -n "$namespace" link set lo up
-    ip link add lan netns "$namespace" type veth peer name "host$host" netns "$prefix-bridge"
-    ip -n "$namespace" address add "$(address_of "$host")/16" dev lan
-    ip -n "$prefix-bridge" link set "host$host" master bridge up
-    ip -n "$namespace" link set lan up
-    # Up and down.
-    shape "$namespace" lan
-    shape "$prefix-bridge" "host$host"
-  done
-}
-address_of() { echo "10.78.$(($1 / 250)).$(($1 % 250 + 1))"; }
-
 # Runs pelago on host $1, without discovery.
 on() {
   local host=$1
   shift
-  PELAGO_NETWORK_MDNS=false PELAGO_NETWORK_NAME=$prefix PELAGO_STORAGE_SHARE_FOLDERS='' \
-    exec ip netns exec "$prefix-$host" "$pelago" --data-dir "$folder/$host.data" "$@"
+  PELAGO_NETWORK_NAME=$network PELAGO_STORAGE_SHARE_FOLDERS='' \
+    exec ip netns exec "$network-$host" "$pelago" --data-dir "$folder/$host.data" "$@"
 }
-sent_by_seed() { ip netns exec "$prefix-0" cat /sys/class/net/lan/statistics/tx_bytes; }
-now() { date +%s%N; }
 seconds() { awk -v n="$1" 'BEGIN { printf "%.2f", n / 1e9 }'; }
 
 # Starts the node of host $1 with the other arguments, and waits until it is ready.
@@ -162,10 +123,10 @@ kill_half_way() {
   done
 }
 
-lay_network
+create_network "$hosts" "$rate"
 head -c $((size << 20)) /dev/urandom >"$folder/original"
 start_node 0
-hash=$(on 0 --json share "$folder/original" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4)
+hash=$(on 0 --json share "$folder/original" | text hash)
 seed=$(grep -o '/ip4/10[^ ]*' "$folder/0.out" | head -n 1)
 
 # All hosts wait at the gate, which opens for all of them at the same moment.
