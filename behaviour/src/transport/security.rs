@@ -27,7 +27,7 @@ pub(super) enum SecurityError {
     #[error("the peer does not accept TLS, or none of our ciphers")]
     TlsRefused,
     #[error("TLS: {0}")]
-    Tls(io::Error),
+    Tls(#[source] io::Error),
     #[error("noise: {0}")]
     Noise(#[from] noise::Error),
 }
