@@ -11,6 +11,16 @@ pub(crate) struct Run {
     pub(crate) carried: Carried,
 }
 
+impl Run {
+    /// The bytes a second of its middle; of all of it if it was stopped.
+    fn steady(&self) -> f64 {
+        match self.ended.is_stopped {
+            true => self.carried.bytes as f64 / self.ended.took.as_secs_f64(),
+            false => self.carried.steady(),
+        }
+    }
+}
+
 /// A table, with ratios to the last plain connection.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -20,8 +30,8 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) const HEAD: &str = "\
-| line, loss | way | all of it, s | Mbit/s | to plain | in its middle, of the line | to plain | memory, MiB | lost, refused of packets | router late, ms |
-|---|---|---|---|---|---|---|---|---|---|";
+| line, loss | way | all of it, s | Mbit/s | to plain | in its middle, of the line | to plain | memory, MiB | carried, times its size | lost, refused of packets | router late, ms |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
     /// A row of runs that each moved `bytes`, and at once the reference of later rows if it is of
     /// plain connections.
@@ -33,12 +43,12 @@ impl Table {
         bytes: u64,
         runs: &[Run],
     ) -> String {
-        let took: Vec<_> = runs.iter().filter_map(|run| run.ended.took).collect();
-        let is_complete = took.len() == runs.len();
-        let seconds = spread(took.iter().map(Duration::as_secs_f64).collect());
+        let is_complete = runs.iter().all(|run| !run.ended.is_stopped);
+        let took = runs.iter().map(|run| run.ended.took.as_secs_f64());
+        let seconds = spread(took.collect());
         let whole = bytes as f64 / seconds.median;
         let full = line.bytes_in(Duration::from_secs(1)) as f64;
-        let steady = spread(runs.iter().map(|run| run.carried.steady()).collect());
+        let steady = spread(runs.iter().map(Run::steady).collect());
         if way == Way::Plain {
             self.plain = Some((whole, steady.median));
         }
@@ -66,12 +76,13 @@ impl Table {
         let late = runs.iter().map(|run| run.carried.late).max();
         let _ = write!(
             row,
-            " {:.1} % ({:.1} to {:.1}) | {} | {} | {:.2} %, {:.2} % | {:.1} |",
+            " {:.1} % ({:.1} to {:.1}) | {} | {} | {:.2} | {:.2} %, {:.2} % | {:.1} |",
             steady.median / full * 100.0,
             steady.least / full * 100.0,
             steady.most / full * 100.0,
             ratio(steady.median, plain.map(|plain| plain.1)),
             runs.iter().map(|run| run.ended.memory).max().unwrap_or(0),
+            sum(|c| c.bytes) as f64 / (bytes * runs.len() as u64) as f64,
             lost as f64 / all * 100.0,
             refused as f64 / all * 100.0,
             late.unwrap_or_default().as_secs_f64() * 1e3,

@@ -83,7 +83,8 @@ struct Arguments {
     /// How often each measurement is taken.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// The congestion control of TCP; without it, that of the machine.
+    /// The congestion control of TCP, of those in net.ipv4.tcp_allowed_congestion_control; without
+    /// it, that of the machine.
     #[arg(long)]
     congestion: Option<String>,
     /// The seed from which lost packets follow.
@@ -331,7 +332,8 @@ impl Lab {
         let limit = line.time_of(content.bytes) * PATIENCE;
         let ended = program.end(limit)?;
         let carried = router.take();
-        if ended.took.is_some() && way.transport().is_some() && !is_equal(&content.file, &copy)? {
+        let has_copy = way.transport().is_some() && !ended.is_stopped;
+        if has_copy && !is_equal(&content.file, &copy)? {
             return Err("the copy differs from the original".into());
         }
         fs::remove_dir_all(&folder)?;

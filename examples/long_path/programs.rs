@@ -61,8 +61,7 @@ impl Program {
         Ok(self)
     }
 
-    /// Waits for its end, at most for `limit`. Returns how long it took, unless it was killed, and
-    /// the memory that it took, in MiB.
+    /// Waits for its end, at most for `limit`: then it is killed.
     pub(crate) fn end(mut self, limit: Duration) -> Result<Ended, Failure> {
         let began = Instant::now();
         let mut memory = 0;
@@ -71,7 +70,8 @@ impl Program {
             if let Some(status) = self.child.try_wait()? {
                 return match status.success() {
                     true => Ok(Ended {
-                        took: Some(began.elapsed()),
+                        took: began.elapsed(),
+                        is_stopped: false,
                         memory,
                     }),
                     false => Err(self.failure("failed")),
@@ -79,7 +79,11 @@ impl Program {
             }
             thread::sleep(LOOK_INTERVAL);
         }
-        Ok(Ended { took: None, memory })
+        Ok(Ended {
+            took: limit,
+            is_stopped: true,
+            memory,
+        })
     }
 
     fn memory(&self) -> Option<u64> {
@@ -107,8 +111,11 @@ impl Drop for Program {
 /// How a program ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Ended {
-    /// How long it took; `None` if it was stopped.
-    pub(crate) took: Option<Duration>,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// Whether it was stopped before it was done.
+    pub(crate) is_stopped: bool,
+    /// The most memory that it had, in MiB.
     pub(crate) memory: u64,
 }
 

@@ -59,7 +59,8 @@ pub(crate) struct Port {
 pub(crate) struct Carried {
     /// How many bytes had arrived in total, and when.
     samples: Vec<(Instant, u64)>,
-    bytes: u64,
+    /// Bytes of packets, with their headers and all that was sent again.
+    pub(crate) bytes: u64,
     pub(crate) packets: u64,
     pub(crate) lost: u64,
     pub(crate) refused: u64,
