@@ -54,7 +54,8 @@ random_tree() {
 # Sets $pelago to the path of the binary to measure.
 find_pelago() {
   pelago=$(realpath -m "${PELAGO:-$(dirname "$0")/../target/dist/pelago}")
-  [[ -x $pelago ]] || { echo "$pelago is missing: run cargo build --profile dist, or set PELAGO" >&2 && exit 1; }
+  [[ -x $pelago ]] ||
+    { echo "$pelago is missing: run cargo build --profile dist, or set PELAGO" >&2 && exit 1; }
 }
 # Moves into $folder, a new one below the current one. At the end, ends all jobs and removes it.
 enter_new_folder() {
@@ -68,9 +69,13 @@ leave_folder() {
   cd ..
   rm -rf "$folder"
 }
+# Ends all jobs, and what `time` runs in them.
 stop_jobs() {
-  # shellcheck disable=SC2046 # one word a job
-  kill $(jobs -p) 2>/dev/null || true
+  local job
+  for job in $(jobs -p); do
+    pkill -P "$job" || true
+    kill "$job" 2>/dev/null || true
+  done
   wait
 }
 # Waits until the file $2, which process $1 writes, has a line that contains $3. If

@@ -80,7 +80,8 @@ fi
 
 libtorrent_peer=$(realpath "$(dirname "$0")/libtorrent_peer.py")
 python="" rqbit="" sendme=""
-readonly rqbit_flags=(-v info --disable-dht --disable-lsd --disable-trackers --disable-upnp-port-forward --ipv4-only)
+readonly rqbit_flags=(-v info --ipv4-only --disable-dht --disable-lsd --disable-trackers
+  --disable-upnp-port-forward)
 readonly sendme_flags=(--no-progress --relay disabled --magic-ipv6-addr "[::1]:0")
 
 offer_pelago() {
@@ -157,7 +158,9 @@ label() {
   *) echo "$tool" ;;
   esac
 }
-free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
+free_port() {
+  perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
+}
 
 find_program() {
   local path
@@ -233,8 +236,8 @@ is_correct() {
 
 # One round of $tool over loopback. Records the time, CPU seconds of source and sink, and MiB of both.
 over_loopback() {
-  local node=${nodes[$tool]:-} offer=${offers[$tool]:-} others=() port=0 meter=() command began took watchdog process
-  local status=0 before=0 usage="0 0 0" cpu=0 memory=0
+  local node=${nodes[$tool]:-} offer=${offers[$tool]:-} others=() port=0 meter=()
+  local command began took watchdog process status=0 before=0 usage="0 0 0" cpu=0 memory=0
   rm -rf sink
   mkdir sink
   "download_$(kind)"
@@ -313,7 +316,7 @@ to_all_hosts() {
 # The median of column $1 of the results of $tool.
 column() { cut -d ' ' -f "$1" "results/$case.$tool" | median; }
 print_table() {
-  local base=() title
+  local base=() title columns
   case $case in
   one-source) title="$big, one source" ;;
   hosts) title="$medium, one source, $hosts hosts" ;;
@@ -323,26 +326,25 @@ print_table() {
   for tool in pelago no-sync; do
     if [[ -f results/$case.$tool ]] && ! has_given_up; then base+=("$(column 1)"); else base+=(0); fi
   done
-  echo
   case $case in
-  hosts) echo "| $title | last host | least to most | times Pelago | first host | sent by the source |" ;;
-  cold) echo "| $title | median of $count | least to most | times Pelago | times \`--no-sync\` |" ;;
-  *) echo "| $title | median of $count | least to most | times Pelago | times \`--no-sync\` | CPU, source + sink | memory, source + sink |" ;;
+  hosts) columns="last host | least to most | times Pelago | first host | sent by the source" ;;
+  cold) columns="median of $count | least to most | times Pelago | times \`--no-sync\`" ;;
+  *) columns="median of $count | least to most | times Pelago | times \`--no-sync\` | CPU, source + sink \
+| memory, source + sink" ;;
   esac
-  case $case in
-  hosts) echo "|---|---|---|---|---|---|" ;;
-  cold) echo "|---|---|---|---|---|" ;;
-  *) echo "|---|---|---|---|---|---|---|" ;;
-  esac
+  printf '\n| %s | %s |\n|---%s|\n' "$title" "$columns" "$(tr -cd '|' <<<"| $columns" | sed 's/|/|---/g')"
   for tool in $all_tools cp; do
     [[ -f results/$case.$tool ]] || continue
     if has_given_up; then
       echo "| $(label) | failed |"
       continue
     fi
-    echo "$(column 1) $(cut -d ' ' -f 1 "results/$case.$tool" | spread) $(column 2) $(column 3) $(column 4) $(column 5)" |
+    echo "$(column 1) $(cut -d ' ' -f 1 "results/$case.$tool" | spread)" \
+      "$(column 2) $(column 3) $(column 4) $(column 5)" |
       awk -v label="$(label)" -v kind="$case" -v pelago="${base[0]}" -v no_sync="${base[1]}" '
-        function time(n) { return kind == "cold" ? sprintf("%.1f ms", n / 1000) : sprintf("%.2f s", n / 1000000) }
+        function time(n) {
+          return kind == "cold" ? sprintf("%.1f ms", n / 1000) : sprintf("%.2f s", n / 1000000)
+        }
         function times(base) { return base ? sprintf("%.2f", $1 / base) : "" }
         {
           printf "| %s | %s | %s to %s | %s |", label, time($1), time($2), time($4), times(pelago)
@@ -406,9 +408,9 @@ for case in $cases; do
 done
 
 processor() { awk -F ': ' -v field="$1" '$1 ~ "^" field "\t*$" {print $2; exit}' /proc/cpuinfo; }
+abilities=$(processor "(flags|Features)" | tr ' ' '\n' | grep -xE 'aes|vaes|sha_ni|sha2|avx2|avx512f' | paste -sd ' ')
 echo "$(nproc) cores of $(processor "model name") (family $(processor "cpu family"), model $(processor model);" \
-  "$(processor "(flags|Features)" | tr ' ' '\n' | grep -xE 'aes|vaes|sha_ni|sha2|avx2|avx512f' | paste -sd ' ')), $(uname -sr)," \
-  "$(df --output=fstype . | tail -n 1), $rounds rounds in turn."
+  "$abilities), $(uname -sr), $(df --output=fstype . | tail -n 1), $rounds rounds in turn."
 echo "$(printf '%s\n' "${versions[@]}" "$(cp --version | head -n 1)" | sort -u | paste -sd , | sed 's/,/, /g')."
 for case in $cases; do
   count=$rounds
