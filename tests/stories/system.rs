@@ -26,6 +26,16 @@ fn unmount(at: &impl Display) {
     eventually("the disk to be free", || run(&format!("umount {at}")).ok());
 }
 
+/// Unmounts an image, and waits for its loop device: the system frees it a moment later, and a mount
+/// that found it again would lose it.
+fn detach(at: &Path, image: &Path) {
+    unmount(&at.display());
+    eventually("the loop device to be free", || {
+        let devices = Command::new("losetup").arg("-j").arg(image).output();
+        devices.unwrap().stdout.is_empty().then_some(())
+    });
+}
+
 /// Runs a command, whose words are separated by spaces.
 pub(crate) fn run(line: &str) -> Result<(), String> {
     let mut words = line.split(' ').filter(|word| !word.is_empty());
@@ -223,8 +233,7 @@ impl Exfat {
 
     /// Unmounts it and mounts it again, which gives all files other inode numbers.
     pub(crate) fn mount_again(&self) {
-        let at = self.at.display();
-        unmount(&at);
+        detach(&self.at, &self.image);
         self.try_mount().unwrap();
     }
 }
@@ -303,8 +312,7 @@ impl Disk {
         });
         let script = self.image.with_extension("debugfs");
         fs::write(&script, commands.collect::<String>()).unwrap();
-        let at = self.at.display();
-        unmount(&at);
+        detach(&self.at, &self.image);
         let (script, image) = (script.display(), self.image.display());
         run(&format!("debugfs -w -f {script} {image}")).unwrap();
         self.try_mount().unwrap();
@@ -312,8 +320,7 @@ impl Disk {
 
     /// Turns the power on again.
     pub(crate) fn mount(&self) {
-        let at = self.at.display();
-        unmount(&at);
+        detach(&self.at, &self.image);
         self.try_mount().unwrap();
     }
 }

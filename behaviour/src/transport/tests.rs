@@ -45,7 +45,7 @@ fn with_noise(keypair: &Keypair) -> Node {
 }
 
 /// Listens on a free port: the address, and the peers that connect.
-async fn listen(mut node: Node) -> (Multiaddr, mpsc::UnboundedReceiver<PeerId>) {
+async fn listen(mut node: Node) -> (Multiaddr, mpsc::Receiver<PeerId>) {
     let address = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
     node.listen_on(ListenerId::next(), address).unwrap();
     let address = loop {
@@ -53,7 +53,7 @@ async fn listen(mut node: Node) -> (Multiaddr, mpsc::UnboundedReceiver<PeerId>) 
             break listen_addr;
         }
     };
-    let (connected, peers) = mpsc::unbounded();
+    let (mut connected, peers) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut kept = Vec::new();
         while let Some(event) = node.next().await {
@@ -61,7 +61,7 @@ async fn listen(mut node: Node) -> (Multiaddr, mpsc::UnboundedReceiver<PeerId>) 
                 && let Ok((peer, muxer)) = upgrade.await
             {
                 kept.push(muxer);
-                connected.unbounded_send(peer).ok();
+                connected.try_send(peer).ok();
             }
         }
     });
