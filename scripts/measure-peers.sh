@@ -72,6 +72,8 @@ is_root() { [[ $(id -u) == 0 ]]; }
 if is_root; then
   [[ -n ${IS_ISOLATED:-} ]] || IS_ISOLATED=yes exec unshare --net "$0" "${arguments[@]}"
   ip link set lo up
+  # rqbit keeps all files of a torrent open, and fails where this is not allowed.
+  ulimit -n 100000 2>/dev/null || true
 fi
 
 # The tools. Of each, `offer_` starts a source of the content $1 in the folder $source, and sets $node to
