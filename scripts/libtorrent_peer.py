@@ -36,7 +36,7 @@ def begin(torrent, folder, address, flags=0):
             "enable_lsd": False,
             "enable_upnp": False,
             "enable_natpmp": False,
-            # Over loopback, uTP takes 30 times as long as TCP.
+            # Over loopback, uTP is many times slower than TCP.
             "enable_outgoing_utp": False,
             "alert_mask": lt.alert.category_t.status_notification
             | lt.alert.category_t.error_notification,
