@@ -75,7 +75,7 @@ use std::{io, process};
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{api::types::ErrorInfo, config::LogFormat};
+use crate::{api::types::ErrorInfo, config::LogFormat, memory::bound_free_memory};
 use args::{Args, Command};
 use context::Context;
 use global::Global;
@@ -94,6 +94,7 @@ Pelago shares files with people who have their hash, and downloads files by thei
 
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
+    bound_free_memory();
     let args = Args::try_parse_from(process_args::given())
         .unwrap_or_else(|error| output::exit_usage(&error));
     let output = Printer::new(args.global.json, args.global.quiet);

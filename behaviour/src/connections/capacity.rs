@@ -8,9 +8,15 @@ const BYTES_PER_CONNECTION: u64 = 1 << 20;
 /// Connections that are allowed with any budget.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// The cost of a TCP connection in addition to what its account counts, in bytes: handlers, tasks
-/// and the buffers of the encryption.
-const TCP_COST: u64 = 128 << 10;
+/// What handlers, tasks and the session of the encryption take, in bytes: some 58 KiB, and a margin.
+const HANDLERS_COST: u64 = 80 << 10;
+
+/// What the encryption of a TCP connection takes, in bytes, at most: the peer decides how much it
+/// leaves incomplete or unread. `transport::tls` holds to it.
+pub(crate) const ENCRYPTION_COST: u64 = 208 << 10;
+
+/// The cost of a TCP connection in addition to what its account counts, in bytes.
+const TCP_COST: u64 = HANDLERS_COST + ENCRYPTION_COST;
 
 /// Window of a QUIC connection and of each of its streams, in bytes. The sender of libp2p-quic
 /// keeps at most 10 MB unacknowledged with any window: a larger one would cost memory and move
@@ -88,7 +94,7 @@ mod tests {
         let capacity = Capacity::new(256 * MIB);
         assert_eq!(
             (capacity.connections, capacity.inbound, capacity.quic),
-            (256, 224, 7)
+            (256, 224, 6)
         );
     }
 

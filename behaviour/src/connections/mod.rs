@@ -21,7 +21,7 @@ mod table;
 
 use std::sync::Arc;
 
-pub(crate) use capacity::QUIC_WINDOW;
+pub(crate) use capacity::{ENCRYPTION_COST, QUIC_WINDOW};
 pub(crate) use connection_kind::ConnectionKind;
 pub(crate) use gate::Gate;
 pub use report::ConnectionsReport;

@@ -14,4 +14,4 @@ mod trim;
 pub use budgets::Memory;
 pub use cgroup::Cgroup;
 pub use proc::resident_bytes;
-pub use trim::return_free_memory;
+pub use trim::{bound_free_memory, return_free_memory};

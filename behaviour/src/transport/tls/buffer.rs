@@ -30,6 +30,12 @@ impl Buffer {
         self.len() == 0
     }
 
+    /// The memory that it has, in bytes.
+    #[cfg(test)]
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes that are waiting.
     pub(super) fn filled(&mut self) -> &mut [u8] {
         &mut self.bytes[self.filled.clone()]

@@ -47,6 +47,8 @@ use thiserror::Error;
 
 use stream::Session;
 
+use crate::connections::ENCRYPTION_COST;
+
 pub(super) use stream::TlsStream;
 
 /// The name of the application protocol in every handshake (libp2p's specification).
@@ -83,6 +85,15 @@ const SIGNATURES: [SignatureScheme; 9] = [
     SignatureScheme::RSA_PKCS1_SHA384,
     SignatureScheme::RSA_PKCS1_SHA256,
 ];
+
+/// Bytes of a peer's certificate, at most. The library keeps it as long as the connection. With the
+/// longest usual key, RSA of 4096 bits, it has less than 2 KiB.
+const MAX_CERTIFICATE_LEN: usize = 4 << 10;
+
+/// Bytes that one connection holds, at most: encrypted bytes in both directions, decrypted bytes
+/// that are not read yet, and the peer's certificate.
+const MAX_HELD: usize = 3 * buffer::LEN + MAX_CERTIFICATE_LEN;
+const _: () = assert!(MAX_HELD as u64 <= ENCRYPTION_COST);
 
 /// Why TLS could not be set up.
 #[derive(Debug, Error)]
@@ -215,6 +226,9 @@ impl PeerVerifier {
     ) -> Result<(), Error> {
         if !intermediates.is_empty() {
             return Err(Error::General("more than one certificate was sent".into()));
+        }
+        if certificate.len() > MAX_CERTIFICATE_LEN {
+            return Err(Error::General("the certificate is too long".into()));
         }
         certificate::parse(certificate)?;
         Ok(())
@@ -353,6 +367,21 @@ mod tests {
             let (dialer, listener) = (node(dialer_has_aes), node(listener_has_aes));
             let agreed = cipher(dialer.client, listener.server);
             assert_eq!(agreed, expected, "{dialer_has_aes}, {listener_has_aes}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_too_long_is_refused() {
+        let (mut certificate, _) =
+            certificate::generate(&identity::Keypair::generate_ed25519()).unwrap();
+        assert!(PeerVerifier::verify(&certificate, &[]).is_ok());
+        // The library ignores what comes after a certificate.
+        for len in [MAX_CERTIFICATE_LEN, MAX_CERTIFICATE_LEN + 1] {
+            let mut bytes = certificate.to_vec();
+            bytes.resize(len, 0);
+            certificate = bytes.into();
+            let verified = PeerVerifier::verify(&certificate, &[]);
+            assert_eq!(verified.is_ok(), len == MAX_CERTIFICATE_LEN);
         }
     }
 

@@ -144,6 +144,8 @@ impl Work<'_> {
         };
         room[..len].copy_from_slice(&plaintext[..len]);
         self.read += len;
+        // Exactly, as what is not read may stay.
+        self.excess.reserve_exact(plaintext.len() - len);
         self.excess.extend_from_slice(&plaintext[len..]);
     }
 
@@ -472,6 +474,36 @@ mod tests {
         there.flush().await.unwrap();
         let error = here.read(&mut [0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    async fn write_until_blocked(writer: &mut TlsStream<TcpStream>, bytes: &[u8]) {
+        poll_fn(|context| {
+            while let Poll::Ready(written) = Pin::new(&mut *writer).poll_write(context, bytes) {
+                written.unwrap();
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The other side reads nothing, and its last record is incomplete here. This side reads
+    /// nothing either, and writes, for which TLS decrypts what has arrived.
+    #[tokio::test]
+    async fn what_is_incomplete_and_unread_takes_bounded_memory() {
+        let (mut here, mut there) = pair().await;
+        let mut most = 0;
+        for len in (1..=RECORD_LEN).rev().step_by(1501) {
+            let record = vec![1; len];
+            write_until_blocked(&mut there, &record).await;
+            poll_fn(|context| here.poll_fill(context)).await.unwrap();
+            write_until_blocked(&mut here, &record).await;
+            let excess = here.excess.0.capacity();
+            let held = here.incoming.memory() + here.outgoing.memory() + excess;
+            assert!(excess > 0 && held <= 3 * LEN, "{held}, {excess} decrypted");
+            most = most.max(held);
+            here.excess = (Vec::new(), 0);
+        }
+        assert!(most > 2 * LEN, "{most}");
     }
 
     async fn pass(from: &mut TlsStream<TcpStream>, to: &mut TlsStream<TcpStream>, byte: u8) {
