@@ -381,3 +381,20 @@ fn a_damaged_peer_of_a_link_is_named_at_once() {
         node.run.err.line(warning);
     }
 }
+
+/// ```text
+///   B ── A      B's command connects over QUIC, and ends
+/// ```
+#[test]
+fn a_peer_over_quic_learns_that_a_command_has_ended() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&["-v", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
+    let hash = a.share(&world.file("x", b"over QUIC"));
+    let is_quic = |address: &&String| address.contains("/quic-v1/");
+    let quic = node.listen.iter().find(is_quic).unwrap();
+    b.run(&["download", &hash, "--peer", quic, "-o", "x"])
+        .done();
+    let closed = node.run.err.line("connection closed");
+    assert!(closed.contains("ApplicationClosed"), "{closed}");
+}

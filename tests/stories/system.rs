@@ -233,7 +233,7 @@ impl Exfat {
 
     /// Unmounts it and mounts it again, which gives all files other inode numbers.
     pub(crate) fn mount_again(&self) {
-        detach(&self.at, &self.image);
+        unmount(&self.at.display());
         self.try_mount().unwrap();
     }
 }

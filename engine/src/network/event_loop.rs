@@ -7,13 +7,13 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{
-    PeerId, Swarm,
+    Multiaddr, PeerId, Swarm, multiaddr,
     swarm::{ListenError, SwarmEvent},
 };
 use pelago_behaviour::{Behaviour, Event, OwnIdCallers, Protocols, record_key, streams};
 use tokio::{
     sync::{OwnedMutexGuard, broadcast, mpsc, oneshot, watch},
-    time::sleep_until,
+    time::{sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -30,6 +30,13 @@ use super::{
 
 /// How long to sleep when nothing is due: any event wakes the loop before.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
+
+/// How long closing all connections may take. A peer that reads nothing must not delay an end.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long QUIC may take to send its last packets: in tasks of its own, whose end cannot be
+/// awaited.
+const FAREWELL_TIME: Duration = Duration::from_millis(10);
 
 /// The swarm, and the state of all who wait for it.
 pub(super) struct EventLoop {
@@ -60,7 +67,7 @@ impl EventLoop {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Shutdown { reply }) => {
-                        drop(self);
+                        self.close().await;
                         let _ = reply.send(());
                         return;
                     }
@@ -71,6 +78,30 @@ impl EventLoop {
                 event = self.swarm.select_next_some() => self.handle_event(event),
                 () = sleep_until(next.into()) => {}
             }
+        }
+    }
+
+    /// Closes all connections, and waits until their peers can know. A peer over QUIC that learns
+    /// nothing takes this node for connected until the connection times out.
+    async fn close(mut self) {
+        let peers = self.peers.list();
+        let addresses = peers.iter().flat_map(|peer| &peer.addresses);
+        let has_quic = addresses
+            .flat_map(Multiaddr::iter)
+            .any(|part| part == multiaddr::Protocol::QuicV1);
+        for peer in &peers {
+            // It may be disconnected already.
+            let _ = self.swarm.disconnect_peer_id(peer.peer_id);
+        }
+        let closed = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        // An error means that a peer reads nothing.
+        let _ = timeout(CLOSE_TIMEOUT, closed).await;
+        if has_quic {
+            sleep(FAREWELL_TIME).await;
         }
     }
 

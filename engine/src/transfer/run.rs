@@ -9,7 +9,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_content::Hash;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::spawn_blocking,
 };
 use tracing::{Instrument, Span};
@@ -204,9 +204,15 @@ impl Run {
         let mut inquiries = Inquiries::new(&self.wanted.peers, Instant::now());
         let mut places = match places {
             Some(places) => places,
-            None => self.wait_for_source(transfers, &mut inquiries).await,
+            None => {
+                let arrivals = self.services.network.arrivals();
+                self.wait_for_source(transfers, &mut inquiries, arrivals)
+                    .await
+            }
         };
         loop {
+            // From now on: a peer that connects when the turn ends is asked while the run waits.
+            let arrivals = self.services.network.arrivals();
             let Places { mut look, turn } = places;
             let look = look.turn().await;
             let before = self.published.status.borrow().verified_bytes;
@@ -232,7 +238,9 @@ impl Run {
             // After a restart the node still waits.
             transfers.save_or_log().await;
             transfers.settle_writes(self.wanted.hash, false).await;
-            places = self.wait_for_source(transfers, &mut inquiries).await;
+            places = self
+                .wait_for_source(transfers, &mut inquiries, arrivals)
+                .await;
         }
     }
 
@@ -254,6 +262,7 @@ impl Run {
         &mut self,
         transfers: &Transfers,
         inquiries: &mut Inquiries,
+        arrivals: broadcast::Receiver<PeerId>,
     ) -> Places {
         inquiries.know(&transfers.named(&self.wanted.hash), Instant::now());
         let _waiter = self.services.waiters.enter();
@@ -266,7 +275,7 @@ impl Run {
         // This node may have begun to share it during the last turn.
         let found = match self.is_shared_here().await {
             true => FoundSource::Own,
-            false => search.found(inquiries, &mut self.offers).await,
+            false => search.found(inquiries, &mut self.offers, arrivals).await,
         };
         match found {
             FoundSource::Peer(peer) => {

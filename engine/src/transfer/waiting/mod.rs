@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use futures::{FutureExt, future::BoxFuture};
 use libp2p::PeerId;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc, watch},
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, watch,
+    },
     time::{sleep_until, timeout},
 };
 
@@ -96,13 +99,14 @@ struct Answer {
 }
 
 impl SourceSearch<'_> {
-    /// Waits until a peer says that it has the content, or this node shares it.
+    /// Waits until a peer says that it has the content, or this node shares it. Peers that connect
+    /// are in `arrivals`.
     pub(super) async fn found(
         &self,
         inquiries: &mut Inquiries,
         offers: &mut mpsc::Receiver<Offer>,
+        mut arrivals: broadcast::Receiver<PeerId>,
     ) -> FoundSource {
-        let mut arrivals = self.network.arrivals();
         let mut running: Option<BoxFuture<'_, Answer>> = None;
         loop {
             let (due, inquiry) = inquiries.next();
