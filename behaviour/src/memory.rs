@@ -23,6 +23,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use self::holder::Holder;
 use crate::Origin;
@@ -73,6 +74,8 @@ struct Shared {
     is_short: AtomicBool,
     /// Connections closed because they held the most.
     closed: AtomicU64,
+    /// When the last one of them was closed.
+    last_closed: Mutex<Option<Instant>>,
     next: AtomicU64,
     holders: Mutex<HashMap<u64, Weak<Holder>>>,
 }
@@ -84,6 +87,7 @@ impl Memory {
             total: AtomicU64::new(0),
             is_short: AtomicBool::new(false),
             closed: AtomicU64::new(0),
+            last_closed: Mutex::default(),
             next: AtomicU64::new(0),
             holders: Mutex::default(),
         }))
@@ -107,8 +111,17 @@ impl Memory {
         self.0.closed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_closed(&self) {
+    /// Whether `holder` is to be closed now: it holds the most, and the last close was some time
+    /// ago, so that it shows whether that one was enough. Counts it as closed.
+    fn closes(&self, holder: &Holder) -> bool {
+        let mut last = self.0.last_closed.lock();
+        let is_early = last.is_some_and(|last| last.elapsed() < LOOK_INTERVAL);
+        if is_early || !self.is_worst(holder) {
+            return false;
+        }
+        *last = Some(Instant::now());
         self.0.closed.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Whether a connection that holds this much has to wait until there is more memory.

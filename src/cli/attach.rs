@@ -179,8 +179,8 @@ impl NodeHandle {
                 () = signals.next() => stop(&node, api).await,
             }
         }
-        // The process ends now, so closing connections and the database would take time for
-        // nothing.
+        node.disconnect().await;
+        // The process ends now, so closing the database would take time for nothing.
         std::mem::forget((node, self.client));
     }
 

@@ -46,14 +46,15 @@ impl Account {
         self.memory.has_to_wait(self.held())
     }
 
-    /// Whether this connection is the next one to close.
-    pub(crate) fn is_worst(&self) -> bool {
-        self.memory.is_worst(&self.holder)
+    /// Whether this connection has to be closed now for what it holds. Counts it as closed then.
+    pub(crate) fn closes(&self) -> bool {
+        self.memory.closes(&self.holder)
     }
 
-    /// Counts that the connection was closed for what it held.
-    pub(crate) fn count_closed(&self) {
-        self.memory.count_closed();
+    /// Whether this connection is the next one to close.
+    #[cfg(test)]
+    pub(crate) fn is_worst(&self) -> bool {
+        self.memory.is_worst(&self.holder)
     }
 
     /// Ready when the socket may be read.

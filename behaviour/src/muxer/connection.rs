@@ -93,7 +93,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
             .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
         loop {
             ready!(patience.as_mut().poll(context));
-            if self.account.is_worst() {
+            if self.account.closes() {
                 break;
             }
             patience.as_mut().reset(Instant::now() + LOOK_INTERVAL);
@@ -104,7 +104,6 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
             held,
             "connection closed: it held the most memory of all connections"
         );
-        self.account.count_closed();
         Poll::Ready(Error::HeldTooMuch(held))
     }
 }

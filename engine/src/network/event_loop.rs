@@ -31,7 +31,7 @@ use super::{
 /// How long to sleep when nothing is due: any event wakes the loop before.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
-/// How long closing all connections may take. A peer that reads nothing must not delay an end.
+/// How long closing connections may take. A peer that reads nothing must not delay an end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long QUIC may take to send its last packets: in tasks of its own, whose end cannot be
@@ -81,28 +81,33 @@ impl EventLoop {
         }
     }
 
-    /// Closes all connections, and waits until their peers can know. A peer over QUIC that learns
-    /// nothing takes this node for connected until the connection times out.
+    /// Closes connections over QUIC, and waits until their peers can know: otherwise they take this
+    /// node for connected until the connections time out. The system closes those over TCP.
     async fn close(mut self) {
-        let peers = self.peers.list();
-        let addresses = peers.iter().flat_map(|peer| &peer.addresses);
-        let has_quic = addresses
-            .flat_map(Multiaddr::iter)
-            .any(|part| part == multiaddr::Protocol::QuicV1);
+        let is_quic = |address: &Multiaddr| {
+            let mut parts = address.iter();
+            parts.any(|part| part == multiaddr::Protocol::QuicV1)
+        };
+        let mut peers = self.peers.list();
+        peers.retain(|peer| peer.addresses.iter().any(is_quic));
+        if peers.is_empty() {
+            return;
+        }
         for peer in &peers {
             // It may be disconnected already.
             let _ = self.swarm.disconnect_peer_id(peer.peer_id);
         }
         let closed = async {
-            while self.swarm.connected_peers().next().is_some() {
+            while peers
+                .iter()
+                .any(|peer| self.swarm.is_connected(&peer.peer_id))
+            {
                 self.swarm.select_next_some().await;
             }
         };
         // An error means that a peer reads nothing.
         let _ = timeout(CLOSE_TIMEOUT, closed).await;
-        if has_quic {
-            sleep(FAREWELL_TIME).await;
-        }
+        sleep(FAREWELL_TIME).await;
     }
 
     /// Dials the nodes that are due, and evaluates dials to our own id.
