@@ -76,6 +76,9 @@ pub(super) async fn send(
         writer.get_mut().arm();
         while !granule.is_empty() {
             let taken = pace.wait(writer.write(granule), |taken| *taken).await?;
+            if taken == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
             granule = &granule[taken..];
         }
         // Bytes that may pass are not held back until more may.
