@@ -132,7 +132,7 @@ impl Task {
         look: Turn,
         ticket: QueueTicket,
     ) -> (Result<Finished, TransferError>, mpsc::Receiver<Offer>) {
-        self.timing.begin(look, ticket);
+        self.timing.begin(look, ticket, Instant::now());
         let result = self.run_to_end().await;
         (result, self.supply.offers)
     }

@@ -58,9 +58,12 @@ impl Timing {
         }
     }
 
-    /// The download begins to look for a source, with this turn to look and place in the queue.
-    pub(super) fn begin(&mut self, look: Turn, ticket: QueueTicket) {
+    /// The download begins at `now` to look for a source, with this turn to look and place in the
+    /// queue. What it does first, such as to look for content that is here, does not let those
+    /// behind it pass.
+    pub(super) fn begin(&mut self, look: Turn, ticket: QueueTicket, now: Instant) {
         (self.look, self.ticket) = (Some(look), Some(ticket));
+        self.hope(now);
     }
 
     /// Time counts from `now` on.
@@ -163,5 +166,50 @@ impl Timing {
             self.look = None;
         }
         makes_way && may_wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::transfer::waiting::{InquiryBudget, Waiters};
+
+    fn timing(queues: &Queues, now: Instant) -> Timing {
+        let permits = Arc::new(Semaphore::new(1));
+        let waiting = AttachedWait::new(InquiryBudget::default(), Waiters::default(), permits);
+        Timing::new(queues.clone(), waiting, now)
+    }
+
+    fn status(hash: Hash) -> watch::Sender<DownloadStatus> {
+        watch::channel(DownloadStatus::new(hash, None)).0
+    }
+
+    #[test]
+    fn a_download_that_has_not_begun_to_search_is_not_passed_by_one_behind_it() {
+        let queues = Queues::new(1);
+        let now = Instant::now();
+        let hashes = [1, 2].map(|number| Hash::from_bytes([number; 32]));
+        let statuses = hashes.map(status);
+        let mut timings = [0, 1].map(|at| {
+            let mut places = queues.enter(hashes[at], &statuses[at]);
+            let look = places.look.turn().now_or_never().expect("a turn to look");
+            let mut timing = timing(&queues, now);
+            timing.begin(look, places.turn, now);
+            timing
+        });
+        // The first looks for content that is here, and the second has its source.
+        assert!(!timings[1].try_turn(hashes[1], &statuses[1], now));
+        timings[0].restart(now);
+        timings[0].take_turns(hashes[0], &statuses[0], false, now);
+        assert!(!timings[1].try_turn(hashes[1], &statuses[1], now));
+
+        let later = now + HOPE;
+        timings[0].take_turns(hashes[0], &statuses[0], false, later);
+        assert!(timings[1].try_turn(hashes[1], &statuses[1], later));
     }
 }
