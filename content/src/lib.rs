@@ -48,6 +48,7 @@ mod link;
 mod listing;
 mod manifest;
 mod node;
+mod percent;
 mod printable;
 mod proof;
 mod ranges;
@@ -71,6 +72,7 @@ pub use manifest::{
     check_target,
 };
 pub use node::Node;
+pub use percent::{InvalidPercentEncoding, percent_decode, percent_encode};
 pub use printable::{Printable, escaped, is_unsafe};
 pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,

@@ -10,7 +10,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::{Hash, HashError};
+use crate::{Hash, HashError, InvalidPercentEncoding, percent_decode, percent_encode};
 
 const SCHEME: &str = "pelago:";
 
@@ -87,7 +87,7 @@ impl fmt::Display for Link {
         let mut add = |key: &str, value: &str| {
             let length = text.len();
             let _ = write!(text, "{separator}{key}=");
-            encode(value, &mut text);
+            percent_encode(value, &mut text);
             if text.len() > Self::MAX_LEN {
                 text.truncate(length);
             } else {
@@ -167,36 +167,11 @@ fn set<T>(place: &mut Option<T>, key: &'static str, value: T) -> Result<(), Link
     }
 }
 
-/// Keeps the characters that RFC 3986 calls unreserved, and `/` and `:`, which a query may contain
-/// and addresses consist of.
-fn encode(value: &str, text: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-}
-
-/// Strict where leniency could mislead: `%` must precede two hex digits, and the result must be
-/// UTF-8. `+` is a plus, and Unicode that a browser decoded for display is accepted.
 fn decode(key: &'static str, value: &str) -> Result<String, LinkError> {
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let (high, low) = (digit(bytes.next()), digit(bytes.next()));
-                let value = high.zip(low).map(|(high, low)| high * 16 + low);
-                let value = value.and_then(|value| u8::try_from(value).ok());
-                value.ok_or(LinkError::Escape { key })?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(decoded).map_err(|_| LinkError::Utf8 { key })
+    percent_decode(value).map_err(|error| match error {
+        InvalidPercentEncoding::Escape => LinkError::Escape { key },
+        InvalidPercentEncoding::Utf8 => LinkError::Utf8 { key },
+    })
 }
 
 /// Why a text is not a valid link.

@@ -1,0 +1,238 @@
+//! Which statements of a group a node keeps.
+//!
+//! What is held is a function of the statements that were seen: those of the root, those of everyone
+//! whom the root's entries mark as an owner, now or once, and what the users say of themselves whom
+//! these name. Nothing else is held, so that strangers fill nobody's disk. A statement that comes
+//! before the one that makes it count is not held; it comes again with the next sync.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use pelago_content::Hash;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    group_id::GroupId,
+    keys::UserKey,
+    statement::{Body, Entry, Founding, Ownership, Slot, Statement, StatementId},
+};
+
+/// How many entries of one author are held, and how many invites: those with the least keys.
+pub const MAX_ENTRIES: usize = 4096;
+
+/// How many authors beside the root are held: those with the least keys. Eight are owners at a time.
+pub const MAX_AUTHORS: usize = 64;
+
+/// The statements of a group that a node keeps.
+#[derive(Clone, Debug)]
+pub struct Held {
+    group: GroupId,
+    slots: BTreeMap<Slot, Statement>,
+}
+
+/// What a merge changed.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// The statements that are held now and were not before.
+    pub new: Vec<Statement>,
+    /// Slots for which one author signed two statements in place of each other.
+    pub contradictions: Vec<Slot>,
+}
+
+/// Stands for all that is held: equal digests, equal statements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of a peer.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({:.8})", Hash::from_bytes(self.0))
+    }
+}
+
+impl Held {
+    /// Nothing of `group` yet.
+    #[must_use]
+    pub const fn new(group: GroupId) -> Self {
+        Self {
+            group,
+            slots: BTreeMap::new(),
+        }
+    }
+
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Takes what is to be held of `statements`. Their order has no effect.
+    pub fn merge(&mut self, statements: impl IntoIterator<Item = Statement>) -> Merged {
+        let mut merged = Merged::default();
+        let mut taken = BTreeSet::new();
+        for statement in statements {
+            let slot = statement.slot();
+            if !self.may_hold(&statement) {
+                continue;
+            }
+            match self.slots.get(&slot) {
+                Some(held) if !statement.supersedes(held) => {
+                    merged.contradictions.extend(contradiction(held, &statement));
+                }
+                held => {
+                    let held = held.and_then(|held| contradiction(held, &statement));
+                    merged.contradictions.extend(held);
+                    self.slots.insert(slot, statement);
+                    taken.insert(slot);
+                }
+            }
+        }
+        if !taken.is_empty() {
+            self.drop_what_is_not_held();
+        }
+        let held = taken.iter().filter_map(|slot| self.slots.get(slot));
+        merged.new = held.cloned().collect();
+        let is_held = |slot: &Slot| self.slots.contains_key(slot);
+        merged.contradictions.retain(is_held);
+        merged
+    }
+
+    /// What fills `slot`.
+    #[must_use]
+    pub fn get(&self, slot: &Slot) -> Option<&Statement> {
+        self.slots.get(slot)
+    }
+
+    /// All statements, in the order of their slots.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.slots.values()
+    }
+
+    /// The ids of all statements.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<StatementId> {
+        self.statements().map(Statement::id).collect()
+    }
+
+    /// Stands for all that is held.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for statement in self.statements() {
+            hasher.update(statement.id().as_bytes());
+        }
+        Digest(hasher.finalize().into())
+    }
+
+    /// What the root says of the group, once that is known.
+    #[must_use]
+    pub fn founding(&self) -> Option<&Founding> {
+        match self.slots.get(&Slot::Founding)?.body() {
+            Body::Founding(founding) => Some(founding),
+            _ => None,
+        }
+    }
+
+    /// What `author` says of others.
+    pub fn entries_of(&self, author: UserKey) -> impl Iterator<Item = &Entry> {
+        self.of_author(author).map_while(|statement| {
+            let Body::Entry(entry) = statement.body() else {
+                return None;
+            };
+            (entry.author == author).then_some(entry)
+        })
+    }
+
+    /// Whether the root or an owner, now or once, ever said something of `user`.
+    #[must_use]
+    pub fn has_entry(&self, user: &UserKey) -> bool {
+        let mut statements = self.statements();
+        statements.any(|statement| matches!(statement.slot(), Slot::Entry(_, of) if of == *user))
+    }
+
+    /// Whom the root's entries mark as `ownership`.
+    pub(crate) fn marked(&self, ownership: Ownership) -> impl Iterator<Item = UserKey> {
+        let root = self.founding().map(|founding| founding.root);
+        let entries = root.into_iter().flat_map(|root| self.entries_of(root));
+        let marked = entries.filter(move |entry| entry.ownership == Some(ownership));
+        marked.map(|entry| entry.user)
+    }
+
+    /// The statements from the first entry of `author` on.
+    fn of_author(&self, author: UserKey) -> impl Iterator<Item = &Statement> {
+        let first = Slot::Entry(author, UserKey::from_bytes([0; 32]));
+        self.slots.range(first..).map(|(_, statement)| statement)
+    }
+
+    fn may_hold(&self, statement: &Statement) -> bool {
+        let group = statement.group();
+        let is_of_roster = !matches!(statement.body(), Body::Request(_));
+        is_of_roster && group.is_none_or(|group| group == self.group)
+    }
+
+    fn drop_what_is_not_held(&mut self) {
+        let Some(root) = self.founding().map(|founding| founding.root) else {
+            self.slots.clear();
+            return;
+        };
+        self.keep_least(|author| *author == root);
+        let marked: BTreeSet<_> = [Ownership::Now, Ownership::Once]
+            .into_iter()
+            .flat_map(|ownership| self.marked(ownership))
+            .filter(|user| *user != root)
+            .collect();
+        let mut authors: BTreeSet<_> = marked.into_iter().take(MAX_AUTHORS).collect();
+        authors.insert(root);
+        self.slots.retain(|slot, _| match slot {
+            Slot::Entry(author, _) | Slot::Invite(author, _) => authors.contains(author),
+            _ => true,
+        });
+        self.keep_least(|_| true);
+        let mut users = authors;
+        users.extend(self.slots.keys().filter_map(|slot| match slot {
+            Slot::Entry(_, user) => Some(*user),
+            _ => None,
+        }));
+        self.slots.retain(|slot, _| match slot {
+            Slot::Leave(user) | Slot::User(user) => users.contains(user),
+            _ => true,
+        });
+    }
+
+    /// Of each of these authors, keeps the entries and invites with the least keys.
+    fn keep_least(&mut self, is_of: impl Fn(&UserKey) -> bool) {
+        let mut counted: Option<(bool, UserKey)> = None;
+        let mut count = 0;
+        self.slots.retain(|slot, _| {
+            let of = match slot {
+                Slot::Entry(author, _) => (true, *author),
+                Slot::Invite(author, _) => (false, *author),
+                _ => return true,
+            };
+            if counted.replace(of) != Some(of) {
+                count = 0;
+            }
+            count += 1;
+            count <= MAX_ENTRIES || !is_of(&of.1)
+        });
+    }
+}
+
+fn contradiction(held: &Statement, other: &Statement) -> Option<Slot> {
+    other.contradicts(held).then(|| held.slot())
+}
