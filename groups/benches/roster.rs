@@ -41,7 +41,10 @@ fn full_group() -> Held {
 fn roster(c: &mut Criterion) {
     let held = full_group();
     let statements: Vec<_> = held.statements().cloned().collect();
-    let bytes: usize = statements.iter().map(|statement| statement.as_bytes().len()).sum();
+    let bytes: usize = statements
+        .iter()
+        .map(|statement| statement.as_bytes().len())
+        .sum();
     println!("{} statements in {bytes} bytes", statements.len());
     c.bench_function("roster of 1,024 members and 8 owners", |b| {
         b.iter(|| Roster::of(black_box(&held)));
@@ -57,7 +60,9 @@ fn roster(c: &mut Criterion) {
     c.bench_function("verification of one statement", |b| {
         b.iter(|| Statement::from_bytes(black_box(statements[1].as_bytes())));
     });
-    let nodes: Vec<_> = (1..=u8::MAX).map(|seed| NodeSecret::from_seed(&[seed; 32])).collect();
+    let nodes: Vec<_> = (1..=u8::MAX)
+        .map(|seed| NodeSecret::from_seed(&[seed; 32]))
+        .collect();
     let keys: Vec<_> = nodes.iter().map(NodeSecret::key).collect();
     c.bench_function("32 neighbours of 254", |b| {
         b.iter(|| nodes[0].neighbours(black_box(&keys).iter().copied(), 32));

@@ -131,7 +131,9 @@ fn change_founding(
     secret: &Secret<UserKey>,
     change: impl FnOnce(&mut Founding),
 ) -> Result<Statement, ActError> {
-    let founding = held.founding().filter(|founding| founding.root == secret.key());
+    let founding = held
+        .founding()
+        .filter(|founding| founding.root == secret.key());
     let mut founding = founding.ok_or(ActError::NotTheRoot)?.clone();
     founding.number = after(founding.number)?;
     change(&mut founding);
@@ -200,7 +202,13 @@ pub fn make_owner(
     }
     let via = roster.member(&user).and_then(|member| member.via);
     let number = roster.number(&user).max(1);
-    Ok(mark(held, secret, user, (number, true, via), Ownership::Now))
+    Ok(mark(
+        held,
+        secret,
+        user,
+        (number, true, via),
+        Ownership::Now,
+    ))
 }
 
 /// Who would be in or out in place of the other if `owner` were dropped, and whether each is in now.
@@ -359,18 +367,16 @@ fn mark(
         is_in,
         number,
         ownership: Some(ownership),
-        role_number: before.map_or(1, |before| before.role_number.saturating_add(1).min(MAX_NUMBER)),
+        role_number: before.map_or(1, |before| {
+            before.role_number.saturating_add(1).min(MAX_NUMBER)
+        }),
         user,
         via,
     };
     Statement::sign(Body::Entry(entry), secret)
 }
 
-fn unmark(
-    held: &Held,
-    secret: &Secret<UserKey>,
-    owner: UserKey,
-) -> Result<Statement, ActError> {
+fn unmark(held: &Held, secret: &Secret<UserKey>, owner: UserKey) -> Result<Statement, ActError> {
     rooted(held, secret)?;
     let before = before(held, secret.key(), owner);
     let before = before.filter(|before| before.ownership == Some(Ownership::Now));
@@ -459,15 +465,24 @@ mod tests {
     #[test]
     fn owners_admit_and_remove_members_and_not_each_other() {
         let mut group = Group::new();
-        assert_eq!(admit(&group.held, &secret(1), key(2), None), Err(ActError::NotAnOwner));
+        assert_eq!(
+            admit(&group.held, &secret(1), key(2), None),
+            Err(ActError::NotAnOwner)
+        );
         group.admit(0, 1);
         group.make_owner(1);
         group.admit(1, 2);
         assert!(group.is_in(0) && group.is_in(1) && group.is_in(2));
         group.admit(0, 3);
         group.make_owner(3);
-        assert_eq!(remove(&group.held, &secret(1), key(3), None), Err(ActError::IsOwner));
-        assert_eq!(remove(&group.held, &secret(1), key(0), None), Err(ActError::IsRoot));
+        assert_eq!(
+            remove(&group.held, &secret(1), key(3), None),
+            Err(ActError::IsOwner)
+        );
+        assert_eq!(
+            remove(&group.held, &secret(1), key(0), None),
+            Err(ActError::IsRoot)
+        );
         group.remove(3, 2);
         assert!(!group.is_in(2));
         group.admit(1, 2);
@@ -505,7 +520,10 @@ mod tests {
         let keeps = |user: &UserKey| *user == key(3);
         let statements = drop_owner(&group.held, &group.root, key(1), keeps).unwrap();
         group.held.merge(statements);
-        assert_eq!([1, 2, 3, 4].map(|user| group.is_in(user)), [true, true, false, false]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|user| group.is_in(user)),
+            [true, true, false, false]
+        );
         group.admit(0, 3);
         assert!(group.is_in(3), "everyone can return");
 
@@ -532,7 +550,10 @@ mod tests {
         group.make_owner(1);
         group.admit(1, 2);
         group.take(leave(&group.held, &secret(1)));
-        assert!(!group.is_in(1) && group.is_in(2), "what he decided holds until he is dropped");
+        assert!(
+            !group.is_in(1) && group.is_in(2),
+            "what he decided holds until he is dropped"
+        );
         group.admit(0, 1);
         assert_eq!(Roster::of(&group.held).role(&key(1)), Some(Role::Owner));
         group.take(leave(&group.held, &group.root));

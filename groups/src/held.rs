@@ -92,7 +92,9 @@ impl Held {
             }
             match self.slots.get(&slot) {
                 Some(held) if !statement.supersedes(held) => {
-                    merged.contradictions.extend(contradiction(held, &statement));
+                    merged
+                        .contradictions
+                        .extend(contradiction(held, &statement));
                 }
                 held => {
                     let held = held.and_then(|held| contradiction(held, &statement));
@@ -150,7 +152,7 @@ impl Held {
 
     /// What `author` says of others.
     pub fn entries_of(&self, author: UserKey) -> impl Iterator<Item = &Entry> {
-        self.of_author(author).map_while(|statement| {
+        self.of_author(author).map_while(move |statement| {
             let Body::Entry(entry) = statement.body() else {
                 return None;
             };

@@ -185,17 +185,29 @@ mod tests {
         let judged = |held: &Held, join: &JoinRequest| judge(held, &Roster::of(held), join);
 
         let by_first = join(&invites[0], &bert, &held);
-        assert_eq!(judged(&held, &by_first), Judgement::Refused(Refusal::Invite));
+        assert_eq!(
+            judged(&held, &by_first),
+            Judgement::Refused(Refusal::Invite)
+        );
         for invite in &invites {
             held.merge([acts::mint(&held, &root, invite.key(), InviteMode::Auto).unwrap()]);
         }
-        assert_eq!(judged(&held, &by_first), Judgement::Admit { by: root.key() });
+        assert_eq!(
+            judged(&held, &by_first),
+            Judgement::Admit { by: root.key() }
+        );
         let via = Some(invites[0].key());
         held.merge([acts::admit(&held, &root, bert.key(), via).unwrap()]);
-        assert_eq!(judged(&held, &by_first), Judgement::Refused(Refusal::AlreadyIn));
+        assert_eq!(
+            judged(&held, &by_first),
+            Judgement::Refused(Refusal::AlreadyIn)
+        );
         held.merge([acts::remove(&held, &root, bert.key(), None).unwrap()]);
         assert_eq!(judged(&held, &by_first), Judgement::Refused(Refusal::Used));
-        assert_eq!(judged(&held, &join(&invites[1], &bert, &held)), Judgement::Ask);
+        assert_eq!(
+            judged(&held, &join(&invites[1], &bert, &held)),
+            Judgement::Ask
+        );
         let other = join(&invites[1], &secret(2), &held);
         assert_eq!(judged(&held, &other), Judgement::Admit { by: root.key() });
         held.merge([acts::revoke(&held, &root, invites[1].key()).unwrap()]);

@@ -24,9 +24,8 @@ pub struct InvalidKey {
 }
 
 impl InvalidKey {
-    /// The same error of a secret, which no message shows.
-    pub(crate) fn without_text(self) -> Self {
-        Self { found: "...".into() }
+    pub(crate) fn of(text: &str) -> Self {
+        Self { found: text.into() }
     }
 }
 
@@ -67,11 +66,8 @@ macro_rules! bytes_32 {
             type Err = InvalidKey;
 
             fn from_str(text: &str) -> Result<Self, InvalidKey> {
-                let parsed = text.parse::<Hash>();
-                let invalid = |_| InvalidKey {
-                    found: text.to_owned(),
-                };
-                Ok(Self(*parsed.map_err(invalid)?.as_bytes()))
+                let parsed = text.parse::<Hash>().map_err(|_| InvalidKey::of(text));
+                Ok(Self(*parsed?.as_bytes()))
             }
         }
 
@@ -123,7 +119,7 @@ impl<Key: From<[u8; 32]> + Copy> Secret<Key> {
 
     /// The random bytes from which it was made.
     #[must_use]
-    pub const fn seed(&self) -> &[u8; 32] {
+    pub fn seed(&self) -> &[u8; 32] {
         self.signing.as_bytes()
     }
 

@@ -50,7 +50,7 @@ mod statement;
 pub use group_id::GroupId;
 pub use held::{Digest, Held, MAX_AUTHORS, MAX_ENTRIES, Merged};
 pub use join::{InvalidJoin, JoinRequest, Judgement, Refusal, judge};
-pub use keys::{InvalidKey, InviteKey, NodeKey, Secret, SIGNATURE_LEN, UserKey, consent_message};
+pub use keys::{InvalidKey, InviteKey, NodeKey, SIGNATURE_LEN, Secret, UserKey, consent_message};
 pub use link::{GroupLink, GroupLinkError};
 pub use name::{InvalidName, Name};
 pub use rendezvous::{Neighbour, NodeSecret};

@@ -19,8 +19,11 @@ pub enum InvalidName {
     #[error("{0:?} is not a valid name: it is empty, or begins or ends with a space")]
     Blank(String),
     /// It is too long.
-    #[error("a name has at most {} bytes, and this one has {0}", Name::MAX_LEN)]
-    Length(usize),
+    #[error("a name has at most {} bytes, and this one has {found}", Name::MAX_LEN)]
+    Length {
+        /// Its bytes.
+        found: usize,
+    },
     /// It has a character that shows as something else, or as nothing.
     #[error("{0:?} is not a valid name: control and direction characters are not allowed")]
     Character(String),
@@ -56,7 +59,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.len() > Self::MAX_LEN {
-            Err(InvalidName::Length(text.len()))
+            Err(InvalidName::Length { found: text.len() })
         } else if text.is_empty() || text.trim() != text {
             Err(InvalidName::Blank(text.to_owned()))
         } else if text.chars().any(is_unsafe) {

@@ -112,9 +112,18 @@ mod tests {
         let (a, b) = (neighbour(1, 2), neighbour(2, 1));
         assert_eq!((a.publish, a.look_up), (b.look_up, b.publish));
         assert_ne!(a.publish, a.look_up);
-        let others = [neighbour(1, 3), neighbour(2, 3), neighbour(3, 1), neighbour(3, 2)];
+        let others = [
+            neighbour(1, 3),
+            neighbour(2, 3),
+            neighbour(3, 1),
+            neighbour(3, 2),
+        ];
         let keys = [a.publish, a.look_up];
-        assert!(others.iter().all(|o| !keys.contains(&o.publish) && !keys.contains(&o.look_up)));
+        assert!(
+            others
+                .iter()
+                .all(|o| !keys.contains(&o.publish) && !keys.contains(&o.look_up))
+        );
     }
 
     #[test]
@@ -122,7 +131,11 @@ mod tests {
         let nodes = (1..=40).map(|seed| secret(seed).key());
         let found = secret(1).neighbours(nodes.clone().chain(nodes), 32);
         assert_eq!(found.len(), 32);
-        assert!(found.iter().all(|neighbour| neighbour.node != secret(1).key()));
+        assert!(
+            found
+                .iter()
+                .all(|neighbour| neighbour.node != secret(1).key())
+        );
         let weak = NodeKey::from_bytes([[1].as_slice(), &[0; 31]].concat().try_into().unwrap());
         assert!(secret(1).neighbours([weak], 32).is_empty());
     }

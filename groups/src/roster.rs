@@ -202,7 +202,10 @@ impl Roster {
     /// The greatest number that counts about `user`; 0 if there is none.
     pub(crate) fn number(&self, user: &UserKey) -> u64 {
         let out = self.out.get(user).copied();
-        self.member(user).map(|member| member.number).or(out).unwrap_or(0)
+        self.member(user)
+            .map(|member| member.number)
+            .or(out)
+            .unwrap_or(0)
     }
 }
 
@@ -242,7 +245,10 @@ fn verdicts<'a>(
 fn entries(held: &Held, author: UserKey) -> impl Iterator<Item = (&Entry, [u8; 32])> {
     held.entries_of(author).map(|entry| {
         let id = held.get(&Slot::Entry(entry.author, entry.user));
-        (entry, id.map_or([0; 32], |statement| *statement.id().as_bytes()))
+        (
+            entry,
+            id.map_or([0; 32], |statement| *statement.id().as_bytes()),
+        )
     })
 }
 

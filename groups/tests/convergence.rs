@@ -3,6 +3,8 @@
 //!
 //! The histories are random and reproducible. `PELAGO_HISTORIES` says how many there are.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::collections::BTreeMap;
 
 use pelago_groups::{
@@ -186,7 +188,9 @@ fn users() -> Vec<Secret<UserKey>> {
 
 fn histories() -> u64 {
     let set = std::env::var("PELAGO_HISTORIES");
-    set.map_or(500, |count| count.parse().expect("PELAGO_HISTORIES is a number"))
+    set.map_or(500, |count| {
+        count.parse().expect("PELAGO_HISTORIES is a number")
+    })
 }
 
 #[test]
@@ -208,6 +212,7 @@ fn replicas_that_have_met_have_one_roster() {
         *sizes.entry(roster.members().len()).or_default() += 1;
         assert_eq!(roster.group(), world.group());
     }
+    println!("members: {sizes:?}");
     assert!(sizes.len() > 5, "the histories differ: {sizes:?}");
 }
 
@@ -221,10 +226,21 @@ fn order_and_repetition_have_no_effect() {
         for _ in 0..STEPS {
             world.step();
         }
-        let mut all: Vec<_> = world.replicas.iter().flat_map(Held::statements).cloned().collect();
-        all.extend(world.on_the_way.iter().map(|(_, statement)| statement.clone()));
+        let mut all: Vec<_> = world
+            .replicas
+            .iter()
+            .flat_map(Held::statements)
+            .cloned()
+            .collect();
+        all.extend(
+            world
+                .on_the_way
+                .iter()
+                .map(|(_, statement)| statement.clone()),
+        );
+        let group = world.group();
         let merged = |statements: &[Statement]| {
-            let mut held = Held::new(world.group());
+            let mut held = Held::new(group);
             held.merge(statements.to_vec());
             held
         };

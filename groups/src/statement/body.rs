@@ -319,7 +319,9 @@ impl Body {
 impl UserProfile {
     fn check(&self) -> Result<(), &'static str> {
         let is_repeated = |(at, named): (usize, &NodeConsent)| {
-            self.nodes[..at].iter().any(|other| other.node == named.node)
+            self.nodes[..at]
+                .iter()
+                .any(|other| other.node == named.node)
         };
         if self.nodes.len() > MAX_NODES {
             Err("it names too many nodes")

@@ -205,8 +205,7 @@ fn decode(bytes: &[u8]) -> Result<(Body, Signed), InvalidStatement> {
     check_len(bytes.len(), MAX_STATEMENT)?;
     let malformed = |what: &dyn fmt::Display| InvalidStatement::Malformed(what.to_string());
     let signed: Signed = cbor4ii::serde::from_slice(bytes).map_err(|error| malformed(&error))?;
-    let body: Body =
-        cbor4ii::serde::from_slice(&signed.body).map_err(|error| malformed(&error))?;
+    let body: Body = cbor4ii::serde::from_slice(&signed.body).map_err(|error| malformed(&error))?;
     check_len(signed.body.len(), body.max_len())?;
     if body.to_cbor() != signed.body.as_slice() {
         return Err(malformed(&"it is not in its shortest form"));
@@ -280,7 +279,10 @@ mod tests {
             body: ByteBuf::from(longer),
         };
         let read = Statement::from_bytes(&to_cbor(&signed));
-        assert!(matches!(read, Err(InvalidStatement::Malformed(_))), "{read:?}");
+        assert!(
+            matches!(read, Err(InvalidStatement::Malformed(_))),
+            "{read:?}"
+        );
     }
 
     #[test]
