@@ -23,7 +23,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         mdns: false,
         ..Settings::default()
     };
-    let node = Node::start(settings, Store::in_memory(), &Keypair::generate_ed25519()).await?;
+    let node = Node::start(
+        settings,
+        Store::in_memory(),
+        &Keypair::generate_ed25519(),
+        None,
+    )
+    .await?;
     for address in node.addresses().await? {
         println!("listening on {address}");
     }

@@ -73,5 +73,11 @@ async fn start(name: &str) -> Result<Node, Box<dyn Error>> {
         mdns: false,
         ..Settings::default()
     };
-    Ok(Node::start(settings, Store::in_memory(), &Keypair::generate_ed25519()).await?)
+    Ok(Node::start(
+        settings,
+        Store::in_memory(),
+        &Keypair::generate_ed25519(),
+        None,
+    )
+    .await?)
 }

@@ -375,7 +375,7 @@ async fn start_node(
     let keypair = Keypair::generate_ed25519();
     let id = keypair.public().to_peer_id();
     Ok(Member {
-        node: Node::start(settings, Store::in_memory(), &keypair).await?,
+        node: Node::start(settings, Store::in_memory(), &keypair, None).await?,
         id,
     })
 }

@@ -41,12 +41,12 @@ pub use pelago_engine::node::{
     DownloadRequest, DownloadSource, DownloadState, DownloadStatus, Duty, DutyFailure, DutyState,
     Exclusion, Failure, FileBeingWritten, Finished, Follower, Followers, FoundFile, Health, Holder,
     InvalidAddress, InvalidLinks, InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget,
-    LinkOmission, Links, ListError, Listed, ManageError, Mode, NewFileError, NewPosition, Node,
-    Notice, NoticeKind, OpenError, OpenRequest, Output, Peer, PeerAddress, PeerChoice, Rate, Rates,
-    ReadError, ReadRequest, Reading, RelyOn, Settings, ShareError, ShareRequest, ShareState,
-    Shared, Sharer, SourceState, SourceStatus, StartError, Stat, Status, SystemLimits, Target,
-    Unavailable, UnavailableShares, UnshareError, Upload, UploadError, WaitReason, WaitingDownload,
-    WatchedFolder, WatchedPart, WrongFile,
+    LinkOmission, Links, ListError, Listed, LocalUser, ManageError, Mode, NewFileError,
+    NewPosition, Node, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer, PeerAddress,
+    PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Settings, ShareError,
+    ShareRequest, ShareState, Shared, Sharer, SourceState, SourceStatus, StartError, Stat, Status,
+    SystemLimits, Target, Unavailable, UnavailableShares, UnshareError, Upload, UploadError,
+    WaitReason, WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{
@@ -57,6 +57,8 @@ pub use pelago_engine::{
         UnfoldError,
     },
 };
+#[doc(inline)]
+pub use pelago_groups::{InvalidKey, InvalidName, Name, Secret, UserKey};
 #[doc(inline)]
 pub use pelago_store::{
     ChunkRead, Collected, Comparison, Cursor, DataFolder, DatabaseError,

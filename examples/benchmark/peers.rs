@@ -119,7 +119,7 @@ impl Peer {
 
     async fn with(folder: PathBuf, settings: Settings, keypair: Keypair) -> Result<Self, Failure> {
         let data = DataFolder::lock(folder.join("data"))?;
-        let node = Node::start(settings.clone(), Store::open(&data)?, &keypair).await?;
+        let node = Node::start(settings.clone(), Store::open(&data)?, &keypair, None).await?;
         let listening = node.addresses().await?.into_iter().next();
         let address = PeerAddress::from(listening.ok_or("a node listens nowhere")?);
         Ok(Self {

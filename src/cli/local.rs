@@ -54,7 +54,7 @@ impl NodeFiles {
 
     /// Starts a node on them.
     pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
-        Node::start(settings, self.store.clone(), &self.identity).await
+        Node::start(settings, self.store.clone(), &self.identity, None).await
     }
 }
 

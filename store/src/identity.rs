@@ -1,7 +1,8 @@
-//! The key pair that identifies this node to other peers.
+//! The key pair that identifies a node without a user to other peers.
 //!
-//! Owns `identity.key` in the data folder. A key is never replaced, because a node without it
-//! becomes another peer. Errors are [`IdentityError`]s.
+//! Owns `identity.key` in the data folder, where the key is in clear; with a user, it is sealed
+//! (`user_file`). A key is never replaced, because a node without it becomes another peer. Errors
+//! are [`IdentityError`]s.
 
 use std::{
     fs::{self, File},
@@ -71,7 +72,7 @@ fn create(path: PathBuf) -> Result<Keypair, IdentityError> {
     }
 }
 
-fn others_may_read(metadata: &fs::Metadata) -> bool {
+pub(super) fn others_may_read(metadata: &fs::Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
     #[cfg(not(unix))]

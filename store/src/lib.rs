@@ -16,6 +16,7 @@
 //! | `fingerprint`, `writers` | whether a file has changed, and whether a program writes to it |
 //! | `data_layout`, `lock`, `format` | the data folder: its names, its lock, its version |
 //! | `permissions`, `set_aside`, `identity` | its privacy, its damaged files, the key of the node |
+//! | `user_file` | the user, and the keys that a passphrase seals |
 //! | `database`, `sparse`, `catch_panic` | the embedded database, in a file or in memory |
 //! | `share`, `members`, `share_states` | shares, members of shared folders, their states |
 //! | `share_tables`, `share_log` | the rows of shares, and their second copy |
@@ -85,6 +86,7 @@ mod time_span;
 mod trees;
 mod unfinished_downloads;
 mod unlisted;
+mod user_file;
 mod verbs;
 mod write_failure;
 mod writers;
@@ -124,6 +126,10 @@ pub use share_states::{is_gone, is_missing};
 pub use time_span::TimeSpan;
 pub use trees::TreeError;
 pub use unfinished_downloads::UnfinishedDownloads;
+pub use user_file::{
+    InvalidPassphrase, MAX_PASSPHRASE_LEN, MemoryCost, Passphrase, SealedUser, SealingKey,
+    UnlockedUser, UserFile, UserFileError,
+};
 pub use verbs::{
     Collected, Cursor, Exclusion, LostShare, PIECE_BLOCKS, Page, Progress, RecoveryError,
     ShareError, Unavailable, WholeContent,

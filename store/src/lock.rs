@@ -52,7 +52,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: Arc<File>,
+    /// None if this process inherited the lock: then it ends with the process.
+    lock: Option<Arc<File>>,
 }
 
 impl DataFolder {
@@ -95,8 +96,36 @@ impl DataFolder {
         permissions::make_private(&folder, &FOLDERS);
         Ok(Self {
             path: folder,
-            _lock: Arc::new(file),
+            lock: Some(Arc::new(file)),
         })
+    }
+
+    /// The data folder at `path`, which this process had locked before it executed itself again: see
+    /// [`DataFolder::keep_over_exec`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DataFolder::lock`], which this does if the folder is not locked.
+    pub fn inherited(path: impl Into<PathBuf>) -> Result<Self, LockError> {
+        let path = path.into();
+        match Self::is_running(&path) {
+            Ok(true) => Ok(Self { path, lock: None }),
+            _ => Self::lock(path),
+        }
+    }
+
+    /// From now on, the lock also outlives the execution of another program by this process, so that
+    /// no other process takes the folder meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system.
+    #[cfg(unix)]
+    pub fn keep_over_exec(&self) -> io::Result<()> {
+        if let Some(lock) = &self.lock {
+            rustix::io::fcntl_setfd(lock, rustix::io::FdFlags::empty())?;
+        }
+        Ok(())
     }
 
     /// Checks that this version can read the data folder at `path`, which need not exist. Changes

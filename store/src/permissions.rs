@@ -5,6 +5,10 @@
 
 use std::path::Path;
 
+/// The files with keys. One that others may read is refused when it is needed.
+#[cfg(unix)]
+const KEYS: [&str; 2] = [super::identity::KEY_FILE, super::user_file::SEALED_FILE];
+
 /// Removes the permissions of other users on `folder`, its files, and the folders `inner`. Other
 /// content that people keep there is theirs to open, but no other user can reach it.
 #[cfg(unix)]
@@ -16,8 +20,8 @@ pub(super) fn make_private(folder: &Path, inner: &[&str]) {
         let name = entry.file_name();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => inner.iter().any(|own| *own == name),
-            // A person has to judge whether others have read the key.
-            Ok(kind) => kind.is_file() && name != super::identity::KEY_FILE,
+            // A person has to judge whether others have read a key.
+            Ok(kind) => kind.is_file() && !KEYS.iter().any(|key| *key == name),
             Err(_) => false,
         }
     });

@@ -87,7 +87,9 @@ impl Home {
 
     async fn with_store(settings: Settings, store: Store, folder: TempDir) -> Self {
         let key = Keypair::generate_ed25519();
-        let node = Node::start(settings, store.clone(), &key).await.unwrap();
+        let node = Node::start(settings, store.clone(), &key, None)
+            .await
+            .unwrap();
         Self {
             node,
             store,

@@ -17,6 +17,11 @@ const LEAST_FOR_CONNECTIONS: u64 = 16 * MIB;
 const READ_AHEAD: u64 = 64 * MIB;
 const LEAST_READ_AHEAD: u64 = 4 * MIB;
 
+/// Bytes that an attempt at a user's passphrase takes: the most and the least. OWASP names the least
+/// as still good enough.
+const SEALING: u64 = 64 * MIB;
+const LEAST_SEALING: u64 = 19 * MIB;
+
 /// The least that may be in flight from one source, in bytes.
 const LEAST_IN_FLIGHT: u64 = MIB;
 
@@ -63,6 +68,13 @@ impl Memory {
         self.cut(wanted, 64, LEAST_IN_FLIGHT)
     }
 
+    /// Bytes with which the keys of a user are sealed: at most a quarter of the limit, as a running
+    /// node seals them.
+    #[must_use]
+    pub fn sealing(self) -> u64 {
+        self.cut(SEALING, 4, LEAST_SEALING)
+    }
+
     fn cut(self, wanted: u64, part: u64, least: u64) -> u64 {
         let most = self.limit.map_or(u64::MAX, |limit| limit / part);
         wanted.min(most.max(least))
@@ -81,14 +93,15 @@ mod tests {
                 memory.connections(256 * MIB),
                 memory.read_ahead(),
                 memory.in_flight(64 * MIB),
+                memory.sealing(),
             ]
             .map(|bytes| bytes / MIB)
         };
-        assert_eq!(budgets(of(None)), [256, 64, 64]);
-        assert_eq!(budgets(of(Some(16 << 30))), [256, 64, 64]);
-        assert_eq!(budgets(of(Some(512 * MIB))), [128, 32, 8]);
-        assert_eq!(budgets(of(Some(96 * MIB))), [24, 6, 1]);
-        assert_eq!(budgets(of(Some(MIB))), [16, 4, 1]);
+        assert_eq!(budgets(of(None)), [256, 64, 64, 64]);
+        assert_eq!(budgets(of(Some(16 << 30))), [256, 64, 64, 64]);
+        assert_eq!(budgets(of(Some(512 * MIB))), [128, 32, 8, 64]);
+        assert_eq!(budgets(of(Some(96 * MIB))), [24, 6, 1, 24]);
+        assert_eq!(budgets(of(Some(MIB))), [16, 4, 1, 19]);
         assert_eq!(of(Some(96 * MIB)).connections(16 * MIB), 16 * MIB);
         assert_eq!(of(Some(96 * MIB)).in_flight(16384), 16384);
     }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::{
-    Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
+    LocalUser, Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
     known_links::KnownLinks, uploads::Uploads, watch::Watches,
 };
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 /// The parts of a running node.
 pub(super) struct NodeCore {
     pub(super) settings: Settings,
+    /// The user whose node this is; none for a node without a user, or whose user is logged out.
+    pub(super) user: Option<LocalUser>,
     pub(super) store: Store,
     pub(super) network: Network,
     pub(super) publisher: Publisher,

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::timeout;
 
-use super::{ListError, Mode, blocking::blocking, core::NodeCore};
+use super::{ListError, LocalUser, Mode, blocking::blocking, core::NodeCore};
 use crate::{
     duties::Duties,
     transfer::{Download, Transfers},
@@ -93,6 +93,12 @@ impl Node {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.core.settings.name
+    }
+
+    /// The user whose node this is; none for a node without a user, or whose user is logged out.
+    #[must_use]
+    pub fn user(&self) -> Option<&LocalUser> {
+        self.core.user.as_ref()
     }
 
     /// A number that changes with each change of the shares of this node.

@@ -25,6 +25,7 @@ mod known_links;
 mod known_peers;
 mod limits;
 mod link_peers;
+mod local_user;
 mod metrics;
 mod open;
 mod peer_names;
@@ -45,6 +46,7 @@ mod start;
 #[doc(hidden)]
 pub mod testing;
 mod uploads;
+mod user_file;
 mod watch;
 
 pub use being_written::{BeingWritten, FileBeingWritten};
@@ -58,6 +60,7 @@ pub use error::CodedError;
 pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::InvalidPeers;
+pub use local_user::LocalUser;
 pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
 pub use peer_names::{InvalidPeerId, PeerChoice};
 pub use peers::Peer;
@@ -74,8 +77,9 @@ pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
     store::{
-        Difference, Differences, Exclusion, InvalidLinks, LinkOmission, Links,
-        MAX_LISTED_DIFFERENCES, NewFileError, ShareState, Unavailable, is_unsafe,
+        Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase, LinkOmission, Links,
+        MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, SealedUser, SealingKey,
+        ShareState, Unavailable, UnlockedUser, UserFile, UserFileError, is_unsafe,
     },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Follower, Followers,

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::{
-    CodedError, Mode, Node, Settings,
+    CodedError, LocalUser, Mode, Node, Settings,
     background::{self, ASKERS_QUEUED},
     being_written::WriteTracker,
     blocking::blocking,
@@ -94,9 +94,9 @@ impl CodedError for StartError {
 }
 
 impl Node {
-    /// Starts the node of `keypair` over `store`. It listens when this returns. Everything that
-    /// takes time (announcing, hashing shared folders, resuming downloads) happens in the
-    /// background.
+    /// Starts the node of `keypair` over `store`, as a node of `user` if there is one. It listens
+    /// when this returns. Everything that takes time (announcing, hashing shared folders, resuming
+    /// downloads) happens in the background.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -104,6 +104,7 @@ impl Node {
         settings: Settings,
         store: Store,
         keypair: &identity::Keypair,
+        user: Option<LocalUser>,
     ) -> Result<Self, StartError> {
         let saved = match settings.mode {
             Mode::LongRunning => Some(SavedList::read(&store).await?),
@@ -142,6 +143,7 @@ impl Node {
         let core = Arc::new(NodeCore {
             gauges: Gauges::new(server.metrics(), queued_streams),
             settings,
+            user,
             store,
             network,
             publisher,

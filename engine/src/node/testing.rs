@@ -26,7 +26,7 @@ async fn with(share_folders: Vec<PathBuf>) -> Node {
         ..Settings::default()
     };
     let identity = Keypair::generate_ed25519();
-    Node::start(settings, Store::in_memory(), &identity)
+    Node::start(settings, Store::in_memory(), &identity, None)
         .await
         .expect("a node on loopback starts")
 }

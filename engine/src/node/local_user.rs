@@ -1,0 +1,12 @@
+//! The user whose node this is.
+
+use pelago_groups::{Name, Secret, UserKey};
+
+/// The user whose node runs in this process, with the key that signs for this user.
+#[derive(Clone, Debug)]
+pub struct LocalUser {
+    /// The key of the user.
+    pub secret: Secret<UserKey>,
+    /// The name of the user, for people.
+    pub name: Name,
+}
