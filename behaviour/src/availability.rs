@@ -7,6 +7,9 @@
 //! holds only what is new, until either side closes the stream. A responder that has nothing, or
 //! gives nothing to this peer, answers [`Update::Absent`] and closes.
 //!
+//! A request may name a group. The responder then answers as a member of that group, for content that
+//! is shared with it, and repeats the group in its first update.
+//!
 //! Version 1 of the protocol names the hash itself ([`read_listed_request`]). It is answered only,
 //! for content that any peer may know of.
 //!
@@ -18,6 +21,7 @@ mod proof;
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use libp2p::{Multiaddr, PeerId};
 use pelago_content::{BLOCK_SIZE, BlockRanges, Descriptor, Hash, Kind, MAX_SIZE};
+use pelago_groups::GroupId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
@@ -50,21 +54,31 @@ pub struct Request {
     pub key: [u8; 32],
     /// Proves that the subscriber has the hash.
     pub proof: Proof,
+    /// The group whose scope counts; `None`: those outside groups.
+    pub group: Option<GroupId>,
 }
 
 impl Request {
-    /// The request of `subscriber` to `responder` on `hash`.
+    /// The request of `subscriber` to `responder` on `hash`, outside groups.
     #[must_use]
     pub fn new(hash: &Hash, subscriber: &PeerId, responder: &PeerId) -> Self {
         Self {
             key: hash.provider_key(),
             proof: Proof::new(hash, subscriber, responder),
+            group: None,
         }
+    }
+
+    /// The same request, of a member of `group` to another one.
+    #[must_use]
+    pub const fn within(self, group: Option<GroupId>) -> Self {
+        Self { group, ..self }
     }
 }
 
 /// What a peer reports to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // each is read, taken apart and gone
 pub enum Update {
     /// Nothing, or nothing for this subscriber.
     Absent,
@@ -90,10 +104,12 @@ pub struct Availability {
     pub is_listed: bool,
     /// Proves that the responder has the hash; in its first update.
     pub proof: Option<Proof>,
+    /// The group that the request named, if the responder answers by its scope; in its first update.
+    pub group: Option<GroupId>,
 }
 
 impl Availability {
-    /// No blocks of the content yet, without a name, unlisted and unproven.
+    /// No blocks of the content yet, without a name, unlisted and unproven, outside groups.
     #[must_use]
     pub const fn none(descriptor: Descriptor) -> Self {
         Self {
@@ -104,6 +120,7 @@ impl Availability {
             suggested: BlockRanges::new(),
             is_listed: false,
             proof: None,
+            group: None,
         }
     }
 }
@@ -114,6 +131,8 @@ struct RequestFrame {
     key: ByteArray<32>,
     #[serde(rename = "m")]
     proof: ByteArray<PROOF_LEN>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +161,8 @@ struct UpdateFrame {
     is_listed: bool,
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     proof: Option<ByteArray<PROOF_LEN>>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
 }
 
 /// Sends a request.
@@ -155,6 +176,7 @@ pub async fn write_request(
     let request = RequestFrame {
         key: ByteArray::new(request.key),
         proof: ByteArray::new(*request.proof.as_bytes()),
+        group: request.group,
     };
     frame::write(io, &request, MAX_REQUEST_FRAME).await?;
     Ok(io.flush().await?)
@@ -171,6 +193,7 @@ pub async fn read_request(
     Ok(request.map(|request| Request {
         key: request.key.into_array(),
         proof: Proof::from_bytes(request.proof.into_array()),
+        group: request.group,
     }))
 }
 
@@ -211,6 +234,7 @@ pub async fn write_update(
             suggested: flatten(&has.suggested),
             is_listed: has.is_listed,
             proof: has.proof.map(|proof| ByteArray::new(*proof.as_bytes())),
+            group: has.group,
         },
     };
     frame::write(io, &update, MAX_UPDATE_FRAME).await?;
@@ -256,6 +280,7 @@ impl TryFrom<UpdateFrame> for Update {
             suggested: unflatten(&frame.suggested, frame.level, blocks)?,
             is_listed: frame.is_listed,
             proof: frame.proof.map(|p| Proof::from_bytes(p.into_array())),
+            group: frame.group,
         }))
     }
 }
@@ -344,6 +369,23 @@ mod tests {
         assert!(!bytes.windows(8).any(|part| part == [7; 8]));
         let read = block_on(read_request(&mut Cursor::new(bytes))).unwrap();
         assert_eq!(read, Some(request));
+    }
+
+    #[test]
+    fn a_group_is_named_and_echoed() {
+        let group = Some(GroupId::from_bytes([3; 32]));
+        let hash = Hash::from_bytes([7; 32]);
+        let request = Request::new(&hash, &PeerId::random(), &PeerId::random()).within(group);
+        let mut bytes = Vec::new();
+        block_on(write_request(&mut bytes, &request)).unwrap();
+        let read = block_on(read_request(&mut Cursor::new(bytes))).unwrap();
+        assert_eq!(read, Some(request));
+        let descriptor = Hasher::new(Kind::File).finish().unwrap();
+        let update = Update::Has(Availability {
+            group,
+            ..Availability::none(descriptor)
+        });
+        assert_eq!(over_the_wire(&update), update);
     }
 
     proptest! {

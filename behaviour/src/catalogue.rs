@@ -1,11 +1,13 @@
 //! The catalogue protocol: what a peer shares with the requester, page by page.
 //!
 //! Each exchange is one frame in each direction, and a stream may carry any number of exchanges. A
-//! page names the start of the next one; a page without it is the last. Every entry is a claim,
+//! page names the start of the next one; a page without it is the last. A request that names a group
+//! is for what is shared with that group; every page that answers it names the group, too. Every entry is a claim,
 //! and every string in it is untrusted.
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use pelago_content::{Hash, Kind};
+use pelago_groups::GroupId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
@@ -36,6 +38,8 @@ pub struct Request {
     pub query: String,
     /// Where to start: the `next` of the page before.
     pub cursor: Option<Vec<u8>>,
+    /// The group whose catalogue to read; `None`: what everyone may list.
+    pub group: Option<GroupId>,
 }
 
 /// One share of a peer.
@@ -58,6 +62,8 @@ pub struct Page {
     pub entries: Vec<CatalogueEntry>,
     /// Where the next page starts, if there is one. Meaningful to the responder only.
     pub next: Option<Vec<u8>>,
+    /// The group whose catalogue it is of.
+    pub group: Option<GroupId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +72,8 @@ struct RequestFrame {
     query: String,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     cursor: Option<ByteBuf>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,6 +82,8 @@ struct PageFrame {
     entries: Vec<EntryFrame>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     next: Option<ByteBuf>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,6 +111,7 @@ pub async fn write_request(
     let request = RequestFrame {
         query: request.query.clone(),
         cursor,
+        group: request.group,
     };
     frame::write(io, &request, MAX_REQUEST_FRAME).await?;
     Ok(io.flush().await?)
@@ -121,6 +132,7 @@ pub async fn read_request(
     Ok(Some(Request {
         query: request.query,
         cursor,
+        group: request.group,
     }))
 }
 
@@ -146,6 +158,7 @@ pub async fn write_page(io: &mut (impl AsyncWrite + Unpin), page: &Page) -> Resu
     let page = PageFrame {
         entries: entries.collect(),
         next,
+        group: page.group,
     };
     frame::write(io, &page, MAX_PAGE_FRAME).await?;
     Ok(io.flush().await?)
@@ -159,7 +172,7 @@ pub async fn write_page(io: &mut (impl AsyncWrite + Unpin), page: &Page) -> Resu
 pub async fn read_page(io: &mut (impl AsyncRead + Unpin)) -> Result<Page, FrameError> {
     let page = frame::expect::<PageFrame>(io, MAX_PAGE_FRAME).await?;
     let too_long = |entry: &EntryFrame| entry.name.len() > MAX_NAME;
-    let next = page.next.map(ByteBuf::into_vec);
+    let (next, group) = (page.next.map(ByteBuf::into_vec), page.group);
     if page.entries.len() > MAX_ENTRIES
         || page.entries.iter().any(too_long)
         || next
@@ -181,6 +194,7 @@ pub async fn read_page(io: &mut (impl AsyncRead + Unpin)) -> Result<Page, FrameE
     Ok(Page {
         entries: entries.collect(),
         next,
+        group,
     })
 }
 
@@ -196,10 +210,12 @@ mod tests {
         fn pages_arrive_as_they_were_sent(
             names in prop::collection::vec(".{0,20}", 0..20),
             next in prop::option::of(prop::collection::vec(any::<u8>(), 0..64)),
+            group in prop::option::of(any::<[u8; 32]>()),
         ) {
             let hash = Hash::from_bytes([7; 32]);
             let entry = |name| CatalogueEntry { hash, name, kind: Kind::File, size: 9 };
-            let page = Page { entries: names.into_iter().map(entry).collect(), next };
+            let group = group.map(GroupId::from_bytes);
+            let page = Page { entries: names.into_iter().map(entry).collect(), next, group };
             let mut bytes = Vec::new();
             block_on(write_page(&mut bytes, &page)).unwrap();
             prop_assert_eq!(block_on(read_page(&mut Cursor::new(bytes))).unwrap(), page);

@@ -192,7 +192,7 @@ async fn search(client: &Client) -> Option<()> {
     loop {
         let request = catalogue::Request {
             query: "o n t e".to_owned(),
-            cursor: None,
+            ..catalogue::Request::default()
         };
         catalogue::write_request(&mut stream, &request).await.ok()?;
         catalogue::read_page(&mut stream).await.ok()?;

@@ -29,10 +29,12 @@ use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 pub use self::error::DatabaseError;
 use self::{
     backing::Backing,
-    layout::{LAYOUT_VERSION, LAYOUT_WITHOUT_MEMBERS, lay_out, layout, write},
+    layout::{EARLIER_LAYOUTS, LAYOUT_VERSION, lay_out, layout, write},
 };
 pub(super) use self::{
-    layout::{MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES, UNLISTED},
+    layout::{
+        CATALOGUES, CONFINED, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES, UNLISTED,
+    },
     rows::{decode, encode},
 };
 use super::catch_panic::catch_panic;
@@ -239,8 +241,10 @@ impl Database {
         let found = contained(|| layout(database));
         match found.map_err(|error| self.failed("opening", error))? {
             Some(LAYOUT_VERSION) => Ok(()),
-            Some(LAYOUT_WITHOUT_MEMBERS) => contained(|| write(database, lay_out))
-                .map_err(|error| self.failed("bringing up to date", error)),
+            Some(found) if EARLIER_LAYOUTS.contains(&found) => {
+                contained(|| write(database, lay_out))
+                    .map_err(|error| self.failed("bringing up to date", error))
+            }
             Some(found) => Err(DatabaseError::Layout {
                 path: self.backing.to_string(),
                 found,

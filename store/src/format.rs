@@ -16,7 +16,7 @@ use crate::durable;
 const FORMAT_FILE: &str = "format";
 
 /// The format that this version writes. Format 1 had no such file.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The text before and after the number.
 const BEFORE: &str = "pelago data folder, format ";
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(marked.modified().unwrap(), again.modified().unwrap());
         let line = fs::read_to_string(data.join(FORMAT_FILE)).unwrap();
         let version = env!("CARGO_PKG_VERSION");
-        let expected = format!("pelago data folder, format 2, written by {version}\n");
+        let expected = format!("pelago data folder, format 3, written by {version}\n");
         assert_eq!(line, expected);
     }
 
@@ -160,12 +160,12 @@ mod tests {
     #[test]
     fn a_folder_of_a_newer_version_is_refused_and_not_touched() {
         let folder = tempfile::tempdir().unwrap();
-        let line = "pelago data folder, format 3, written by 0.9.7\nand more\n";
+        let line = "pelago data folder, format 4, written by 0.9.7\nand more\n";
         fs::write(folder.path().join(FORMAT_FILE), line).unwrap();
         let before = listing(folder.path());
         let refused = DataFolder::lock(folder.path()).unwrap_err();
         assert!(
-            matches!(&refused, LockError::Newer { format: 3, .. }),
+            matches!(&refused, LockError::Newer { format: 4, .. }),
             "{refused}"
         );
         assert!(refused.to_string().contains("0.9.7"), "{refused}");

@@ -1,15 +1,20 @@
 //! An index of the names of shares, for searches by parts of names.
 //!
-//! The index is in memory. For every three bytes of a lower-case name, it lists the shares with
-//! these bytes. It is built from all rows at the first search, and then follows each change. It
+//! There is one index for each catalogue, in memory. For every three bytes of a lower-case name, it lists the shares with
+//! these bytes. It is built from all its rows at the first search, and then follows each change. It
 //! only yields candidates, which are compared with their rows, so that entries of withdrawn shares
 //! do no harm. A name of twenty bytes takes 144 bytes: a million shares take 144 MB, and building
 //! the index takes about two seconds.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 use parking_lot::Mutex;
 use pelago_content::Hash;
+
+use super::{Scope, Share, share::CatalogueKey};
 
 /// The length of a part of a name, in bytes.
 const GRAM: usize = 3;
@@ -20,7 +25,7 @@ type Posting = u64;
 
 /// How many bits of a hash the index holds. Among a million shares, one in a million shares them
 /// with another.
-pub(super) const PREFIX_BITS: u32 = 40;
+const PREFIX_BITS: u32 = 40;
 
 /// The lowest number of postings that wait to be sorted in.
 const MIN_RECENT: usize = 4096;
@@ -28,9 +33,15 @@ const MIN_RECENT: usize = 4096;
 /// The lowest number of withdrawn shares after which the index is rebuilt, which limits its growth.
 const MIN_WITHDRAWN: usize = 4096;
 
-/// The index; `None` until it is built.
+/// How many catalogues have an index at a time. Beyond it, all are built again when they are needed.
+const MAX_INDEXES: usize = 64;
+
+/// The indexes that were built.
 #[derive(Default)]
-pub(super) struct NameIndex(pub(super) Mutex<Option<Postings>>);
+pub(super) struct NameIndex(pub(super) Mutex<Indexes>);
+
+#[derive(Default)]
+pub(super) struct Indexes(HashMap<CatalogueKey, Postings>);
 
 #[derive(Default)]
 pub(super) struct Postings {
@@ -42,22 +53,40 @@ pub(super) struct Postings {
 }
 
 impl NameIndex {
-    /// Adds shares.
-    pub(super) fn add<'n>(&self, shares: impl Iterator<Item = (Hash, &'n str)>) {
-        if let Some(postings) = &mut *self.0.lock() {
-            shares.for_each(|(hash, name)| postings.add(&hash, name));
+    /// Adds shares to the catalogues of their scopes.
+    pub(super) fn add<'s>(&self, shares: impl IntoIterator<Item = &'s Share>) {
+        let mut indexes = self.0.lock();
+        if indexes.0.is_empty() {
+            return;
+        }
+        for share in shares {
+            for catalogue in share.scopes.iter().filter_map(Scope::catalogue) {
+                if let Some(postings) = indexes.0.get_mut(&catalogue) {
+                    postings.add(&share.hash, &share.name);
+                }
+            }
         }
     }
 
-    /// Counts withdrawn shares.
+    /// Counts withdrawn shares, which may have been in any catalogue.
     pub(super) fn withdrawn(&self, count: usize) {
-        let mut index = self.0.lock();
-        if let Some(postings) = &mut *index {
+        self.0.lock().0.retain(|_, postings| {
             postings.withdrawn += count;
-            if postings.withdrawn > MIN_WITHDRAWN.max(postings.shares / 2) {
-                *index = None;
-            }
+            postings.withdrawn <= MIN_WITHDRAWN.max(postings.shares / 2)
+        });
+    }
+}
+
+impl Indexes {
+    pub(super) fn get(&self, catalogue: &CatalogueKey) -> Option<&Postings> {
+        self.0.get(catalogue)
+    }
+
+    pub(super) fn keep(&mut self, catalogue: CatalogueKey, postings: Postings) {
+        if self.0.len() >= MAX_INDEXES {
+            self.0.clear();
         }
+        self.0.insert(catalogue, postings);
     }
 }
 
@@ -132,6 +161,13 @@ pub(super) fn prefix(hash: &Hash) -> u64 {
 pub(super) fn least(prefix: u64) -> [u8; 32] {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&(prefix << (u64::BITS - PREFIX_BITS)).to_be_bytes());
+    hash
+}
+
+/// The greatest hash with these first bits.
+pub(super) fn greatest(prefix: u64) -> [u8; 32] {
+    let mut hash = least(prefix);
+    hash[PREFIX_BITS as usize / 8..].fill(0xff);
     hash
 }
 

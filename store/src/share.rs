@@ -8,6 +8,7 @@ use std::{
 };
 
 use pelago_content::{Descriptor, Hash, Kind, Totals};
+use pelago_groups::GroupId;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -80,7 +81,7 @@ impl Origin {
     }
 }
 
-/// A group of peers who may know about content.
+/// Peers who may know about content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scope {
     /// Everyone. The content is listed in the catalogue and announced.
@@ -89,6 +90,29 @@ pub enum Scope {
     /// Peers that have the hash. The content is in no list, and is announced only on request.
     #[serde(rename = "u")]
     Unlisted,
+    /// The nodes of the members of a group. The content is in the catalogue of the group, and is
+    /// never announced.
+    #[serde(rename = "g")]
+    Group(GroupId),
+}
+
+/// The key of a catalogue in the index of catalogues.
+pub(super) type CatalogueKey = [u8; 33];
+
+impl Scope {
+    /// The key of the catalogue that lists what is in this scope; `None` if no catalogue does.
+    pub(super) fn catalogue(self) -> Option<CatalogueKey> {
+        let mut key = [0; size_of::<CatalogueKey>()];
+        match self {
+            Self::Everyone => {}
+            Self::Unlisted => return None,
+            Self::Group(group) => {
+                key[0] = 1;
+                key[1..].copy_from_slice(group.as_bytes());
+            }
+        }
+        Some(key)
+    }
 }
 
 /// Who may know about content: the peers in any of the scopes. If there are none, no peer may.
@@ -106,9 +130,38 @@ impl Scopes {
         self.0.iter().copied()
     }
 
+    /// The groups among them.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.iter().filter_map(|scope| match scope {
+            Scope::Group(group) => Some(group),
+            Scope::Everyone | Scope::Unlisted => None,
+        })
+    }
+
+    /// Whether there are none, so that no peer may know about the content.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether everyone may know about it.
     pub(super) fn is_listed(&self) -> bool {
         self.contains(Scope::Everyone)
+    }
+
+    /// The same groups, and everyone.
+    pub(super) fn listed(&self) -> Self {
+        let groups = self.groups().map(Scope::Group);
+        Self(groups.chain([Scope::Everyone]).collect())
+    }
+
+    /// Adds a scope.
+    pub fn insert(&mut self, scope: Scope) {
+        self.0.insert(scope);
+    }
+
+    /// Removes a scope; returns whether it was one of them.
+    pub fn remove(&mut self, scope: Scope) -> bool {
+        self.0.remove(&scope)
     }
 
     /// Adds the scopes of `other`.

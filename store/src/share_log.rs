@@ -109,6 +109,15 @@ impl ShareLog {
         self.append(&lines, sync);
     }
 
+    /// Logs shares that fewer peers may know about from now on. This is durable when the function
+    /// returns.
+    pub(super) fn narrow(&mut self, shares: &[Share]) {
+        let lines: String = shares.iter().filter_map(encode_share).collect();
+        if self.exists() {
+            self.append(&lines, true);
+        }
+    }
+
     /// Logs that nothing is shared at these paths any more. This is durable when the function
     /// returns.
     pub(super) fn remove<'p>(&mut self, paths: impl IntoIterator<Item = &'p str>) {

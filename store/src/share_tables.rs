@@ -1,6 +1,7 @@
 //! The tables of shares, paths and members, which change together.
 //!
-//! Every row of a share has a row of its path, and the other way round. Never opens a transaction:
+//! Every row of a share has a row of its path, and the other way round; and a row in the catalogue of
+//! each of its scopes that has one. Never opens a transaction:
 //! its changes are a part of the caller's commit. Errors are those of redb.
 
 use std::ops::Range;
@@ -9,9 +10,10 @@ use pelago_content::{Hash, Totals};
 use redb::{ReadTransaction, ReadableTable, Table, TableHandle as _, WriteTransaction};
 
 use super::{
-    Member, NewShare, Share,
-    database::{PATHS, SHARES, UNLISTED},
+    Member, NewShare, Scope, Share,
+    database::{CATALOGUES, CONFINED, PATHS, SHARES, UNLISTED},
     members::MemberTables,
+    share::CatalogueKey,
 };
 
 /// How many locations of the same content are examined to serve it. Limits the cost of a request
@@ -19,28 +21,38 @@ use super::{
 const MAX_PLACES: usize = 1000;
 
 /// Sorts after every absolute path.
-const PAST_ALL_PATHS: &str = "\u{10FFFF}";
+pub(super) const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// The tables in one transaction.
 pub(super) struct Tables<'t> {
     pub(super) shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     pub(super) paths: Table<'t, &'static str, &'static [u8; 32]>,
+    catalogues: Table<'t, (&'static CatalogueKey, &'static [u8; 32], &'static str), ()>,
     pub(super) members: MemberTables<'t>,
     /// See `unlisted`.
     pub(super) unlisted: Table<'t, &'static [u8; 32], ()>,
+    /// See `unlisted`.
+    pub(super) confined: Table<'t, &'static [u8; 32], ()>,
 }
 
 impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        let has_unlisted = transaction
-            .list_tables()?
-            .any(|table| table.name() == UNLISTED.name());
+        let (mut has_unlisted, mut has_catalogues) = (false, false);
+        for table in transaction.list_tables()? {
+            has_unlisted |= table.name() == UNLISTED.name();
+            has_catalogues |= table.name() == CATALOGUES.name();
+        }
         let mut tables = Self {
             shares: transaction.open_table(SHARES)?,
             paths: transaction.open_table(PATHS)?,
             members: MemberTables::open(transaction)?,
             unlisted: transaction.open_table(UNLISTED)?,
+            confined: transaction.open_table(CONFINED)?,
+            catalogues: transaction.open_table(CATALOGUES)?,
         };
+        if !has_catalogues {
+            tables.list_all()?;
+        }
         if !has_unlisted {
             tables.note_all_unlisted()?;
         }
@@ -65,14 +77,52 @@ impl<'t> Tables<'t> {
         let before = self.share_at(path)?;
         if let Some(before) = &before {
             share.keep_from(before);
-            self.shares.remove((before.hash.as_bytes(), path))?;
+            self.take(&before.hash, path)?;
             replaced.push(before.hash);
         }
         self.settle_scopes(&mut share, &new.origin, before.is_some(), members)?;
-        let key = (share.hash.as_bytes(), path);
-        self.shares.insert(key, &share.to_row()?[..])?;
-        self.paths.insert(path, share.hash.as_bytes())?;
+        self.put(&share, path)?;
         Ok((share, replaced))
+    }
+
+    /// Writes the rows of the share at `path`, in place of those with the same hash.
+    pub(super) fn put(&mut self, share: &Share, path: &str) -> Result<(), redb::Error> {
+        self.take(&share.hash, path)?;
+        let hash = share.hash.as_bytes();
+        self.shares.insert((hash, path), &share.to_row()?[..])?;
+        self.paths.insert(path, hash)?;
+        for catalogue in share.scopes.iter().filter_map(Scope::catalogue) {
+            self.catalogues.insert((&catalogue, hash, path), ())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of the share at `path`, except that of its path. Returns whether there were
+    /// any.
+    fn take(&mut self, hash: &Hash, path: &str) -> Result<bool, redb::Error> {
+        let hash = hash.as_bytes();
+        let row = self.shares.remove((hash, path))?;
+        let share = row.map(|row| Share::from_row(hash, path, row.value()));
+        let Some(share) = share.transpose()? else {
+            return Ok(false);
+        };
+        for catalogue in share.scopes.iter().filter_map(Scope::catalogue) {
+            self.catalogues.remove((&catalogue, hash, path))?;
+        }
+        Ok(true)
+    }
+
+    /// Lists all shares in the catalogues of their scopes.
+    fn list_all(&mut self) -> Result<(), redb::Error> {
+        for entry in self.shares.iter()? {
+            let (key, row) = entry?;
+            let (hash, path) = key.value();
+            let share = Share::from_row(hash, path, row.value())?;
+            for catalogue in share.scopes.iter().filter_map(Scope::catalogue) {
+                self.catalogues.insert((&catalogue, hash, path), ())?;
+            }
+        }
+        Ok(())
     }
 
     /// The share at this path, live or not.
@@ -93,9 +143,7 @@ impl<'t> Tables<'t> {
         let mut share = share.clone();
         let origin = share.origin.clone();
         self.settle_scopes(&mut share, &origin, false, &[])?;
-        let key = (share.hash.as_bytes(), path);
-        self.shares.insert(key, &share.to_row()?[..])?;
-        self.paths.insert(path, share.hash.as_bytes())?;
+        self.put(&share, path)?;
         Ok(true)
     }
 
@@ -121,13 +169,36 @@ impl<'t> Tables<'t> {
 
     /// Removes a share and its members, and returns their hashes; none if the share does not exist.
     pub(super) fn remove(&mut self, hash: &Hash, path: &str) -> Result<Vec<Hash>, redb::Error> {
-        if self.shares.remove((hash.as_bytes(), path))?.is_none() {
+        if !self.take(hash, path)? {
             return Ok(Vec::new());
         }
         self.paths.remove(path)?;
         let mut removed = self.members.replace(path, &[])?;
         removed.push(*hash);
         Ok(removed)
+    }
+
+    /// Takes `scope` from the share at `path`, and removes the share if it was the last. Returns what
+    /// is left of it, and the hashes that are not shared there any more; `None` if it was not in
+    /// that scope.
+    pub(super) fn take_scope(
+        &mut self,
+        hash: &Hash,
+        path: &str,
+        scope: Scope,
+    ) -> Result<Option<(Share, Vec<Hash>)>, redb::Error> {
+        let Some(mut share) = row(&self.shares, hash.as_bytes(), path)? else {
+            return Ok(None);
+        };
+        if !share.scopes.remove(scope) {
+            return Ok(None);
+        }
+        if share.scopes.is_empty() {
+            let removed = self.remove(hash, path)?;
+            return Ok(Some((share, removed)));
+        }
+        self.put(&share, path)?;
+        Ok(Some((share, Vec::new())))
     }
 
     /// The hashes that have no row of a share or a member left.
@@ -149,7 +220,15 @@ impl Share {
     /// Keeps the properties of the earlier share at this path that a scan must not change.
     fn keep_from(&mut self, before: &Self) {
         if self.is_found() {
-            self.scopes = before.scopes.clone();
+            let of_folder = std::mem::replace(&mut self.scopes, before.scopes.clone());
+            // A folder that is watched for a group now: what it shared with everyone so far is the
+            // group's.
+            if !of_folder.is_listed() {
+                if before.is_found() {
+                    self.scopes.remove(Scope::Everyone);
+                }
+                self.scopes.extend(&of_folder);
+            }
         }
         if self.is_found() && !before.is_found() {
             self.name = before.name.clone();

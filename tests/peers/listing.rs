@@ -30,6 +30,7 @@ fn page(number: usize, entries: usize) -> Vec<u8> {
     let page = Page {
         entries: (0..entries).map(entry).collect(),
         next: Some(number.to_be_bytes().into()),
+        ..Page::default()
     };
     let mut bytes = Vec::new();
     block_on(catalogue::write_page(&mut bytes, &page)).unwrap();
@@ -43,8 +44,8 @@ async fn catalogue_of(home: &Home) -> (Vec<CatalogueEntry>, Vec<Vec<u8>>) {
     let (mut entries, mut cursors) = (Vec::new(), Vec::new());
     loop {
         let request = Request {
-            query: String::new(),
             cursor: cursors.last().cloned(),
+            ..Request::default()
         };
         catalogue::write_request(&mut stream, &request)
             .await

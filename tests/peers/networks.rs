@@ -213,7 +213,7 @@ async fn flood(server: &Home, content: &Content, at: &impl Fn(&str) -> Multiaddr
                 };
                 let query = Request {
                     query: format!("{n} no such name"),
-                    cursor: None,
+                    ..Request::default()
                 };
                 let proof = async {
                     chunk::write_request(&mut chunks, &[wanted]).await?;

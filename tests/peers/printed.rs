@@ -38,7 +38,7 @@ fn hostile_page(hash: Hash, size: u64) -> Vec<u8> {
     };
     let page = Page {
         entries: vec![entry(hash, size), entry(Hash::from_bytes([7; 32]), 1)],
-        next: None,
+        ..Page::default()
     };
     let mut bytes = Vec::new();
     block_on(catalogue::write_page(&mut bytes, &page)).unwrap();

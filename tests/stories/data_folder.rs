@@ -30,7 +30,7 @@ fn a_data_folder_of_a_newer_version_is_refused_and_not_touched() {
     let format = home.data().join("format");
     let ours = fs::read_to_string(&format).unwrap();
     assert!(
-        ours.starts_with("pelago data folder, format 2, written by "),
+        ours.starts_with("pelago data folder, format 3, written by "),
         "{ours}"
     );
     // The newer version also left settings that this version does not know.
@@ -38,7 +38,7 @@ fn a_data_folder_of_a_newer_version_is_refused_and_not_touched() {
     let shared = world.file("y", b"other");
     for (line, says) in [
         (
-            "pelago data folder, format 3, written by 0.9.0\n",
+            "pelago data folder, format 4, written by 0.9.0\n",
             "use pelago 0.9.0 or newer",
         ),
         ("not ours\n", "\"not ours\""),

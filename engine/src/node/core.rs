@@ -10,8 +10,8 @@ use super::{
     known_links::KnownLinks, uploads::Uploads, watch::Watches,
 };
 use crate::{
-    duties::Duties, limits::Limits, network::Network, publish::Publisher, serve::RehashQueue,
-    store::Store, transfer::Transfers,
+    access::Memberships, duties::Duties, limits::Limits, network::Network, publish::Publisher,
+    serve::RehashQueue, store::Store, transfer::Transfers,
 };
 
 /// The parts of a running node.
@@ -20,6 +20,7 @@ pub(super) struct NodeCore {
     /// The user whose node this is; none for a node without a user, or whose user is logged out.
     pub(super) user: Option<LocalUser>,
     pub(super) store: Store,
+    pub(super) memberships: Memberships,
     pub(super) network: Network,
     pub(super) publisher: Publisher,
     pub(super) transfers: Transfers,

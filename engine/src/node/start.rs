@@ -24,7 +24,7 @@ use super::{
     watch::Watches,
 };
 use crate::{
-    access::Access,
+    access::{Access, Memberships},
     duties::Duties,
     limits::Limits,
     network::{self, Network},
@@ -129,10 +129,11 @@ impl Node {
             store.clone(),
             settings.transfer(),
         );
+        let memberships = Memberships::default();
         let (reports, askers, doubtful) = reports(&rehash);
         let server = Server::new(
             store.clone(),
-            Access::new(store.clone()),
+            Access::new(store.clone(), memberships.clone()),
             network.clone(),
             limits.clone(),
             reports,
@@ -145,6 +146,7 @@ impl Node {
             settings,
             user,
             store,
+            memberships,
             network,
             publisher,
             transfers,

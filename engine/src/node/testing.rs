@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use libp2p::identity::Keypair;
 
 use super::{Node, Settings};
-use crate::{network::TransportKind, store::Store};
+use crate::{access::Memberships, network::TransportKind, store::Store};
+
+/// The groups of peers, as the node knows them: a test sets them.
+#[must_use]
+pub fn memberships(node: &Node) -> Memberships {
+    node.core.memberships.clone()
+}
 
 /// A node in memory, without a network.
 pub async fn alone() -> Node {

@@ -5,6 +5,7 @@
 //! no decisions on content: `Access` says which peer may have what, the store says what is there.
 //! An error ends its stream and nothing else.
 
+mod absences;
 mod answers;
 mod buffers;
 mod catalogue_cursor;

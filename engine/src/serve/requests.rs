@@ -77,7 +77,7 @@ mod tests {
     async fn catalogue_request() -> Vec<u8> {
         let request = catalogue::Request {
             query: "sea".into(),
-            cursor: None,
+            ..catalogue::Request::default()
         };
         let mut bytes = Vec::new();
         catalogue::write_request(&mut bytes, &request)

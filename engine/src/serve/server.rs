@@ -10,14 +10,16 @@ use futures::{
 };
 use libp2p::PeerId;
 use pelago_behaviour::{
-    FrameError, Protocol, Stall, catalogue, chunk,
+    FrameError, Protocol, Stall, catalogue,
+    chunk::{self, Answer},
     streams::{self, MAX_INBOUND_STREAMS},
 };
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
+    absences::Absences,
     answers::{Answered, Answers, PreparedAnswer, RemainingItems},
     buffers::Buffers,
     changes::ContentChanges,
@@ -72,6 +74,8 @@ pub struct Server {
     store: Store,
     work: Work,
     answers: Answers,
+    access: Access,
+    absences: Absences,
     findings: Findings,
     buffers: Buffers,
     subscribers: Subscribers,
@@ -112,7 +116,14 @@ impl Server {
             .max(MIN_UNSENT);
         let buffers = Buffers::new(unsent, bytes(settings.slots_per_peer.max(1)));
         Self {
-            answers: Answers::new(network.local_peer_id(), store.clone(), access, work.clone()),
+            answers: Answers::new(
+                network.local_peer_id(),
+                store.clone(),
+                access.clone(),
+                work.clone(),
+            ),
+            access,
+            absences: Absences::default(),
             findings: Findings::new(store.clone(), reports.rehash, reports.doubtful),
             metrics: Metrics::new(work.clone(), buffers.clone()),
             store,
@@ -152,11 +163,17 @@ impl Server {
                         continue;
                     };
                     let served = Arc::clone(&server).serve(requester, stream.inbound);
+                    let access = server.access.clone();
                     tasks.spawn(async move {
                         tokio::select! {
                             () = served => {}
                             () = permit.revoked() => {
                                 tracing::debug!("stream reset for another peer");
+                            }
+                            // Also what was read already and waits for a slow reader is the group's.
+                            () = access.loss(requester.peer) => {
+                                let peer = requester.peer;
+                                tracing::debug!(%peer, "stream reset: the peer has left a group");
                             }
                         }
                     });
@@ -210,8 +227,14 @@ impl Server {
         {
             let mut remaining = RemainingItems::new(items);
             while !remaining.items.is_empty() {
+                let begun = Instant::now();
                 let Answered { answers, findings } = self.answer_some(requester, &remaining).await;
                 self.handle_findings(requester, findings).await;
+                let is_absent = |answer: &&PreparedAnswer| answer.answer == Answer::Absent;
+                let absent = answers.iter().filter(is_absent).count() as u32;
+                if absent > 0 {
+                    self.absences.wait(&requester, absent, begun).await;
+                }
                 remaining.remove_answered(&answers);
                 let mut unsent = answers.len();
                 for mut answer in answers {
@@ -303,7 +326,11 @@ impl Server {
             let Some(request) = request else {
                 return Ok(());
             };
+            let (begun, group) = (Instant::now(), request.group);
             let page = self.answers.catalogue(requester, request).await?;
+            if group.is_some() && page.entries.is_empty() {
+                self.absences.wait(&requester, 1, begun).await;
+            }
             stream.get_mut().arm();
             catalogue::write_page(stream.get_mut(), &page).await?;
         }

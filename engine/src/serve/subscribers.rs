@@ -1,4 +1,4 @@
-//! The subscribers to each content: which updates each one gets, and which blocks to suggest to
+//! The subscribers to each content in each scope: which updates each one gets, and which blocks to suggest to
 //! it.
 //!
 //! The cost of a subscriber does not grow with the number of blocks it knows of: subscribers that
@@ -15,6 +15,7 @@ use libp2p::{Multiaddr, PeerId};
 use parking_lot::Mutex;
 use pelago_behaviour::availability::{Availability, MAX_PEERS, MAX_RUNS};
 use pelago_content::{BlockRanges, Hash, Kind};
+use pelago_groups::GroupId;
 
 use super::suggest::Suggestions;
 use crate::store::Progress;
@@ -28,9 +29,13 @@ const MAX_PIECES: usize = 1 << 20;
 #[derive(Clone, Default)]
 pub(super) struct Subscribers(Arc<Mutex<Shared>>);
 
+/// Some content, and the group in which its subscribers asked for it: those of one scope are not named
+/// in another.
+type Listened = (Hash, Option<GroupId>);
+
 #[derive(Default)]
 struct Shared {
-    by_hash: HashMap<Hash, ContentSubscribers>,
+    by_content: BTreeMap<Listened, ContentSubscribers>,
     /// Pieces of all suggestions.
     pieces: usize,
 }
@@ -59,7 +64,7 @@ struct Subscriber {
 /// One stream of a subscriber, and what was reported on it.
 pub(super) struct Subscription {
     subscribers: Subscribers,
-    hash: Hash,
+    content: Listened,
     peer: PeerId,
     reported: Arc<BlockRanges>,
     /// The blocks that are being reported, and the first one that was not reported yet.
@@ -70,14 +75,20 @@ pub(super) struct Subscription {
 }
 
 impl Subscribers {
-    /// Subscribes `peer` to `hash` until the value is dropped.
-    pub(super) fn subscribe(&self, hash: Hash, peer: PeerId) -> Subscription {
+    /// Subscribes `peer` to `hash`, within `group` or outside groups, until the value is dropped.
+    pub(super) fn subscribe(
+        &self,
+        hash: Hash,
+        group: Option<GroupId>,
+        peer: PeerId,
+    ) -> Subscription {
         let mut shared = self.0.lock();
-        let content = shared.by_hash.entry(hash).or_default();
-        content.subscribers.entry(peer).or_default().streams += 1;
+        let content = (hash, group);
+        let subscribers = shared.by_content.entry(content).or_default();
+        subscribers.subscribers.entry(peer).or_default().streams += 1;
         Subscription {
             subscribers: self.clone(),
-            hash,
+            content,
             peer,
             reported: Arc::default(),
             reporting: None,
@@ -88,10 +99,13 @@ impl Subscribers {
 
     /// Records that blocks of `hash` were sent to `peer`.
     pub(super) fn record_sent(&self, hash: &Hash, peer: PeerId, blocks: Range<u64>) {
-        if let Some(content) = self.0.lock().by_hash.get_mut(hash)
-            && let Some(suggestions) = &mut content.suggestions
-        {
-            suggestions.record_sent(peer, blocks);
+        let mut shared = self.0.lock();
+        // Group ids sort from no group to the greatest.
+        let all = (*hash, None)..=(*hash, Some(GroupId::from_bytes([0xff; 32])));
+        for (_, content) in shared.by_content.range_mut(all) {
+            if let Some(suggestions) = &mut content.suggestions {
+                suggestions.record_sent(peer, blocks.clone());
+            }
         }
     }
 }
@@ -99,13 +113,13 @@ impl Subscribers {
 impl Subscription {
     /// The content of the subscription.
     pub(super) const fn hash(&self) -> Hash {
-        self.hash
+        self.content.0
     }
 
     /// Whether the address of the subscriber is known.
     pub(super) fn is_located(&self) -> bool {
         let shared = self.subscribers.0.lock();
-        let content = shared.by_hash.get(&self.hash);
+        let content = shared.by_content.get(&self.content);
         content
             .and_then(|content| content.subscribers.get(&self.peer))
             .is_some_and(|subscriber| subscriber.location.is_some())
@@ -113,7 +127,7 @@ impl Subscription {
 
     /// Sets the address of the subscriber, which ends with its id.
     pub(super) fn locate(&self, address: Multiaddr) {
-        if let Some(content) = self.subscribers.0.lock().by_hash.get_mut(&self.hash)
+        if let Some(content) = self.subscribers.0.lock().by_content.get_mut(&self.content)
             && let Some(subscriber) = content.subscribers.get_mut(&self.peer)
         {
             let location = *subscriber.location.get_or_insert(content.locations);
@@ -130,7 +144,7 @@ impl Subscription {
         progress: Option<Progress>,
     ) -> Arc<BlockRanges> {
         let mut shared = self.subscribers.0.lock();
-        let content = shared.by_hash.entry(self.hash).or_default();
+        let content = shared.by_content.entry(self.content).or_default();
         match &mut content.here {
             Some((seen, here)) if **here == blocks => {
                 *seen = progress;
@@ -147,7 +161,7 @@ impl Subscription {
     /// The blocks found by a look that came after `progress` was seen; `None` if there was none.
     pub(super) fn blocks_at(&self, progress: Progress) -> Option<Arc<BlockRanges>> {
         let shared = self.subscribers.0.lock();
-        let (seen, here) = shared.by_hash.get(&self.hash)?.here.as_ref()?;
+        let (seen, here) = shared.by_content.get(&self.content)?.here.as_ref()?;
         (*seen == Some(progress)).then(|| Arc::clone(here))
     }
 
@@ -163,8 +177,8 @@ impl Subscription {
         let whole = has.descriptor.geometry().blocks();
         let is_whole_file = here.len() == whole && has.descriptor.kind() == Kind::File;
         let mut shared = self.subscribers.0.lock();
-        let Shared { by_hash, pieces } = &mut *shared;
-        let content = by_hash.entry(self.hash).or_default();
+        let Shared { by_content, pieces } = &mut *shared;
+        let content = by_content.entry(self.content).or_default();
         let mut peers = Vec::new();
         for (location, (peer, address)) in content.located.range(self.next_location..) {
             if peers.len() >= MAX_PEERS {
@@ -229,8 +243,8 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut shared = self.subscribers.0.lock();
-        let Shared { by_hash, pieces } = &mut *shared;
-        let Some(content) = by_hash.get_mut(&self.hash) else {
+        let Shared { by_content, pieces } = &mut *shared;
+        let Some(content) = by_content.get_mut(&self.content) else {
             return;
         };
         if let Some(subscriber) = content.subscribers.get_mut(&self.peer) {
@@ -249,7 +263,7 @@ impl Drop for Subscription {
             if let Some(suggestions) = &content.suggestions {
                 *pieces -= suggestions.pieces();
             }
-            by_hash.remove(&self.hash);
+            by_content.remove(&self.content);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The tables of the database, and the version of their layout.
 
+use std::ops::RangeInclusive;
+
 use redb::{ReadableDatabase, TableDefinition, WriteTransaction};
 
 /// (hash, path) -> row; see `share`.
@@ -16,6 +18,12 @@ pub(crate) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()>
 /// hash: content that stays unlisted wherever a watched folder finds it; see `unlisted`. A database
 /// of an earlier version gets the table when shares are written.
 pub(crate) const UNLISTED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unlisted");
+/// (scope, hash, path): the shares in the catalogue of each scope; see `catalogues`. A database of an
+/// earlier version gets the table when it is first needed.
+pub(crate) const CATALOGUES: TableDefinition<'_, (&[u8; 33], &[u8; 32], &str), ()> =
+    TableDefinition::new("catalogues");
+/// hash: content that belongs to groups, wherever a watched folder finds it; see `unlisted`.
+pub(crate) const CONFINED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("confined");
 /// peer id -> row; see `peers`.
 pub(crate) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
 /// hash -> when it is next announced; see `publications`.
@@ -28,10 +36,11 @@ pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("f
 pub(super) const LAYOUT: &str = "layout";
 
 /// The layout that this version writes. Any other number needs a migration.
-pub(super) const LAYOUT_VERSION: u64 = 2;
+pub(super) const LAYOUT_VERSION: u64 = 3;
 
-/// The layout without members of folders. All its rows are still valid.
-pub(super) const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
+/// The earlier layouts: without members of folders, and without groups. All their rows are still
+/// valid.
+pub(super) const EARLIER_LAYOUTS: RangeInclusive<u64> = 1..=2;
 
 /// The version of the layout; `None` if there are no tables.
 pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
@@ -48,12 +57,13 @@ pub(super) fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Err
     Ok(Some(found.unwrap_or(0)))
 }
 
+/// Creates the tables that an earlier layout may lack. Those of unlisted content and of catalogues
+/// are made from the shares, when shares are first written or a catalogue is first read.
 pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(SHARES)?;
     transaction.open_table(PATHS)?;
     transaction.open_table(MEMBERS)?;
     transaction.open_table(MEMBER_HASHES)?;
-    transaction.open_table(UNLISTED)?;
     transaction.open_table(PEERS)?;
     transaction.open_table(PUBLICATIONS)?;
     transaction

@@ -115,7 +115,7 @@ fn an_older_layout_is_brought_up_to_date() {
     let database = redb::Database::open(folder.path().join(DATABASE_FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
     let mut facts = transaction.open_table(FACTS).unwrap();
-    facts.insert(LAYOUT, LAYOUT_WITHOUT_MEMBERS).unwrap();
+    facts.insert(LAYOUT, *EARLIER_LAYOUTS.start()).unwrap();
     drop(facts);
     transaction.delete_table(MEMBERS).unwrap();
     transaction.delete_table(MEMBER_HASHES).unwrap();

@@ -22,7 +22,7 @@ use pelago_content::{
 use super::{
     PartialSpec, WriteError, holes, open_parts::DownloadFiles, record::Record, workspace::Workspace,
 };
-use crate::{Scope, Scopes};
+use crate::Scopes;
 
 /// A file that is being downloaded. No other download has its hash or its target.
 ///
@@ -79,7 +79,7 @@ impl Partial {
 
     /// Lets everyone learn of it from now on, in this run.
     pub fn list(&self) {
-        self.listed.get_or_init(|| Scope::Everyone.into());
+        self.listed.get_or_init(|| self.spec.scopes.listed());
         self.files.reservation.feed();
     }
 

@@ -20,7 +20,7 @@ use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
 use crate::{
-    DatabaseError, Member, NewShare, Share, ShareFeed, Store,
+    DatabaseError, Member, NewShare, Scope, Share, ShareFeed, Store,
     database::{PATHS, SHARES},
     share_log::is_logged,
     share_tables::{Tables, row, shares_of},
@@ -48,7 +48,7 @@ impl Cursor {
 }
 
 /// A page of shares, ordered by hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The shares. A page may have few or none even if it is not the last.
     pub shares: Vec<Share>,
@@ -83,8 +83,7 @@ impl Store {
             let gone = tables.without_rows(replaced.clone())?;
             Ok((added, replaced, gone))
         })?;
-        let names = added.iter().map(|share| (share.hash, &*share.name));
-        self.inner.names.add(names);
+        self.inner.names.add(&added);
         self.inner.names.withdrawn(gone.len());
         self.inner.provider_keys.change(&hashes, &gone);
         log.add(&added);
@@ -121,9 +120,7 @@ impl Store {
             let gone = tables.without_rows(replaced.clone())?;
             Ok((added, replaced, gone))
         })?;
-        self.inner
-            .names
-            .add([(added.hash, &*added.name)].into_iter());
+        self.inner.names.add([&added]);
         log.add([&added]);
         self.inner.provider_keys.change(&hashes, &gone);
         drop(log);
@@ -170,6 +167,59 @@ impl Store {
             .forget(shares.iter().map(|(_, path)| &**path));
         self.shares_changed(shares.iter().map(|(hash, _)| *hash), &gone);
         Ok(count)
+    }
+
+    /// Takes `scope` from shares in one commit, and removes those that have no other. Returns how many
+    /// had it.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]. Nothing is changed then.
+    pub fn remove_scope(
+        &self,
+        shares: &[(Hash, PathBuf)],
+        scope: Scope,
+    ) -> Result<usize, DatabaseError> {
+        let mut log = self.inner.share_log.lock();
+        let (mut withdrawn, mut narrowed) = (Vec::new(), Vec::new());
+        for (hash, path) in shares {
+            let share = self.share_at(path)?;
+            let logged = share.filter(|share| share.hash == *hash && is_logged(share));
+            let Some(mut share) = logged.filter(|share| share.scopes.contains(scope)) else {
+                continue;
+            };
+            share.scopes.remove(scope);
+            match share.scopes.is_empty() {
+                true => withdrawn.push(share),
+                false => narrowed.push(share),
+            }
+        }
+        log.remove(withdrawn.iter().filter_map(|share| share.path.to_str()));
+        log.narrow(&narrowed);
+        let (left, removed, gone) = self.inner.database.write_with_spare(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            let (mut left, mut removed) = (Vec::new(), Vec::new());
+            for (hash, path) in shares {
+                if let Some(path) = path.to_str()
+                    && let Some((share, hashes)) = tables.take_scope(hash, path, scope)?
+                {
+                    left.push(share);
+                    removed.extend(hashes);
+                }
+            }
+            let gone = tables.without_rows(removed.clone())?;
+            Ok((left, removed, gone))
+        })?;
+        self.inner.provider_keys.change(&[], &gone);
+        drop(log);
+        self.inner.names.withdrawn(left.len());
+        self.inner.open_files.forget(&removed);
+        let ended = left.iter().filter(|share| share.scopes.is_empty());
+        self.inner
+            .share_states
+            .forget(ended.map(|share| &*share.path));
+        self.shares_changed(left.iter().map(|share| share.hash), &gone);
+        Ok(left.len())
     }
 
     /// Sets the watched folders of this run, before its node follows the feed. Shares that were

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use redb::{ReadableTableMetadata, TableError};
 
-use crate::{DatabaseError, Scopes, Store, database::UNLISTED, share_tables::Tables};
+use crate::{
+    DatabaseError, Scopes, Store,
+    database::{CONFINED, UNLISTED},
+    share_tables::Tables,
+};
 
 impl Store {
     /// Applies what a person decided by sharing `path`, which is recorded, in `scopes`: watched
@@ -27,18 +31,24 @@ impl Store {
             Tables::open(transaction)?.decide_scopes(path, scopes)
         };
         let (changed, revealed) = self.inner.database.write(decide)?;
-        self.shares_changed(changed, &[]);
+        self.inner.names.add(&changed);
+        self.inner.names.withdrawn(changed.len());
+        self.shares_changed(changed.iter().map(|share| share.hash), &[]);
         Ok(revealed)
     }
 
     fn has_nothing_unlisted(&self) -> Result<bool, DatabaseError> {
         self.inner.database.read(|transaction| {
-            match transaction.open_table(UNLISTED) {
-                Ok(unlisted) => Ok(unlisted.is_empty()?),
-                // An earlier version wrote the database.
-                Err(TableError::TableDoesNotExist(_)) => Ok(true),
-                Err(error) => Err(error.into()),
+            for table in [UNLISTED, CONFINED] {
+                match transaction.open_table(table) {
+                    Ok(kept) if kept.is_empty()? => {}
+                    Ok(_) => return Ok(false),
+                    // An earlier version wrote the database.
+                    Err(TableError::TableDoesNotExist(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
+            Ok(true)
         })
     }
 }
@@ -46,6 +56,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use pelago_groups::GroupId;
 
     use super::*;
     use crate::{
@@ -145,6 +157,97 @@ mod tests {
                 assert!(home.is_listed(name), "{name}");
             }
             assert!(home.find("box/last", b"last"));
+        });
+    }
+
+    const GROUP: Scope = Scope::Group(GroupId::from_bytes([7; 32]));
+    const OTHER: Scope = Scope::Group(GroupId::from_bytes([8; 32]));
+
+    impl Home {
+        fn scopes_of(&self, name: &str) -> Vec<Scope> {
+            let share = self.store.share_at(&self.path(name)).unwrap();
+            share.unwrap().scopes.iter().collect()
+        }
+
+        /// Shares the file as a folder does that is watched for a group.
+        fn find_for(&self, scope: Scope, name: &str, data: &[u8]) {
+            let path = self.path(name);
+            fs::write(&path, data).unwrap();
+            let found = NewShare {
+                origin: Origin::Folder(self.folder.path().to_owned()),
+                scopes: scope.into(),
+                ..self.hash(&path)
+            };
+            self.store.add_shares(&[found]).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_a_groups_stays_in_it_wherever_a_watched_folder_finds_it() {
+        on_every_store(|home| {
+            assert!(home.find("public", b"public"));
+            home.share_in("theirs", b"theirs", GROUP);
+            home.share_in("ours too", b"public", GROUP);
+            assert!(home.is_listed("public"), "a group takes nothing away");
+            home.find("copy", b"theirs");
+            assert_eq!(home.scopes_of("copy"), [GROUP]);
+            home.find("another", b"public");
+            assert_eq!(home.scopes_of("another"), [Scope::Everyone]);
+            // Once the group has lost it, nobody gets it.
+            for name in ["theirs", "copy"] {
+                home.remove(name);
+            }
+            home.find("back", b"theirs");
+            assert_eq!(home.scopes_of("back"), []);
+            home.share_in("listed", b"theirs", Scope::Everyone);
+            assert!(home.is_listed("back") && home.find("again", b"theirs"));
+        });
+    }
+
+    #[test]
+    fn a_folder_that_is_watched_for_a_group_shares_with_it() {
+        on_every_store(|home| {
+            assert!(home.find("before", b"before"));
+            for name in ["before", "new"] {
+                home.find_for(GROUP, name, name.as_bytes());
+                assert_eq!(home.scopes_of(name), [GROUP], "{name}");
+            }
+            home.share_in("secret", b"secret", Scope::Unlisted);
+            home.find_for(GROUP, "copy", b"secret");
+            assert_eq!(home.scopes_of("copy"), [Scope::Unlisted, GROUP]);
+            // What a person shares with everyone, or another group, stays shared with them.
+            home.share_in("open", b"open", Scope::Everyone);
+            home.share_in("others", b"others", OTHER);
+            for (name, also) in [("open", Scope::Everyone), ("others", OTHER)] {
+                home.find_for(GROUP, name, name.as_bytes());
+                let scopes = home.scopes_of(name);
+                assert!(
+                    scopes.contains(&GROUP) && scopes.contains(&also),
+                    "{scopes:?}"
+                );
+            }
+            // The folder is watched for everyone again.
+            home.find("new", b"edited");
+            assert_eq!(home.scopes_of("new"), [GROUP]);
+        });
+    }
+
+    #[test]
+    fn what_is_found_in_a_groups_folder_is_the_groups() {
+        on_every_store(|home| {
+            fs::create_dir(home.path("box")).unwrap();
+            fs::write(home.path("box/a"), "a").unwrap();
+            let folder = NewFolder {
+                path: home.path("box"),
+                name: "box".to_owned(),
+                scopes: GROUP.into(),
+                origin: Origin::Explicit,
+            };
+            home.store.share_folder(&folder, &go_on).unwrap();
+            home.find("box/new", b"new");
+            assert_eq!(home.scopes_of("box/new"), [GROUP]);
+            home.find("moved", b"a");
+            assert!(!home.is_listed("moved"), "its content is known");
         });
     }
 

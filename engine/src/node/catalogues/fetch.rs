@@ -103,7 +103,7 @@ async fn pages(
     let mut stream = Stall::new(stream, PEER_TIMEOUT);
     let mut request = catalogue::Request {
         query: query.to_owned(),
-        cursor: None,
+        ..catalogue::Request::default()
     };
     for _ in 0..MAX_PAGES {
         catalogue::write_request(&mut stream, &request).await?;

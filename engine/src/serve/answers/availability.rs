@@ -2,11 +2,13 @@
 //! content.
 //!
 //! A request names the content by its provider key. Only a peer that has proven to have the hash
-//! gets the hash, the name and the blocks. All other answers are equal, and cost the same work.
+//! gets the hash, the name and the blocks. All other answers are equal, and leave after the same time
+//! (`absences`).
 
 use libp2p::PeerId;
 use pelago_behaviour::availability::{Availability, Proof, Request};
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 
 use super::{Answers, Finding, JobKind, QueueFull, Requester};
 use crate::access::Action;
@@ -25,10 +27,21 @@ pub(in crate::serve) enum Question {
 }
 
 impl Question {
+    /// The group in which the peer asks.
+    pub(in crate::serve) const fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Proven(request) => request.group,
+            Self::Named(_) => None,
+        }
+    }
+
     /// The action that the requester needs access for.
     pub(in crate::serve) const fn action(&self) -> Action {
         match self {
-            Self::Proven(_) => Action::Availability,
+            Self::Proven(Request { group: None, .. }) => Action::Availability,
+            Self::Proven(Request {
+                group: Some(group), ..
+            }) => Action::AvailabilityIn(*group),
             Self::Named(_) => Action::ListedAvailability,
         }
     }
@@ -56,6 +69,7 @@ impl Answers {
             let mut has = answers.has(peer, question.action(), hash)?;
             if matches!(question, Question::Proven(_)) {
                 has.proof = Some(Proof::new(&hash, &answers.local, &peer));
+                has.group = question.group();
             }
             Ok((hash, has))
         };
@@ -79,7 +93,7 @@ impl Answers {
     fn hash_of(&self, peer: PeerId, question: Question) -> Option<Hash> {
         match question {
             Question::Named(hash) => Some(hash),
-            Question::Proven(Request { key, proof }) => {
+            Question::Proven(Request { key, proof, .. }) => {
                 let hash = self.store.hash_of_key(&key).unwrap_or_else(|error| {
                     tracing::error!(%error, "request refused: the database cannot be read");
                     None
@@ -103,7 +117,9 @@ impl Answers {
         Ok(Availability {
             name: name.map_err(|_| Absent::default())?,
             blocks,
-            is_listed: self.allows(peer, Action::List, &hash),
+            // Within a group, the content is the group's.
+            is_listed: !matches!(action, Action::AvailabilityIn(_))
+                && self.allows(peer, Action::List, &hash),
             ..Availability::none(descriptor)
         })
     }

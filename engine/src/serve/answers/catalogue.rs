@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Answers {
-    /// A page of the shares that are listed for the requester.
+    /// A page of the shares that are listed for the requester. It is empty, and names no group, if
+    /// the requester is not a member of the group that it names.
     pub(in crate::serve) async fn catalogue(
         &self,
         requester: Requester,
@@ -31,19 +32,21 @@ impl Answers {
             Some(cursor) => Some(CatalogueCursor::from_bytes(cursor)?),
             None => None,
         };
+        let scope = self.access.catalogue(&peer, request.group)?;
         let mut walk = CatalogueWalk::after(cursor);
         let words = words(&request.query);
         let after = cursor.map(CatalogueCursor::before_hash);
-        let page =
-            self.store
-                .shares_with(&words, after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                    let is_new = walk.is_new(share);
-                    is_new
-                        && self.store.state_of(share).is_available()
-                        && share.name.len() <= catalogue::MAX_NAME
-                        && contains_all(&share.name, &words)
-                        && self.access.lists(&peer, share)
-                });
+        let (after, limit) = (after.as_ref(), catalogue::MAX_ENTRIES);
+        let page = self
+            .store
+            .catalogue_page(scope, &words, after, limit, |share| {
+                let is_new = walk.is_new(share);
+                is_new
+                    && self.store.state_of(share).is_available()
+                    && share.name.len() <= catalogue::MAX_NAME
+                    && contains_all(&share.name, &words)
+                    && self.access.lists(&peer, scope, share)
+            });
         let Page { shares, next } = page.ok()?;
         let entries = shares.into_iter().map(|share| CatalogueEntry {
             hash: share.hash,
@@ -54,6 +57,7 @@ impl Answers {
         Some(catalogue::Page {
             entries: entries.collect(),
             next: next.map(|_| walk.cursor().to_bytes()),
+            group: request.group,
         })
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
+    access::Memberships,
     serve::{
         buffers::Buffers,
         findings::Findings,
@@ -32,7 +33,7 @@ impl Serving {
     fn of(store: Store) -> Self {
         let (doubtful, doubted) = mpsc::channel(8);
         let rehash = RehashQueue::default();
-        let access = Access::new(store.clone());
+        let access = Access::new(store.clone(), Memberships::default());
         Self {
             answers: Answers::new(PeerId::random(), store.clone(), access, Work::new(1, 1)),
             findings: Findings::new(store.clone(), rehash.clone(), doubtful),

@@ -10,18 +10,15 @@ use pelago_behaviour::{
     streams::Inbound,
 };
 use pelago_content::Hash;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Server;
-use crate::{
-    access::Action,
-    serve::{
-        answers::{Absent, Question},
-        changes::{Change, ChangeWatcher, UPDATE_INTERVAL},
-        metrics::Refusal,
-        requester::Requester,
-        subscribers::Subscription,
-    },
+use crate::serve::{
+    answers::{Absent, Question},
+    changes::{Change, ChangeWatcher, UPDATE_INTERVAL},
+    metrics::Refusal,
+    requester::Requester,
+    subscribers::Subscription,
 };
 
 /// How often to look up the address of a subscriber, once in each [`UPDATE_INTERVAL`]. After that,
@@ -66,10 +63,12 @@ impl Server {
         mut stream: Stall<Inbound>,
         question: Question,
     ) -> Result<(), FrameError> {
+        let begun = Instant::now();
         let (hash, has) = match self.answers.asked(requester, question).await? {
             Ok(asked) => asked,
             Err(absent) => {
                 self.metrics.refused(Refusal::Absent);
+                self.absences.wait(&requester, 1, begun).await;
                 availability::write_update(&mut stream, &Update::Absent).await?;
                 return self.end(requester, stream, absent).await;
             }
@@ -77,7 +76,7 @@ impl Server {
         if matches!(question, Question::Proven(_)) {
             let _ = self.asked.try_send((hash, requester.peer));
         }
-        self.send_updates(requester, stream, hash, question.action(), has)
+        self.send_updates(requester, stream, hash, question, has)
             .await
     }
 
@@ -100,11 +99,11 @@ impl Server {
         requester: Requester,
         mut stream: Stall<Inbound>,
         hash: Hash,
-        action: Action,
+        question: Question,
         mut has: Availability,
     ) -> Result<(), FrameError> {
-        let peer = requester.peer;
-        let mut subscription = self.subscribers.subscribe(hash, peer);
+        let (peer, action) = (requester.peer, question.action());
+        let mut subscription = self.subscribers.subscribe(hash, question.group(), peer);
         let mut watcher = self.changes.watch(hash);
         // The progress of the content before the last look of this subscription.
         let mut looked = None;
@@ -117,7 +116,7 @@ impl Server {
             if let Some(update) = update {
                 stream.arm();
                 availability::write_update(&mut stream, &Update::Has(update)).await?;
-                has.proof = None;
+                (has.proof, has.group) = (None, None);
             }
             stream.disarm();
             let mut nothing = [0];

@@ -17,14 +17,14 @@ fn address(peer: PeerId) -> Multiaddr {
 fn subscribers_get_new_blocks_and_each_others_addresses_once() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
     let [a, b] = [PeerId::random(), PeerId::random()];
-    let mut first = subscribers.subscribe(hash, a);
+    let mut first = subscribers.subscribe(hash, None, a);
     assert!(
         update(&mut first, 0..0).is_some(),
         "that there is something to subscribe to"
     );
     assert_eq!(update(&mut first, 0..0), None);
     assert_eq!(update(&mut first, 0..9).unwrap().blocks, (0..9).into());
-    let mut second = subscribers.subscribe(hash, b);
+    let mut second = subscribers.subscribe(hash, None, b);
     assert_eq!(
         update(&mut first, 0..9),
         None,
@@ -35,13 +35,13 @@ fn subscribers_get_new_blocks_and_each_others_addresses_once() {
     assert_eq!(update(&mut first, 0..12), None);
     assert_eq!(update(&mut second, 0..12).unwrap().peers, [], "not itself");
     drop((first, second));
-    assert!(subscribers.0.lock().by_hash.is_empty());
+    assert!(subscribers.0.lock().by_content.is_empty());
 }
 
 #[test]
 fn blocks_that_come_back_are_reported_again() {
     let subscribers = Subscribers::default();
-    let mut subscription = subscribers.subscribe(Hash::from_bytes([1; 32]), PeerId::random());
+    let mut subscription = subscribers.subscribe(Hash::from_bytes([1; 32]), None, PeerId::random());
     update(&mut subscription, 0..9).unwrap();
     assert_eq!(update(&mut subscription, 0..5), None);
     assert_eq!(
@@ -53,32 +53,36 @@ fn blocks_that_come_back_are_reported_again() {
 #[test]
 fn subscribers_that_left_are_not_named_and_returning_ones_are() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
-    let mut subscription = subscribers.subscribe(hash, PeerId::random());
+    let mut subscription = subscribers.subscribe(hash, None, PeerId::random());
     update(&mut subscription, 0..0);
     let peer = PeerId::random();
     for _ in 0..100 {
-        let other = subscribers.subscribe(hash, peer);
+        let other = subscribers.subscribe(hash, None, peer);
         other.locate(address(peer));
         assert_eq!(
             update(&mut subscription, 0..0).unwrap().peers,
             [address(peer)]
         );
     }
-    let gone = subscribers.subscribe(hash, peer);
+    let gone = subscribers.subscribe(hash, None, peer);
     gone.locate(address(peer));
     drop(gone);
     assert_eq!(update(&mut subscription, 0..0), None);
-    assert!(subscribers.0.lock().by_hash[&hash].located.is_empty());
+    assert!(
+        subscribers.0.lock().by_content[&(hash, None)]
+            .located
+            .is_empty()
+    );
 }
 
 #[test]
 fn more_subscribers_than_fit_one_update_are_named_in_the_next() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
-    let mut subscription = subscribers.subscribe(hash, PeerId::random());
+    let mut subscription = subscribers.subscribe(hash, None, PeerId::random());
     let others: Vec<_> = (0..MAX_PEERS + 1)
         .map(|_| {
             let peer = PeerId::random();
-            let other = subscribers.subscribe(hash, peer);
+            let other = subscribers.subscribe(hash, None, peer);
             other.locate(address(peer));
             other
         })
@@ -95,7 +99,7 @@ fn more_subscribers_than_fit_one_update_are_named_in_the_next() {
 #[test]
 fn blocks_beyond_one_update_come_with_the_next() {
     let subscribers = Subscribers::default();
-    let mut subscription = subscribers.subscribe(Hash::from_bytes([1; 32]), PeerId::random());
+    let mut subscription = subscribers.subscribe(Hash::from_bytes([1; 32]), None, PeerId::random());
     let scattered: BlockRanges = (0..MAX_RUNS as u64 + 5).map(|n| 2 * n..2 * n + 1).collect();
     let first = update(&mut subscription, scattered.clone()).unwrap();
     assert_eq!(first.blocks.runs(), MAX_RUNS);
@@ -108,7 +112,7 @@ fn blocks_beyond_one_update_come_with_the_next() {
 fn a_thousand_subscribers_share_one_copy_of_the_blocks() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
     let subscribe = |_| {
-        let mut subscription = subscribers.subscribe(hash, PeerId::random());
+        let mut subscription = subscribers.subscribe(hash, None, PeerId::random());
         for here in [0..10, 0..20] {
             update(&mut subscription, here);
         }
@@ -131,7 +135,8 @@ fn suggestions_are_made_for_a_bounded_number_of_pieces() {
     let large = Descriptor::new(Kind::File, 1 << 40, [1; 32]).unwrap();
     let blocks = large.geometry().blocks();
     let subscribe = |n: u8| {
-        let mut subscription = subscribers.subscribe(Hash::from_bytes([n; 32]), PeerId::random());
+        let mut subscription =
+            subscribers.subscribe(Hash::from_bytes([n; 32]), None, PeerId::random());
         let here = subscription.set_blocks((0..blocks).into(), None);
         subscription
             .next_update(&Availability::none(large), &here)
@@ -147,7 +152,7 @@ fn suggestions_are_made_for_a_bounded_number_of_pieces() {
 #[test]
 fn blocks_found_by_another_are_used_if_it_looked_after_the_change() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
-    let [one, other] = [(); 2].map(|()| subscribers.subscribe(hash, PeerId::random()));
+    let [one, other] = [(); 2].map(|()| subscribers.subscribe(hash, None, PeerId::random()));
     let before = Progress::default();
     let now = Progress {
         blocks: 1,
@@ -163,9 +168,9 @@ fn blocks_found_by_another_are_used_if_it_looked_after_the_change() {
 #[test]
 fn a_seed_suggests_something_else_to_each_of_several() {
     let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
-    let mut first = subscribers.subscribe(hash, PeerId::random());
+    let mut first = subscribers.subscribe(hash, None, PeerId::random());
     assert!(update(&mut first, 0..100).unwrap().suggested.is_empty());
-    let mut second = subscribers.subscribe(hash, PeerId::random());
+    let mut second = subscribers.subscribe(hash, None, PeerId::random());
     let to_second = update(&mut second, 0..100).unwrap().suggested;
     let to_first = update(&mut first, 0..100).unwrap().suggested;
     assert!(!to_second.is_empty() && !to_first.is_empty());

@@ -22,7 +22,7 @@ use super::{
     staging::Staging,
 };
 use crate::{
-    Scope, Scopes,
+    Scopes,
     open_files::Location,
     partial::{Partial, PartialSpec, reservations::Reservation, workspace::Workspace},
 };
@@ -130,7 +130,7 @@ impl PartialFolder {
 
     /// Lets everyone learn of it from now on, in this run.
     pub fn list(&self) {
-        self.listed.get_or_init(|| Scope::Everyone.into());
+        self.listed.get_or_init(|| self.spec.scopes.listed());
         self.reservation.feed();
     }
 
