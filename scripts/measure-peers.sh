@@ -21,9 +21,10 @@
 # | rqbit | `rqbit download` |
 # | sendme | `sendme receive` |
 #
-# A round runs each tool once, in turn; there are 5 (--rounds). A time is that of a whole command in an
-# empty folder. Each tool has one source for all rounds, which is idle while the others run. Before each
-# run, what was downloaded is removed and `sync` runs; the content of the source is in memory. After it
+# A round runs each tool once, in turn, and the next one begins with the next tool; there are 5
+# (--rounds). A time is that of a whole command in an empty folder. Each tool has one source for all
+# rounds, which is idle while the others run. Before each run, what was downloaded is removed, memory for
+# a large file is touched, and `sync` runs; the content of the source is in memory. After it
 # all content is compared. The content is random, and the same each time. A tool that is not installed is
 # left out.
 #
@@ -236,6 +237,15 @@ is_correct() {
   if [[ -d content/$name ]]; then diff -rq "content/$name" "$1/$name"; else cmp "content/$name" "$1/$name"; fi
 }
 
+# Uses as much free memory as the content takes. A virtual machine may have given it back to its host,
+# and the first tool that uses it again would wait for the host.
+touch_memory() {
+  if [[ $case == one-source ]]; then
+    cp "content/$name" warm
+    rm warm
+  fi
+}
+
 # One round of $tool over loopback. Records the time, CPU seconds of source and sink, and MiB of both.
 over_loopback() {
   local node=${nodes[$tool]:-} offer=${offers[$tool]:-} others=() port=0 meter=()
@@ -245,6 +255,7 @@ over_loopback() {
   "download_$(kind)"
   # It costs a millisecond.
   [[ $case == cold ]] || meter=(/usr/bin/time -q -o "$folder/usage" -f "%U %S %M")
+  touch_memory
   sync
   if [[ -n $node ]]; then
     # From here on the kernel records the peak anew.
@@ -361,6 +372,14 @@ print_table() {
   done
 }
 
+# Prints the words after $1, beginning with the one of that number, and with the first after the last.
+rotated() {
+  local first=$((($1 - 1) % ($# - 1)))
+  shift
+  local words=("$@")
+  echo "${words[@]:first}" "${words[@]:0:first}"
+}
+
 run_case() {
   local name round count=$rounds
   case $case in
@@ -376,7 +395,8 @@ run_case() {
   offer_all
   [[ $case != small-files ]] || offers[cp]=""
   for ((round = 1; round <= count; round++)); do
-    for tool in $all_tools cp; do
+    # shellcheck disable=SC2086 # words
+    for tool in $(rotated "$round" $all_tools cp); do
       if [[ ! -v offers[$tool] ]] || has_given_up; then continue; fi
       if [[ $case == hosts ]]; then to_all_hosts; else over_loopback; fi
     done
