@@ -33,7 +33,8 @@ use self::{
 };
 pub(super) use self::{
     layout::{
-        CATALOGUES, CONFINED, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES, UNLISTED,
+        CATALOGUES, CONFINED, GROUPS, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES,
+        UNLISTED,
     },
     rows::{decode, encode},
 };

@@ -131,8 +131,8 @@ pub use user_file::{
     UnlockedUser, UserFile, UserFileError,
 };
 pub use verbs::{
-    Collected, Cursor, Exclusion, LostShare, PIECE_BLOCKS, Page, Progress, RecoveryError,
-    ShareError, Unavailable, WholeContent,
+    Collected, Cursor, Exclusion, GroupChange, GroupRow, LostShare, PIECE_BLOCKS, Page, Progress,
+    RecoveryError, ShareError, Unavailable, WholeContent,
 };
 pub use write_failure::cause as why_not_written;
 pub use writers::Writers;

@@ -29,6 +29,12 @@ pub(crate) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 /// hash -> when it is next announced; see `publications`.
 pub(crate) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
     TableDefinition::new("publications");
+/// Kind, group or user, and key.
+type GroupKey<'k> = (u8, &'k [u8; 32], &'k [u8]);
+
+/// (kind, group or user, key) -> row; see `groups`. A database of an earlier version gets the table
+/// when a group is written.
+pub(crate) const GROUPS: TableDefinition<'_, GroupKey<'_>, &[u8]> = TableDefinition::new("groups");
 /// Facts about the database itself.
 pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
@@ -66,6 +72,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error>
     transaction.open_table(MEMBER_HASHES)?;
     transaction.open_table(PEERS)?;
     transaction.open_table(PUBLICATIONS)?;
+    transaction.open_table(GROUPS)?;
     transaction
         .open_table(FACTS)?
         .insert(LAYOUT, LAYOUT_VERSION)?;

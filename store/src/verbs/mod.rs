@@ -8,6 +8,7 @@ mod collect;
 mod confirm;
 mod downloads;
 mod exclusions;
+mod groups;
 mod hashing;
 mod locations;
 mod manifests;
@@ -31,6 +32,7 @@ mod unlisted;
 pub use self::{
     collect::Collected,
     exclusions::Exclusion,
+    groups::{GroupChange, GroupRow},
     offered::WholeContent,
     pieces::PIECE_BLOCKS,
     reading::Progress,
