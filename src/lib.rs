@@ -38,15 +38,17 @@ pub use pelago_content::{
 pub use pelago_engine::node::{
     BeingWritten, Catalogue, Cell, CheckEvent, CheckedShare, Choice, Closed, CodedError,
     ContentInfo, Difference, Differences, DiskSpace, Download, DownloadDetail, DownloadError,
-    DownloadRequest, DownloadSource, DownloadState, DownloadStatus, Duty, DutyFailure, DutyState,
-    Exclusion, Failure, FileBeingWritten, Finished, Follower, Followers, FoundFile, Health, Holder,
-    InvalidAddress, InvalidLinks, InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget,
-    LinkOmission, Links, ListError, Listed, LocalUser, ManageError, Mode, NewFileError,
-    NewPosition, Node, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer, PeerAddress,
-    PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Settings, ShareError,
-    ShareRequest, ShareState, Shared, Sharer, SourceState, SourceStatus, StartError, Stat, Status,
-    SystemLimits, Target, Unavailable, UnavailableShares, UnshareError, Upload, UploadError,
-    WaitReason, WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
+    DownloadRequest, DownloadSource, DownloadState, DownloadStatus, DropOutcome, Duty, DutyFailure,
+    DutyState, Exclusion, Failure, FileBeingWritten, Finished, Follower, Followers, FoundFile,
+    GroupDetail, GroupError, GroupInfo, Health, Holder, InvalidAddress, InvalidLinks,
+    InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget, InviteInfo, InviteOptions, JoinInfo,
+    JoinStatus, LinkOmission, Links, ListError, Listed, LocalUser, ManageError, MemberInfo, Mode,
+    NewFileError, NewPosition, Node, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer,
+    PeerAddress, PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Removed,
+    RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState,
+    SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares,
+    UnshareError, Upload, UploadError, WaitReason, WaitingDownload, WatchedFolder, WatchedPart,
+    WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{
@@ -58,7 +60,10 @@ pub use pelago_engine::{
     },
 };
 #[doc(inline)]
-pub use pelago_groups::{InvalidKey, InvalidName, Name, Secret, UserKey};
+pub use pelago_groups::{
+    GroupId, GroupLink, GroupLinkError, InvalidKey, InvalidName, InviteKey, InviteMode, Name, Role,
+    Secret, UserKey,
+};
 #[doc(inline)]
 pub use pelago_store::{
     ChunkRead, Collected, Comparison, Cursor, DataFolder, DatabaseError,

@@ -12,6 +12,7 @@ mod connections;
 mod dht;
 pub mod dial;
 mod frame;
+pub mod group;
 mod lan;
 mod listen;
 mod memory;

@@ -21,15 +21,18 @@ pub enum Protocol {
     /// Version 1 of [`crate::availability`], which names the hash: answered for content that any
     /// peer may know of, and never opened.
     ListedAvailability,
+    /// Who belongs to a group, and who asks to: [`crate::group`].
+    Group,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Chunk,
         Self::Availability,
         Self::Catalogue,
         Self::ListedAvailability,
+        Self::Group,
     ];
 }
 
@@ -72,6 +75,7 @@ impl Protocols {
                 name("availability/2")?,
                 name("catalogue/1")?,
                 name("availability/1")?,
+                name("group/1")?,
             ],
             kad: name("kad/1")?,
             identify: format!("/pelago/{network}/1"),
@@ -119,6 +123,10 @@ mod tests {
         assert_eq!(
             protocols.name(Protocol::ListedAvailability).as_ref(),
             "/pelago/sea.1/availability/1"
+        );
+        assert_eq!(
+            protocols.name(Protocol::Group).as_ref(),
+            "/pelago/sea.1/group/1"
         );
         assert_eq!(protocols.kad().as_ref(), "/pelago/sea.1/kad/1");
     }

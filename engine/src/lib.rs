@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod duties;
+pub mod groups;
 pub mod limits;
 pub mod memory;
 pub mod network;

@@ -24,7 +24,7 @@ use crate::{
 const WITH_MODULES: [&str; 2] = ["src", "engine/src"];
 
 /// Which modules each module may name. Every module of these crates is in this table.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -35,13 +35,14 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     (
         "node",
         &[
-            "transfer", "serve", "publish", "network", "store", "access", "limits", "duties",
-            "memory",
+            "transfer", "serve", "publish", "groups", "network", "store", "access", "limits",
+            "duties", "memory",
         ],
     ),
     ("transfer", &["network", "store", "access", "limits"]),
     ("serve", &["network", "store", "access", "limits"]),
     ("publish", &["network", "store", "access", "duties"]),
+    ("groups", &["network", "store", "access", "duties"]),
     ("access", &["store"]),
     ("limits", &[]),
     ("network", &["duties"]),

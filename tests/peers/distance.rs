@@ -76,7 +76,7 @@ impl Source {
                 availability::read_request(&mut stream).await.map(drop)
             }
             Protocol::Chunk => self.send_chunks(stream).await,
-            Protocol::Catalogue | Protocol::ListedAvailability => Ok(()),
+            Protocol::Catalogue | Protocol::ListedAvailability | Protocol::Group => Ok(()),
         }
     }
 

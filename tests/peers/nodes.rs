@@ -9,8 +9,8 @@ use std::{
 
 use libp2p::identity::Keypair;
 use pelago::{
-    DataFolder, Download, DownloadRequest, Finished, Hash, Node, Output, Peer, PeerAddress,
-    Settings, ShareRequest, Shared, Store, Target, TransferError,
+    DataFolder, Download, DownloadRequest, Finished, Hash, LocalUser, Node, Output, Peer,
+    PeerAddress, Settings, ShareRequest, Shared, Store, Target, TransferError,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -94,6 +94,21 @@ impl Home {
             node,
             store,
             folder,
+        }
+    }
+
+    /// The node `key` of a user.
+    pub(crate) async fn of_user(
+        settings: Settings,
+        store: Store,
+        key: &Keypair,
+        user: LocalUser,
+    ) -> Self {
+        let node = Node::start(settings, store.clone(), key, Some(user));
+        Self {
+            node: node.await.unwrap(),
+            store,
+            folder: tempfile::tempdir().unwrap(),
         }
     }
 

@@ -294,7 +294,7 @@ async fn converse(script: Shared, local: PeerId, event: streams::Event) {
     let _ = match stream.held.protocol {
         Protocol::Availability => tell_availability(&script, &local, &peer, stream).await,
         // Current nodes do not open such streams.
-        Protocol::ListedAvailability => Ok(()),
+        Protocol::ListedAvailability | Protocol::Group => Ok(()),
         Protocol::Chunk => send_chunks(&script, stream).await,
         Protocol::Catalogue => send_pages(&script, stream).await,
     };

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     duties::Outcome,
+    groups,
     serve::Server,
     store::{Collected, Store},
     transfer::Transfers,
@@ -65,6 +66,10 @@ pub(super) fn begin_serving(
     });
     let node = Arc::clone(core);
     duties.run("rehash", move || rehash::rehash_all(Arc::clone(&node)));
+    let (groups, network) = (core.groups.clone(), core.network.clone());
+    duties.run("exchange-groups", move || {
+        groups::run(groups.clone(), network.clone())
+    });
     let (transfers, askers) = (core.transfers.clone(), Arc::new(Mutex::new(askers)));
     duties.run("offer-sources", move || {
         offer_askers(transfers.clone(), Arc::clone(&askers))

@@ -10,8 +10,8 @@ use super::{
     known_links::KnownLinks, uploads::Uploads, watch::Watches,
 };
 use crate::{
-    access::Memberships, duties::Duties, limits::Limits, network::Network, publish::Publisher,
-    serve::RehashQueue, store::Store, transfer::Transfers,
+    access::Memberships, duties::Duties, groups::Groups, limits::Limits, network::Network,
+    publish::Publisher, serve::RehashQueue, store::Store, transfer::Transfers,
 };
 
 /// The parts of a running node.
@@ -23,6 +23,7 @@ pub(super) struct NodeCore {
     pub(super) memberships: Memberships,
     pub(super) network: Network,
     pub(super) publisher: Publisher,
+    pub(super) groups: Groups,
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) rehash: RehashQueue,

@@ -24,6 +24,7 @@ impl Node {
             &core.gauges.served,
             core.transfers.metrics(),
             core.publisher.metrics(),
+            core.groups.metrics(),
         ];
         let written = registries
             .into_iter()

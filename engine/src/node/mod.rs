@@ -19,6 +19,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gauges;
+mod groups;
 mod handle;
 mod health;
 mod known_links;
@@ -57,6 +58,10 @@ pub use downloads::{
     NewPosition, Target,
 };
 pub use error::CodedError;
+pub use groups::{
+    DropOutcome, GroupDetail, GroupInfo, InviteInfo, InviteOptions, JoinInfo, JoinStatus,
+    MemberInfo, Removed, RequestInfo,
+};
 pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::InvalidPeers;
@@ -74,6 +79,7 @@ pub use watch::{RelyOn, WatchedFolder, WatchedPart};
 
 pub use crate::{
     duties::{Duty, DutyFailure, DutyState},
+    groups::GroupError,
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
     store::{

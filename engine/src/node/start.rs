@@ -26,10 +26,11 @@ use super::{
 use crate::{
     access::{Access, Memberships},
     duties::Duties,
+    groups::{self, Groups, Identity},
     limits::Limits,
     network::{self, Network},
     publish::Publisher,
-    serve::{RehashQueue, Reports, Server},
+    serve::{GroupService, RehashQueue, Reports, Server},
     store::{DatabaseError, Store},
     transfer::{self, SavedList, Transfers},
 };
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The list of downloads was written by a newer version.
     #[error(transparent)]
     Downloads(#[from] transfer::LoadError),
+    /// The process is ending.
+    #[error(transparent)]
+    Closed(#[from] network::Closed),
 }
 
 impl StartError {
@@ -77,6 +81,7 @@ impl CodedError for StartError {
             Self::Network(_) => "network",
             Self::Database(_) => "database",
             Self::Downloads(_) => "newer-data",
+            Self::Closed(_) => "closed",
         }
     }
 
@@ -130,6 +135,11 @@ impl Node {
             settings.transfer(),
         );
         let memberships = Memberships::default();
+        let groups = open_groups(&store, keypair, user.clone(), memberships.clone()).await?;
+        let answers = groups::Answers::new(groups.clone());
+        let group_service: GroupService = Box::new(move |peer, origin, stream| {
+            Box::pin(answers.clone().serve(peer, origin, stream))
+        });
         let (reports, askers, doubtful) = reports(&rehash);
         let server = Server::new(
             store.clone(),
@@ -137,6 +147,7 @@ impl Node {
             network.clone(),
             limits.clone(),
             reports,
+            group_service,
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
@@ -149,6 +160,7 @@ impl Node {
             memberships,
             network,
             publisher,
+            groups,
             transfers,
             limits,
             rehash,
@@ -166,6 +178,18 @@ impl Node {
         }
         Ok(Self::new(core))
     }
+}
+
+/// The groups in `store`, of `user` on the node of `keypair`.
+async fn open_groups(
+    store: &Store,
+    keypair: &identity::Keypair,
+    user: Option<LocalUser>,
+    memberships: Memberships,
+) -> Result<Groups, StartError> {
+    let identity = user.and_then(|user| Identity::new(user.secret, user.name, keypair));
+    let (store, local) = (store.clone(), keypair.public().to_peer_id());
+    Ok(blocking(move || Groups::open(store, local, identity, memberships)).await??)
 }
 
 /// The queues into which the server puts its reports, with the receivers of peers that asked

@@ -89,6 +89,7 @@ impl Metrics {
             Protocol::Availability => "availability",
             Protocol::Catalogue => "catalogue",
             Protocol::ListedAvailability => "availability-1",
+            Protocol::Group => "group",
         };
         self.streams.get_or_create_owned(&[("protocol", protocol)])
     }

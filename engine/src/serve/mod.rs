@@ -25,4 +25,4 @@ mod suggest;
 mod work;
 
 pub use rehash_queue::{QueuedFile, RehashQueue, RehashReason};
-pub use server::{Reports, ServeSettings, Server};
+pub use server::{GroupService, Reports, ServeSettings, Server};

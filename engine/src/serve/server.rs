@@ -6,11 +6,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+    future::BoxFuture,
     io::{BufReader, BufWriter},
 };
 use libp2p::PeerId;
 use pelago_behaviour::{
-    FrameError, Protocol, Stall, catalogue,
+    FrameError, Origin, Protocol, Stall, catalogue,
     chunk::{self, Answer},
     streams::{self, MAX_INBOUND_STREAMS},
 };
@@ -69,6 +70,14 @@ pub struct ServeSettings {
     pub stall: Duration,
 }
 
+/// Serves the streams of a peer about groups: a part of the node of its own, which shares the limits
+/// on streams.
+pub type GroupService = Box<
+    dyn Fn(PeerId, Origin, streams::Inbound) -> BoxFuture<'static, Result<(), FrameError>>
+        + Send
+        + Sync,
+>;
+
 /// Serves peers.
 pub struct Server {
     store: Store,
@@ -84,6 +93,7 @@ pub struct Server {
     limits: Limits,
     /// See [`Reports::asked`].
     asked: mpsc::Sender<(Hash, PeerId)>,
+    groups: GroupService,
     stall: Duration,
     metrics: Metrics,
 }
@@ -107,6 +117,7 @@ impl Server {
         network: Network,
         limits: Limits,
         reports: Reports,
+        groups: GroupService,
         settings: &ServeSettings,
     ) -> Self {
         let work = Work::new(settings.slots, settings.slots_per_peer);
@@ -134,6 +145,7 @@ impl Server {
             network,
             limits,
             asked: reports.asked,
+            groups,
             stall: settings.stall,
         }
     }
@@ -162,6 +174,8 @@ impl Server {
                         tracing::debug!(peer = %stream.peer, "stream reset: too many are open");
                         continue;
                     };
+                    // A peer that leaves a group says so on such a stream.
+                    let is_content = stream.inbound.held.protocol != Protocol::Group;
                     let served = Arc::clone(&server).serve(requester, stream.inbound);
                     let access = server.access.clone();
                     tasks.spawn(async move {
@@ -171,7 +185,7 @@ impl Server {
                                 tracing::debug!("stream reset for another peer");
                             }
                             // Also what was read already and waits for a slow reader is the group's.
-                            () = access.loss(requester.peer) => {
+                            () = access.loss(requester.peer), if is_content => {
                                 let peer = requester.peer;
                                 tracing::debug!(%peer, "stream reset: the peer has left a group");
                             }
@@ -192,6 +206,7 @@ impl Server {
             Protocol::Availability => self.serve_availability(requester, stream).await,
             Protocol::ListedAvailability => self.serve_listed_availability(requester, stream).await,
             Protocol::Catalogue => self.serve_catalogue(requester, stream).await,
+            Protocol::Group => (self.groups)(requester.peer, requester.origin, stream).await,
         };
         streams.dec();
         if let Err(error) = served {

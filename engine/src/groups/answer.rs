@@ -1,0 +1,395 @@
+//! Answers of this node to the group protocol.
+//!
+//! A peer from outside a group gets the same answer at the same time, whether this node knows the
+//! group or not. What such a peer delivers is examined after it has its answer.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use parking_lot::Mutex;
+use pelago_behaviour::{
+    FrameError, Origin, Stall,
+    group::{self, Answer, JoinOutcome, Request, fitting},
+    streams::Inbound,
+};
+use pelago_groups::{Digest, GroupId, JoinRequest, Judgement, Refusal, Statement, UserKey, judge};
+use rand::RngExt;
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{sleep_until, timeout},
+};
+
+use super::{
+    ask::STALL,
+    batches,
+    feed::Wish,
+    group::Group,
+    handle::{Groups, unix_now, user_of},
+    mailbox::HeldRequest,
+    strangers::Strangers,
+};
+use crate::store::DatabaseError;
+
+/// How long a peer may keep a stream open without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a peer from outside waits for its answer: longer than any look-up takes.
+const NOTHING_DELAY: Duration = Duration::from_millis(10);
+
+/// Syncs that are answered at a time: each may hold three batches of 16 MiB.
+const SYNCS: usize = 4;
+
+/// Deliveries of peers from outside that are examined at a time. Further ones are dropped: they come
+/// again.
+const DELIVERIES: usize = 4;
+
+/// Answers the group protocol for the groups of a node.
+#[derive(Clone)]
+pub struct Answers(Arc<Shared>);
+
+struct Shared {
+    groups: Groups,
+    strangers: Mutex<Strangers>,
+    places: RandomState,
+    syncs: Semaphore,
+    deliveries: Arc<Semaphore>,
+}
+
+/// What a peer is to a group.
+enum Standing {
+    /// Both it and this node belong to the group.
+    Member(Arc<Group>),
+    /// Either of them belongs to it no longer, as these statements show.
+    Past(Vec<Statement>),
+    /// It does not belong to it, or this node does not.
+    Stranger,
+}
+
+/// What a peer gets for its request to join.
+type JoinAnswer = Option<(JoinOutcome, Vec<Statement>)>;
+
+impl Answers {
+    /// Answers for `groups`.
+    #[must_use]
+    pub fn new(groups: Groups) -> Self {
+        Self(Arc::new(Shared {
+            groups,
+            strangers: Mutex::default(),
+            places: RandomState::new(),
+            syncs: Semaphore::new(SYNCS),
+            deliveries: Arc::new(Semaphore::new(DELIVERIES)),
+        }))
+    }
+
+    /// Answers the requests on a stream until it ends.
+    ///
+    /// # Errors
+    /// The stream failed, or a request is invalid.
+    pub async fn serve(
+        self,
+        peer: PeerId,
+        origin: Origin,
+        stream: Inbound,
+    ) -> Result<(), FrameError> {
+        let mut stream = Stall::new(stream, STALL);
+        loop {
+            stream.disarm();
+            let request = timeout(IDLE_TIMEOUT, group::read_request(&mut stream)).await;
+            let Ok(Some(request)) = request.unwrap_or(Ok(None)) else {
+                return Ok(());
+            };
+            stream.arm();
+            let begun = Instant::now();
+            let asked = Asked {
+                peer,
+                place: self.place(origin),
+                begun,
+            };
+            match request {
+                Request::Sync { group, digest, .. } => {
+                    self.sync(&asked, (group, digest), &mut stream).await?;
+                }
+                Request::Push { group, statements } => {
+                    let answer = self.push(&asked, group, statements).await?;
+                    group::write_answer(&mut stream, &answer).await?;
+                }
+                Request::Join {
+                    group,
+                    request,
+                    profile,
+                    origin,
+                } => {
+                    let answer = self.join(&asked, group, [request, profile], origin).await?;
+                    group::write_answer(&mut stream, &answer).await?;
+                }
+            }
+        }
+    }
+
+    async fn sync(
+        &self,
+        asked: &Asked,
+        (id, theirs): (GroupId, Digest),
+        stream: &mut Stall<Inbound>,
+    ) -> Result<(), FrameError> {
+        let groups = &self.0.groups;
+        let group = match self.standing(&id, &asked.peer) {
+            Standing::Member(group) => group,
+            other => {
+                let answer = self.nothing(asked, other).await?;
+                return group::write_answer(stream, &answer).await;
+            }
+        };
+        let held = |digest| Answer::Held {
+            digest,
+            revision: groups.catalogue_revision(),
+        };
+        let ours = group.digest();
+        group::write_answer(stream, &held(ours)).await?;
+        if ours == theirs {
+            groups.confirm(id, asked.peer, theirs);
+        } else {
+            let _permit = self.0.syncs.acquire().await;
+            group::write_batch(stream, &batches::ids(&group)).await?;
+            let reply = group::read_batch(stream).await?;
+            self.take(id, asked.peer, reply.statements).await?;
+            let Some(group) = groups.joined(&id) else {
+                return Ok(());
+            };
+            group::write_batch(stream, &batches::wanted(&group, &reply.wanted)).await?;
+            group::write_answer(stream, &held(group.digest())).await?;
+        }
+        let (groups, peer) = (groups.clone(), asked.peer);
+        blocking(move || groups.heard(id, &peer)).await
+    }
+
+    async fn push(
+        &self,
+        asked: &Asked,
+        id: GroupId,
+        statements: Vec<Vec<u8>>,
+    ) -> Result<Answer, FrameError> {
+        let groups = &self.0.groups;
+        let standing = self.standing(&id, &asked.peer);
+        if let Standing::Member(_) = standing {
+            self.take(id, asked.peer, statements).await?;
+            if let Some(group) = groups.joined(&id) {
+                groups.confirm(id, asked.peer, group.digest());
+                return Ok(Answer::Held {
+                    digest: group.digest(),
+                    revision: groups.catalogue_revision(),
+                });
+            }
+            return self.nothing(asked, self.standing(&id, &asked.peer)).await;
+        }
+        let answer = self.nothing(asked, standing).await?;
+        if let (Some(_), Ok(permit)) = (
+            groups.get(&id),
+            Arc::clone(&self.0.deliveries).try_acquire_owned(),
+        ) {
+            let (answers, peer) = (self.clone(), asked.peer);
+            tokio::spawn(async move {
+                let _permit = permit;
+                if answers.take(id, peer, statements).await.is_ok()
+                    && let Standing::Member(_) = answers.standing(&id, &peer)
+                {
+                    answers.0.groups.feed().note([Wish::Sync(id, peer)]);
+                }
+            });
+        }
+        Ok(answer)
+    }
+
+    async fn join(
+        &self,
+        asked: &Asked,
+        id: GroupId,
+        sent: [Vec<u8>; 2],
+        origin: Option<u64>,
+    ) -> Result<Answer, FrameError> {
+        let groups = self.0.groups.clone();
+        let is_member = matches!(self.standing(&id, &asked.peer), Standing::Member(_));
+        let origin = match origin.filter(|_| is_member) {
+            Some(origin) => self.0.places.hash_one((asked.peer, origin)),
+            None => asked.place,
+        };
+        if !is_member {
+            self.count(asked)?;
+        }
+        let from = asked.peer;
+        let received = blocking(move || groups.receive_join(id, from, &sent, origin)).await?;
+        match received {
+            Some((outcome, proof)) => {
+                let proof = proof.iter().map(|statement| statement.as_bytes());
+                Ok(Answer::Join {
+                    outcome,
+                    statements: fitting(proof),
+                })
+            }
+            None => self.nothing(asked, Standing::Stranger).await,
+        }
+    }
+
+    fn standing(&self, id: &GroupId, peer: &PeerId) -> Standing {
+        let groups = &self.0.groups;
+        let (Some(group), Some(own)) = (groups.get(id), groups.user()) else {
+            return Standing::Stranger;
+        };
+        let is_here = group.roster().is_in(&own);
+        let Some(user) = user_of(&group, peer) else {
+            return Standing::Stranger;
+        };
+        match (is_here, group.roster().is_in(&user)) {
+            (true, true) => Standing::Member(group),
+            (true, false) if group.roster().is_out(&user) => Standing::Past(group.proof_of(&user)),
+            (false, true) => Standing::Past(group.proof_of(&own)),
+            _ => Standing::Stranger,
+        }
+    }
+
+    /// The answer to a peer that is not a member, after the time that all such answers take.
+    async fn nothing(&self, asked: &Asked, standing: Standing) -> Result<Answer, FrameError> {
+        self.count(asked)?;
+        let statements = match standing {
+            Standing::Past(statements) => statements,
+            Standing::Member(_) | Standing::Stranger => Vec::new(),
+        };
+        sleep_until((asked.begun + NOTHING_DELAY).into()).await;
+        let statements = statements.iter().map(|statement| statement.as_bytes());
+        Ok(Answer::Nothing {
+            statements: fitting(statements),
+        })
+    }
+
+    /// Counts an attempt of a peer from outside.
+    fn count(&self, asked: &Asked) -> Result<(), FrameError> {
+        let is_allowed = self.0.strangers.lock().may_try(asked.place, asked.begun);
+        match is_allowed {
+            true => Ok(()),
+            false => Err(FrameError::Io(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "too many attempts from one place",
+            ))),
+        }
+    }
+
+    async fn take(
+        &self,
+        id: GroupId,
+        from: PeerId,
+        statements: Vec<Vec<u8>>,
+    ) -> Result<(), FrameError> {
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let groups = self.0.groups.clone();
+        blocking(move || groups.take(id, from, &statements)).await
+    }
+
+    /// A number that is equal for peers from one site.
+    fn place(&self, origin: Origin) -> u64 {
+        match origin.site() {
+            Some(site) => self.0.places.hash_one(site),
+            None => self.0.places.hash_one(origin),
+        }
+    }
+}
+
+/// A request and its sender.
+struct Asked {
+    peer: PeerId,
+    place: u64,
+    begun: Instant,
+}
+
+impl Groups {
+    /// Takes a request to join, of a user who has the link; none if the user has none of the group.
+    fn receive_join(
+        &self,
+        id: GroupId,
+        from: PeerId,
+        [request, profile]: &[Vec<u8>; 2],
+        origin: u64,
+    ) -> Result<JoinAnswer, DatabaseError> {
+        let Some(group) = self.joined(&id) else {
+            return Ok(None);
+        };
+        let Some(join) = verified(&group, request, profile) else {
+            return Ok(None);
+        };
+        let user = join.asked().user;
+        match judge(group.held(), group.roster(), &join) {
+            // The node of a user who was admitted ahead of time is not known yet.
+            _ if group.roster().is_in(&user) => {
+                let profile = join.profile().clone();
+                self.change(id, Some(from), |group| {
+                    group.merge([profile]);
+                    Ok::<_, DatabaseError>(())
+                })?;
+            }
+            Judgement::Refused(_) => {}
+            Judgement::Admit { .. } | Judgement::Ask => {
+                let request = HeldRequest {
+                    join: join.clone(),
+                    received: unix_now(),
+                    origin,
+                };
+                let random = |below| rand::rng().random_range(0..below);
+                self.change(id, Some(from), |group| {
+                    group.mailbox.add(request, random);
+                    Ok::<_, DatabaseError>(())
+                })?;
+            }
+        }
+        Ok(self.joined(&id).map(|group| outcome(&group, &join, &user)))
+    }
+}
+
+/// How a request stands.
+fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, Vec<Statement>) {
+    // The invite may be used up with this user.
+    if group.roster().is_in(user) {
+        return (JoinOutcome::Accepted, group.proof_of(user));
+    }
+    let outcome = match judge(group.held(), group.roster(), join) {
+        Judgement::Refused(Refusal::Invite | Refusal::Used | Refusal::AlreadyIn) => {
+            JoinOutcome::Rejected
+        }
+        Judgement::Refused(Refusal::Full) => JoinOutcome::Full,
+        Judgement::Admit { .. } | Judgement::Ask => JoinOutcome::Pending,
+    };
+    (outcome, Vec::new())
+}
+
+/// The request, if it is valid and names an invite that an owner has minted.
+fn verified(group: &Group, request: &[u8], profile: &[u8]) -> Option<JoinRequest> {
+    // What is not of this group costs no verification.
+    let claimed = Statement::from_stored(request).ok()?;
+    let pelago_groups::Body::Request(asked) = claimed.body() else {
+        return None;
+    };
+    if asked.group != group.id() || !group.roster().invites().contains_key(&asked.invite) {
+        return None;
+    }
+    let request = Statement::from_bytes(request).ok()?;
+    let profile = Statement::from_bytes(profile).ok()?;
+    JoinRequest::from_statements(request, profile).ok()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, FrameError> {
+    let failed =
+        |error: &dyn std::fmt::Display| FrameError::Io(io::Error::other(error.to_string()));
+    match spawn_blocking(work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
+    }
+}

@@ -1,0 +1,345 @@
+//! What this node knows of one group, and what follows from that without a person. Pure.
+
+use std::collections::BTreeMap;
+
+use pelago_groups::{
+    Body, Digest, GroupId, Held, InviteKey, Judgement, Merged, Ownership, Roster, Secret, Slot,
+    Statement, UserKey, acts, judge,
+};
+
+use super::{
+    mailbox::{HeldRequest, Mailbox},
+    own_invite::OwnInvite,
+    own_join::{JoinStatus, OwnJoin},
+};
+
+/// A group, as this node knows it.
+#[derive(Clone, Debug)]
+pub struct Group {
+    held: Held,
+    /// What follows from `held`.
+    roster: Roster,
+    digest: Digest,
+    pub(super) mailbox: Mailbox,
+    pub(super) invites: BTreeMap<InviteKey, OwnInvite>,
+    pub(super) join: Option<OwnJoin>,
+    /// When this node last heard from an owner, in seconds since 1970.
+    pub(super) heard: Option<u64>,
+}
+
+impl Group {
+    /// A group of which nothing is known yet.
+    pub(super) fn new(id: GroupId) -> Self {
+        let held = Held::new(id);
+        Self {
+            roster: Roster::of(&held),
+            digest: held.digest(),
+            held,
+            mailbox: Mailbox::default(),
+            invites: BTreeMap::new(),
+            join: None,
+            heard: None,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> GroupId {
+        self.held.group()
+    }
+
+    /// The statements of the group.
+    #[must_use]
+    pub const fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Who belongs to it.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Stands for all of its statements.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The requests to join it.
+    pub fn requests(&self) -> impl Iterator<Item = &HeldRequest> {
+        self.mailbox.iter().map(|(_, request)| request)
+    }
+
+    /// The request of `user`.
+    #[must_use]
+    pub fn request(&self, user: &UserKey) -> Option<&HeldRequest> {
+        self.mailbox.get(user)
+    }
+
+    /// What the user of this node enforces of his invites.
+    #[must_use]
+    pub const fn own_invites(&self) -> &BTreeMap<InviteKey, OwnInvite> {
+        &self.invites
+    }
+
+    /// The request of the user of this node.
+    #[must_use]
+    pub const fn own_join(&self) -> Option<&OwnJoin> {
+        self.join.as_ref()
+    }
+
+    /// When this node last heard from an owner, in seconds since 1970.
+    #[must_use]
+    pub const fn heard(&self) -> Option<u64> {
+        self.heard
+    }
+
+    /// Notes how long and for how many users an own invite serves.
+    pub fn keep_invite(&mut self, invite: InviteKey, limits: OwnInvite) {
+        self.invites.insert(invite, limits);
+    }
+
+    /// Counts a user whom the user of this node has admitted by one of his invites.
+    pub fn use_invite(&mut self, invite: Option<&InviteKey>) {
+        if let Some(invite) = invite.and_then(|invite| self.invites.get_mut(invite)) {
+            invite.use_once();
+        }
+    }
+
+    /// Asks to join the group, in place of an earlier request of the user of this node.
+    pub fn ask(&mut self, join: OwnJoin) {
+        self.join = Some(join);
+    }
+
+    /// Takes statements.
+    pub fn merge(&mut self, statements: impl IntoIterator<Item = Statement>) -> Merged {
+        let merged = self.held.merge(statements);
+        if !merged.new.is_empty() {
+            self.roster = Roster::of(&self.held);
+            self.digest = self.held.digest();
+        }
+        merged
+    }
+
+    /// The statements by which any node that knows the group sees whether `user` is in: few, and
+    /// without other members.
+    #[must_use]
+    pub fn proof_of(&self, user: &UserKey) -> Vec<Statement> {
+        let root = self.roster.root();
+        let counts = |author: &UserKey| {
+            let marked = root.and_then(|root| self.held.get(&Slot::Entry(root, *author)));
+            let is_owner = marked.is_some_and(|marked| match marked.body() {
+                Body::Entry(entry) => entry.ownership == Some(Ownership::Now),
+                _ => false,
+            });
+            Some(*author) == root || is_owner
+        };
+        let about = self
+            .held
+            .statements()
+            .filter_map(|statement| match statement.slot() {
+                Slot::Entry(author, of) if of == *user && counts(&author) => Some(author),
+                _ => None,
+            });
+        let authors: Vec<_> = about.collect();
+        let marks = authors
+            .iter()
+            .filter_map(|author| Some(Slot::Entry(root?, *author)));
+        let entries = authors.iter().map(|author| Slot::Entry(*author, *user));
+        let others = [Slot::Leave(*user), Slot::User(*user)];
+        let mut slots: Vec<_> = std::iter::once(Slot::Founding)
+            .chain(marks)
+            .chain(entries)
+            .chain(others)
+            .collect();
+        slots.dedup();
+        slots
+            .iter()
+            .filter_map(|slot| self.held.get(slot))
+            .cloned()
+            .collect()
+    }
+
+    /// Does what follows without a person, at `now`: ends invites that are used up or expired, admits
+    /// those whom invites of `user` admit, and drops requests that are in vain. `user` is that of
+    /// this node.
+    pub(super) fn settle(&mut self, user: &Secret<UserKey>, now: u64) {
+        self.end_invites(user, now);
+        let waiting: Vec<_> = self.mailbox.iter().map(|(user, _)| *user).collect();
+        for asking in waiting {
+            self.settle_request(user, &asking, now);
+        }
+        let is_in = self.roster.is_in(&user.key());
+        let rejects = |statement: &Statement, invite| match statement.body() {
+            Body::Entry(entry) => {
+                entry.user == user.key() && !entry.is_in && entry.via == Some(invite)
+            }
+            _ => false,
+        };
+        if let Some(join) = &mut self.join {
+            let invite = join.join.asked().invite;
+            if is_in {
+                join.status = JoinStatus::Accepted;
+            } else if self.roster.is_out(&user.key())
+                && self
+                    .held
+                    .statements()
+                    .any(|statement| rejects(statement, invite))
+            {
+                join.status = JoinStatus::Rejected;
+            }
+        }
+    }
+
+    fn settle_request(&mut self, user: &Secret<UserKey>, asking: &UserKey, now: u64) {
+        let Some(request) = self.mailbox.get(asking) else {
+            return;
+        };
+        let (join, invite) = (&request.join, request.join.asked().invite);
+        match judge(&self.held, &self.roster, join) {
+            Judgement::Refused(_) => {
+                self.mailbox.remove(asking);
+            }
+            Judgement::Admit { by } if by == user.key() => {
+                // Without what was noted of the invite, a person decides.
+                if !self
+                    .invites
+                    .get(&invite)
+                    .is_some_and(|invite| invite.serves(now))
+                {
+                    return;
+                }
+                let admission = acts::admit(&self.held, user, *asking, Some(invite));
+                if let Ok(admission) = admission {
+                    let profile = join.profile().clone();
+                    self.merge([admission, profile]);
+                    self.use_invite(Some(&invite));
+                    self.mailbox.remove(asking);
+                    self.end_invites(user, now);
+                }
+            }
+            Judgement::Admit { .. } | Judgement::Ask => {}
+        }
+    }
+
+    /// Revokes own invites that serve no further user, and forgets what was noted of closed ones.
+    fn end_invites(&mut self, user: &Secret<UserKey>, now: u64) {
+        let is_open = |roster: &Roster, invite: &InviteKey| {
+            roster
+                .invites()
+                .get(invite)
+                .is_some_and(|invite| invite.is_open)
+        };
+        let ended = self
+            .invites
+            .iter()
+            .filter(|(_, limits)| !limits.serves(now));
+        let ended: Vec<_> = ended.map(|(invite, _)| *invite).collect();
+        for invite in ended {
+            if is_open(&self.roster, &invite)
+                && let Ok(revoked) = acts::revoke(&self.held, user, invite)
+            {
+                self.merge([revoked]);
+            }
+        }
+        let roster = &self.roster;
+        self.invites.retain(|invite, _| is_open(roster, invite));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_groups::{InviteMode, JoinRequest};
+
+    use super::*;
+
+    fn secret(seed: u8) -> Secret<UserKey> {
+        Secret::from_seed([seed; 32])
+    }
+
+    /// A group that the user 0 founded, with an invite of the key 5 that admits by itself.
+    fn group(limits: OwnInvite) -> (Group, Secret<InviteKey>) {
+        let root = secret(0);
+        let founding = acts::found(&root, &"family".parse().unwrap(), [7; 16]);
+        let mut group = Group::new(founding.group().unwrap());
+        group.merge([founding]);
+        let invite = Secret::<InviteKey>::from_seed([5; 32]);
+        let minted = acts::mint(group.held(), &root, invite.key(), InviteMode::Auto).unwrap();
+        group.merge([minted]);
+        group.keep_invite(invite.key(), limits);
+        (group, invite)
+    }
+
+    fn ask(group: &mut Group, invite: &Secret<InviteKey>, user: u8) {
+        let user = secret(user);
+        let profile = acts::name_user(&user, "bert".parse().unwrap(), Vec::new(), None).unwrap();
+        let join = JoinRequest::new(&user, profile, group.id(), invite, String::new());
+        let request = HeldRequest {
+            join,
+            received: 0,
+            origin: 0,
+        };
+        group.mailbox.add(request, |_| 0);
+    }
+
+    #[test]
+    fn an_invite_admits_as_many_as_it_may_and_until_it_expires() {
+        let limits = OwnInvite {
+            expires: Some(100),
+            uses_left: Some(2),
+        };
+        let (mut used, invite) = group(limits);
+        for user in 1..=3 {
+            ask(&mut used, &invite, user);
+        }
+        used.settle(&secret(0), 99);
+        assert_eq!(used.roster().members().len(), 3);
+        assert!(!used.roster().invites()[&invite.key()].is_open);
+        assert_eq!((used.mailbox.len(), used.invites.len()), (0, 0));
+
+        let (mut expired, invite) = group(limits);
+        ask(&mut expired, &invite, 1);
+        expired.settle(&secret(0), 100);
+        assert_eq!(expired.roster().members().len(), 1);
+        assert!(!expired.roster().invites()[&invite.key()].is_open);
+    }
+
+    #[test]
+    fn another_owner_and_one_without_notes_leave_it_to_a_person() {
+        let (mut group, invite) = group(OwnInvite {
+            expires: None,
+            uses_left: None,
+        });
+        ask(&mut group, &invite, 1);
+        group.settle(&secret(9), 0);
+        assert_eq!(group.mailbox.len(), 1);
+        group.invites.clear();
+        group.settle(&secret(0), 0);
+        assert_eq!(group.mailbox.len(), 1);
+    }
+
+    #[test]
+    fn a_proof_shows_one_user_and_no_others() {
+        let (mut group, _) = group(OwnInvite {
+            expires: None,
+            uses_left: None,
+        });
+        for user in [1, 2, 3] {
+            let admitted = acts::admit(group.held(), &secret(0), secret(user).key(), None);
+            group.merge([admitted.unwrap()]);
+        }
+        let owner = acts::make_owner(group.held(), &secret(0), secret(1).key()).unwrap();
+        group.merge([owner]);
+        let removed = acts::remove(group.held(), &secret(1), secret(2).key(), None).unwrap();
+        group.merge([removed]);
+
+        let mut other = Group::new(group.id());
+        other.merge(group.proof_of(&secret(2).key()));
+        assert!(other.roster().is_out(&secret(2).key()));
+        assert!(!other.roster().is_in(&secret(3).key()));
+        let mut other = Group::new(group.id());
+        other.merge(group.proof_of(&secret(3).key()));
+        assert!(other.roster().is_in(&secret(3).key()));
+    }
+}

@@ -1,0 +1,461 @@
+//! All groups of a node: one place that changes them, keeps them, and passes on what changed.
+//!
+//! Each change is one commit, made before anything is sent. Memory, the store, access and peers follow
+//! from it, so that no caller has to remember them. Errors are those of the database, or of the act.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use libp2p::PeerId;
+use parking_lot::Mutex;
+use pelago_groups::{Digest, GroupId, Slot, Statement, UserKey};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use super::{
+    error::GroupError,
+    feed::{Feed, Wish},
+    group::Group,
+    identity::Identity,
+    metrics::{Fate, Metrics},
+    rows,
+};
+use crate::{
+    access::Memberships,
+    store::{DatabaseError, Store},
+};
+
+/// Groups that a node knows, at most; those that its user has left count until they are forgotten.
+pub(super) const MAX_GROUPS: usize = 128;
+
+/// How precisely a node remembers when it last heard from an owner, in seconds: each time is a
+/// commit.
+const HEARD_STEP: u64 = 300;
+
+/// The groups of a node. A handle: clones share them.
+#[derive(Clone)]
+pub struct Groups(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    local: PeerId,
+    identity: Option<Identity>,
+    memberships: Memberships,
+    groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
+    /// Held while a group changes. What is read needs only the lock above, never the disk.
+    changing: Mutex<Option<Statement>>,
+    /// What peers reported to hold.
+    confirmed: Mutex<HashMap<(GroupId, PeerId), Digest>>,
+    feed: Feed,
+    /// A random number of this run.
+    run: u64,
+    revision: watch::Sender<u64>,
+    metrics: Metrics,
+}
+
+impl Groups {
+    /// The groups in `store`, for the user `identity` of the node `local`. Blocks on the database.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub fn open(
+        store: Store,
+        local: PeerId,
+        identity: Option<Identity>,
+        memberships: Memberships,
+    ) -> Result<Self, DatabaseError> {
+        let groups = match &identity {
+            Some(_) => rows::load(&store)?,
+            None => BTreeMap::new(),
+        };
+        let profile = match &identity {
+            Some(identity) => {
+                let before = rows::profile(&store, &identity.user.key())?;
+                let profile = identity.profile(before.as_ref(), true);
+                if before.as_ref() != Some(&profile) {
+                    store.change_groups(&[rows::profile_change(&identity.user, &profile)])?;
+                }
+                Some(profile)
+            }
+            None => None,
+        };
+        let ids: Vec<_> = groups.keys().copied().collect();
+        let groups = groups.into_iter().map(|(id, group)| (id, Arc::new(group)));
+        let groups = Self(Arc::new(Shared {
+            store,
+            local,
+            identity,
+            memberships,
+            groups: Mutex::new(groups.collect()),
+            changing: Mutex::new(profile),
+            confirmed: Mutex::default(),
+            feed: Feed::default(),
+            run: rand::random(),
+            revision: watch::Sender::default(),
+            metrics: Metrics::new(),
+        }));
+        for id in ids {
+            // What was due while the node was off.
+            groups.change(id, None, |_| Ok::<_, DatabaseError>(()))?;
+        }
+        groups.grant();
+        Ok(groups)
+    }
+
+    /// The user of this node.
+    ///
+    /// # Errors
+    /// [`GroupError::NoUser`].
+    pub fn identity(&self) -> Result<&Identity, GroupError> {
+        self.0.identity.as_ref().ok_or(GroupError::NoUser)
+    }
+
+    /// The key of the user of this node.
+    pub(super) fn user(&self) -> Option<UserKey> {
+        Some(self.0.identity.as_ref()?.user.key())
+    }
+
+    /// The id of this node.
+    pub(super) fn local(&self) -> PeerId {
+        self.0.local
+    }
+
+    pub(super) fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+
+    /// The metrics of this module.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.0.metrics.registry
+    }
+
+    /// A number that changes with each change of a group.
+    #[must_use]
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.0.revision.subscribe()
+    }
+
+    /// All groups that this node knows.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Group>> {
+        self.0.groups.lock().values().cloned().collect()
+    }
+
+    /// The group `id`, if this node knows it.
+    #[must_use]
+    pub fn get(&self, id: &GroupId) -> Option<Arc<Group>> {
+        self.0.groups.lock().get(id).cloned()
+    }
+
+    /// The group `id`, if the user of this node belongs to it.
+    pub(super) fn joined(&self, id: &GroupId) -> Option<Arc<Group>> {
+        let user = self.user()?;
+        self.get(id).filter(|group| group.roster().is_in(&user))
+    }
+
+    /// What the user of this node states of himself.
+    #[must_use]
+    pub fn profile(&self) -> Option<Statement> {
+        self.0.changing.lock().clone()
+    }
+
+    /// What a peer reported to hold of a group.
+    #[must_use]
+    pub fn confirmed(&self, group: &GroupId, peer: &PeerId) -> Option<Digest> {
+        self.0.confirmed.lock().get(&(*group, *peer)).copied()
+    }
+
+    /// A number that changes with what this node shares. It is another one in each run.
+    pub(super) fn catalogue_revision(&self) -> u64 {
+        self.0.run.wrapping_add(self.0.store.shares_revision())
+    }
+
+    /// Notes what a peer reports to hold of a group.
+    pub(super) fn confirm(&self, group: GroupId, peer: PeerId, digest: Digest) {
+        self.0.confirmed.lock().insert((group, peer), digest);
+    }
+
+    /// Changes a group by `act`, and does what follows: it is kept in one commit, and what is new is
+    /// passed on, except to the peer `from` from which it came. Blocks on the database.
+    ///
+    /// # Errors
+    /// That of `act`, or of the database. Nothing is changed then.
+    pub fn change<T, E: From<DatabaseError>>(
+        &self,
+        id: GroupId,
+        from: Option<PeerId>,
+        act: impl FnOnce(&mut Group) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut changing = self.0.changing.lock();
+        let before = self.get(&id);
+        let mut after = match &before {
+            Some(before) => Group::clone(before),
+            None => Group::new(id),
+        };
+        let value = act(&mut after)?;
+        let mut rows = Vec::new();
+        if let Some(identity) = &self.0.identity {
+            if let Some(profile) = adopted(identity, changing.as_ref(), &after) {
+                rows.push(rows::profile_change(&identity.user, &profile));
+                *changing = Some(profile);
+            }
+            after.merge(changing.clone());
+            after.settle(&identity.user, unix_now());
+        }
+        rows.extend(rows::changes(before.as_deref(), &after));
+        if rows.is_empty() {
+            return Ok(value);
+        }
+        self.0.store.change_groups(&rows)?;
+        let wishes = self.wishes(before.as_deref(), &after, from);
+        let is_new = wishes.iter().any(|wish| matches!(wish, Wish::Tell { .. }));
+        report(before.as_deref(), &after);
+        self.0.groups.lock().insert(id, Arc::new(after));
+        if is_new {
+            self.grant();
+        }
+        drop(changing);
+        self.0.feed.note(wishes);
+        self.0.revision.send_modify(|revision| *revision += 1);
+        Ok(value)
+    }
+
+    /// Makes sure that there is space for another group: forgets one that the user of this node has
+    /// left, if there are too many. Blocks on the database.
+    ///
+    /// # Errors
+    /// The user belongs to as many groups as a node may have, or the database failed.
+    pub fn make_space(&self) -> Result<(), GroupError> {
+        let user = self.identity()?.user.key();
+        let _changing = self.0.changing.lock();
+        let all = self.all();
+        if all.len() < MAX_GROUPS {
+            return Ok(());
+        }
+        let is_past = |group: &&Arc<Group>| {
+            let is_asked = group.own_join().is_some_and(|own| own.status.is_pending());
+            !group.roster().is_in(&user) && !is_asked
+        };
+        let past = all.iter().find(is_past);
+        let past = past.ok_or(GroupError::TooManyGroups(MAX_GROUPS))?;
+        self.0.store.change_groups(&rows::removal(past))?;
+        self.0.groups.lock().remove(&past.id());
+        self.0
+            .confirmed
+            .lock()
+            .retain(|(group, _), _| *group != past.id());
+        Ok(())
+    }
+
+    /// Takes statements from a peer. Blocks on the processor and the database.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn take(
+        &self,
+        id: GroupId,
+        from: PeerId,
+        sent: &[Vec<u8>],
+    ) -> Result<(), DatabaseError> {
+        let Some(group) = self.get(&id) else {
+            return Ok(());
+        };
+        let sent = sent.iter().filter_map(|bytes| self.verified(&group, bytes));
+        let statements: Vec<_> = sent.collect();
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let count = statements.len();
+        let merged = self.change(id, Some(from), |group| {
+            Ok::<_, DatabaseError>(group.merge(statements))
+        })?;
+        self.0.metrics.count(Fate::New, merged.new.len());
+        self.0
+            .metrics
+            .count(Fate::Ignored, count.saturating_sub(merged.new.len()));
+        for slot in merged.contradictions {
+            self.0.metrics.contradiction();
+            let (author, name) = (author(&slot), group.roster().name());
+            tracing::warn!(
+                group = %id, ?name, ?author,
+                "a user has signed two statements in place of each other: all nodes take the same \
+                 one of them, and the device of that user may be restored from a backup, or \
+                 compromised"
+            );
+        }
+        Ok(())
+    }
+
+    /// A statement of a peer that is new to `group`, if it is valid.
+    fn verified(&self, group: &Group, bytes: &[u8]) -> Option<Statement> {
+        let refused = || self.0.metrics.count(Fate::Refused, 1);
+        // What is known already costs no verification.
+        let Ok(claimed) = Statement::from_stored(bytes) else {
+            refused();
+            return None;
+        };
+        let held = group.held().get(&claimed.slot());
+        let is_known = held.is_some_and(|held| {
+            held == &claimed || !claimed.supersedes(held) && !claimed.contradicts(held)
+        });
+        if is_known {
+            self.0.metrics.count(Fate::Known, 1);
+            return None;
+        }
+        let is_here = claimed.group().is_none_or(|of| of == group.id());
+        match Statement::from_bytes(bytes) {
+            Ok(statement) if is_here => Some(statement),
+            _ => {
+                refused();
+                None
+            }
+        }
+    }
+
+    /// Notes that a peer, which is a node of an owner, was heard.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn heard(&self, id: GroupId, peer: &PeerId) -> Result<(), DatabaseError> {
+        let Some(group) = self.joined(&id) else {
+            return Ok(());
+        };
+        let now = unix_now();
+        let is_recent = group.heard().is_some_and(|heard| now < heard + HEARD_STEP);
+        let user = user_of(&group, peer);
+        if is_recent || !user.is_some_and(|user| group.roster().is_owner(&user)) {
+            return Ok(());
+        }
+        self.change(id, None, |group| {
+            group.heard = Some(now);
+            Ok(())
+        })
+    }
+
+    /// Ends what is due by the clock.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(super) fn tick(&self) -> Result<(), DatabaseError> {
+        for group in self.all() {
+            self.change(group.id(), None, |_| Ok::<_, DatabaseError>(()))?;
+        }
+        Ok(())
+    }
+
+    /// What peers have to learn after a change.
+    fn wishes(&self, before: Option<&Group>, after: &Group, from: Option<PeerId>) -> Vec<Wish> {
+        let id = after.id();
+        let new = after.held().statements().filter_map(|statement| {
+            let slot = statement.slot();
+            let old = before.and_then(|before| before.held().get(&slot));
+            (old != Some(statement)).then_some(Wish::Tell {
+                group: id,
+                slot,
+                is_first: old.is_none(),
+                from,
+            })
+        });
+        let mut wishes: Vec<_> = new.collect();
+        let is_unknown = |user: &UserKey| {
+            let request = |group: &Group| group.request(user).map(|held| held.join.clone());
+            before.and_then(request) != request(after)
+        };
+        let users = after.requests().map(|request| request.join.asked().user);
+        wishes.extend(users.filter(is_unknown).map(|user| Wish::PassOn(id, user)));
+        if let (Some(user), Some(from)) = (self.user(), from)
+            && after.roster().is_in(&user)
+            && !before.is_some_and(|before| before.roster().is_in(&user))
+        {
+            wishes.push(Wish::Sync(id, from));
+        }
+        wishes
+    }
+
+    /// Grants the nodes of all rosters what they may have, and no others.
+    fn grant(&self) {
+        let Some(user) = self.user() else {
+            return;
+        };
+        let mut granted = HashMap::<PeerId, BTreeSet<GroupId>>::new();
+        for group in self.all() {
+            if group.roster().is_in(&user) {
+                for peer in peers_of(&group) {
+                    granted.entry(peer).or_default().insert(group.id());
+                }
+            }
+        }
+        self.0.memberships.replace(granted);
+    }
+}
+
+/// The nodes of the members of a group.
+pub(super) fn peers_of(group: &Group) -> impl Iterator<Item = PeerId> {
+    let nodes = group.roster().nodes();
+    nodes.filter_map(|(node, _)| crate::access::peer_of(&node))
+}
+
+/// The user of whom `peer` is a node: a member, or one who was.
+pub(super) fn user_of(group: &Group, peer: &PeerId) -> Option<UserKey> {
+    let node = crate::access::key_of(peer)?;
+    let mut members = group.roster().nodes();
+    if let Some((_, user)) = members.find(|(of, _)| *of == node) {
+        return Some(user);
+    }
+    let mut profiles = group
+        .held()
+        .statements()
+        .filter_map(|statement| match statement.body() {
+            pelago_groups::Body::User(profile) => Some(profile),
+            _ => None,
+        });
+    let is_his = |profile: &&pelago_groups::UserProfile| {
+        profile.nodes.iter().any(|named| named.node == node)
+    };
+    Some(profiles.find(is_his)?.user)
+}
+
+/// A later statement of the user of this node about himself, from before a restore or from another
+/// node: it is adopted, and names this node.
+fn adopted(identity: &Identity, own: Option<&Statement>, group: &Group) -> Option<Statement> {
+    let held = group.held().get(&Slot::User(identity.user.key()))?;
+    if own.is_some_and(|own| !held.supersedes(own)) {
+        return None;
+    }
+    Some(identity.profile(Some(held), false))
+}
+
+/// Logs what people should notice.
+fn report(before: Option<&Group>, after: &Group) {
+    let name = after.roster().name().map(ToString::to_string);
+    for request in after.requests() {
+        let asked = request.join.asked();
+        let known = before.and_then(|before| before.request(&asked.user));
+        if known.is_none_or(|known| known.join != request.join) {
+            tracing::info!(
+                group = %after.id(), name, user = %asked.user,
+                "a user asks to join a group: pelago group requests"
+            );
+        }
+    }
+}
+
+fn author(slot: &Slot) -> Option<UserKey> {
+    match slot {
+        Slot::Entry(author, _) | Slot::Invite(author, _) => Some(*author),
+        Slot::Leave(user) | Slot::User(user) | Slot::Request(user) => Some(*user),
+        Slot::Founding => None,
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
+}

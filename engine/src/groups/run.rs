@@ -1,0 +1,264 @@
+//! The task that speaks with peers about groups: when they connect, when something changed, and every
+//! ten minutes.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use pelago_groups::{GroupId, Slot, UserKey};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    task::{JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    ask::{AskError, Conversation, Errand},
+    feed::Wish,
+    group::Group,
+    handle::{Groups, peers_of, user_of},
+    outbox::Outbox,
+};
+use crate::{duties::Outcome, network::Network};
+
+/// How often groups are compared with connected members, and members are asked again.
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// How long to sleep when nothing is due.
+const NOTHING_DUE: Duration = Duration::from_secs(3600);
+
+/// Keeps the groups of a node equal to those of its peers, until the network shuts down.
+///
+/// # Errors
+/// The network has shut down, or the database failed.
+pub async fn run(groups: Groups, network: Network) -> Outcome {
+    let mut task = Task {
+        groups,
+        network,
+        outbox: Outbox::default(),
+        talks: JoinSet::new(),
+        rounds: JoinSet::new(),
+        asking: BTreeSet::new(),
+    };
+    let mut arrivals = task.network.arrivals();
+    let mut tick = interval(INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let feed = task.groups.feed().clone();
+    loop {
+        task.speak();
+        let next = task
+            .outbox
+            .next()
+            .unwrap_or_else(|| Instant::now() + NOTHING_DUE);
+        tokio::select! {
+            wishes = feed.take() => task.handle_wishes(wishes).await?,
+            arrived = arrivals.recv() => match arrived {
+                Ok(peer) => task.greet(peer),
+                Err(RecvError::Lagged(_)) => task.greet_all().await?,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            Some(ended) = task.talks.join_next() => {
+                if let Ok(peer) = ended {
+                    task.outbox.ended(&peer);
+                }
+            }
+            Some(ended) = task.rounds.join_next() => {
+                if let Ok(group) = ended {
+                    task.asking.remove(&group);
+                }
+            }
+            _ = tick.tick() => task.tick().await?,
+            () = sleep_until(next.into()) => {
+                let connected = task.connected().await?;
+                for (group, slots) in task.outbox.due(Instant::now()) {
+                    for slot in slots {
+                        task.tell(&connected, group, slot, None);
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Task {
+    groups: Groups,
+    network: Network,
+    outbox: Outbox,
+    talks: JoinSet<PeerId>,
+    /// Rounds in which members are asked to admit the user of this node.
+    rounds: JoinSet<GroupId>,
+    asking: BTreeSet<GroupId>,
+}
+
+impl Task {
+    /// Begins what can begin.
+    fn speak(&mut self) {
+        while let Some((peer, errands)) = self.outbox.begin() {
+            let (groups, network) = (self.groups.clone(), self.network.clone());
+            self.talks.spawn(async move {
+                if let Err(error) = speak(&groups, &network, peer, errands).await {
+                    tracing::debug!(%peer, %error, "an exchange about groups failed");
+                }
+                peer
+            });
+        }
+    }
+
+    async fn connected(&self) -> Result<HashSet<PeerId>, crate::network::Closed> {
+        let peers = self.network.peers().await?;
+        Ok(peers.into_iter().map(|peer| peer.peer_id).collect())
+    }
+
+    async fn handle_wishes(&mut self, wishes: BTreeSet<Wish>) -> Outcome {
+        let connected = self.connected().await?;
+        for wish in wishes {
+            match wish {
+                Wish::Tell {
+                    group,
+                    slot,
+                    is_first,
+                    from,
+                } => {
+                    let held = self.groups.get(&group);
+                    let held = held.as_ref().and_then(|group| group.held().get(&slot));
+                    let is_urgent = is_first || held.is_some_and(|held| held.is_urgent());
+                    let now = Instant::now();
+                    if self.outbox.may_send(group, slot, is_urgent, now) {
+                        self.tell(&connected, group, slot, from);
+                    }
+                }
+                Wish::Sync(group, peer) => self.outbox.add(peer, Errand::Sync(group)),
+                Wish::PassOn(group, user) => {
+                    if let Some(group) = self.groups.joined(&group) {
+                        for peer in owners(&group).filter(|peer| connected.contains(peer)) {
+                            self.outbox.add(peer, Errand::PassOn(group.id(), user));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what fills a slot to connected members, and tells a user about whom it is.
+    fn tell(&mut self, connected: &HashSet<PeerId>, id: GroupId, slot: Slot, from: Option<PeerId>) {
+        let Some(group) = self.groups.get(&id) else {
+            return;
+        };
+        let is_reached = |peer: &PeerId| Some(*peer) != from && connected.contains(peer);
+        for peer in peers_of(&group).filter(is_reached) {
+            self.outbox.add(peer, Errand::Tell(id, slot));
+            // A member that has just come is met for the first time.
+            if self.groups.confirmed(&id, &peer).is_none() {
+                self.outbox.add(peer, Errand::Sync(id));
+            }
+        }
+        if let Slot::Entry(_, user) | Slot::Leave(user) = slot {
+            for peer in nodes_of(&group, &user).filter(is_reached) {
+                self.outbox.add(peer, Errand::Prove(id, user));
+            }
+        }
+    }
+
+    /// Speaks with a peer that has connected.
+    fn greet(&mut self, peer: PeerId) {
+        let Some(own) = self.groups.user() else {
+            return;
+        };
+        for group in self.groups.all() {
+            self.greet_for(&group, &own, peer);
+        }
+    }
+
+    fn greet_for(&mut self, group: &Group, own: &UserKey, peer: PeerId) {
+        let (id, roster) = (group.id(), group.roster());
+        let is_asked = |own: &&super::own_join::OwnJoin| {
+            let text = peer.to_string();
+            own.status.is_pending() && own.peers.iter().any(|address| address.contains(&text))
+        };
+        if group.own_join().filter(is_asked).is_some() {
+            self.ask(id);
+        }
+        let Some(user) = user_of(group, &peer).filter(|user| user != own) else {
+            return;
+        };
+        match (roster.is_in(own), roster.is_in(&user)) {
+            (true, true) => {
+                self.outbox.add(peer, Errand::Sync(id));
+                if roster.is_owner(&user) {
+                    for request in group.requests() {
+                        let user = request.join.asked().user;
+                        self.outbox.add(peer, Errand::PassOn(id, user));
+                    }
+                }
+            }
+            (true, false) if roster.is_out(&user) => {
+                self.outbox.add(peer, Errand::Prove(id, user));
+            }
+            (false, true) if group.held().get(&Slot::Leave(*own)).is_some() => {
+                self.outbox.add(peer, Errand::Prove(id, *own));
+            }
+            _ => {}
+        }
+    }
+
+    async fn greet_all(&mut self) -> Outcome {
+        for peer in self.connected().await? {
+            self.greet(peer);
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Outcome {
+        let groups = self.groups.clone();
+        spawn_blocking(move || groups.tick()).await??;
+        self.greet_all().await?;
+        for group in self.groups.all() {
+            if group.own_join().is_some_and(|own| own.status.is_pending()) {
+                self.ask(group.id());
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks members to admit the user of this node, unless they are being asked.
+    fn ask(&mut self, group: GroupId) {
+        if self.asking.insert(group) {
+            let (groups, network) = (self.groups.clone(), self.network.clone());
+            self.rounds.spawn(async move {
+                groups.ask_members(&network, group).await;
+                group
+            });
+        }
+    }
+}
+
+async fn speak(
+    groups: &Groups,
+    network: &Network,
+    peer: PeerId,
+    errands: BTreeSet<Errand>,
+) -> Result<(), AskError> {
+    let mut conversation = Conversation::open(groups, network, peer).await?;
+    conversation.run(errands).await
+}
+
+/// The nodes of the owners of a group.
+fn owners(group: &Group) -> impl Iterator<Item = PeerId> {
+    let nodes = group.roster().nodes();
+    let owners = nodes.filter(|(_, user)| group.roster().is_owner(user));
+    owners.filter_map(|(node, _)| crate::access::peer_of(&node))
+}
+
+/// The nodes of a user, who may have been removed.
+fn nodes_of(group: &Group, user: &UserKey) -> impl Iterator<Item = PeerId> {
+    let profile = group.held().get(&Slot::User(*user));
+    let nodes = profile.and_then(|profile| match profile.body() {
+        pelago_groups::Body::User(profile) => Some(&profile.nodes),
+        _ => None,
+    });
+    let nodes = nodes.into_iter().flatten();
+    nodes.filter_map(|named| crate::access::peer_of(&named.node))
+}

@@ -1,0 +1,242 @@
+//! Users found groups, join and leave them; what their nodes exchange, and what others see of it.
+
+use libp2p::identity::Keypair;
+use pelago::{
+    CodedError, GroupInfo, GroupLink, InviteOptions, JoinStatus, LocalUser, Node, Role, Secret,
+    Store, UserKey,
+};
+
+use crate::nodes::{Home, in_time, settings};
+
+/// A node of a user, whose secret follows from the name.
+pub(crate) async fn home(name: &str) -> Home {
+    Home::of_user(
+        settings(name),
+        Store::in_memory(),
+        &Keypair::generate_ed25519(),
+        user(name),
+    )
+    .await
+}
+
+pub(crate) fn user(name: &str) -> LocalUser {
+    let mut seed = [0; 32];
+    seed[..name.len()].copy_from_slice(name.as_bytes());
+    LocalUser {
+        secret: Secret::from_seed(seed),
+        name: name.parse().unwrap(),
+    }
+}
+
+pub(crate) fn key(name: &str) -> UserKey {
+    user(name).secret.key()
+}
+
+/// Waits until `wanted` holds for what the node knows of its groups.
+pub(crate) async fn until(node: &Node, wanted: impl Fn(&Node) -> bool) {
+    let mut revision = node.groups_revision();
+    in_time(async {
+        while !wanted(node) {
+            revision.changed().await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// The first group of the node.
+fn group(node: &Node) -> Option<GroupInfo> {
+    node.groups().unwrap().into_iter().next()
+}
+
+fn has_members(count: usize) -> impl Fn(&Node) -> bool {
+    move |node| group(node).is_some_and(|group| group.members == count)
+}
+
+pub(crate) async fn founded(home: &Home) {
+    home.node
+        .group_create("family".parse().unwrap())
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn ask_link(home: &Home) -> GroupLink {
+    home.node
+        .group_invite("family", InviteOptions::default())
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn auto_link(home: &Home, uses: u32) -> GroupLink {
+    let options = InviteOptions {
+        auto: true,
+        uses: Some(uses),
+        expires_in: None,
+    };
+    home.node.group_invite("family", options).await.unwrap()
+}
+
+/// Joins by a link that admits by itself.
+pub(crate) async fn join(home: &Home, link: &GroupLink) {
+    let status = home
+        .node
+        .group_join(link.clone(), String::new())
+        .await
+        .unwrap();
+    assert_eq!(status, JoinStatus::Accepted);
+}
+
+/// ```text
+///   anna (founder) <--- bert (by an auto link)
+///                  <--- carl (by the same link, which is used up)
+/// ```
+#[tokio::test]
+async fn a_link_admits_as_many_as_it_may_and_rejects_the_next() {
+    let [anna, bert, carl] = [home("anna").await, home("bert").await, home("carl").await];
+    founded(&anna).await;
+    let link = auto_link(&anna, 1).await;
+    join(&bert, &link).await;
+    until(&bert.node, has_members(2)).await;
+    let shown = bert.node.groups().unwrap();
+    assert_eq!(
+        (shown[0].name.as_str(), shown[0].role),
+        ("family", Role::Member)
+    );
+
+    let status = carl.node.group_join(link, String::new()).await.unwrap();
+    assert_eq!(status, JoinStatus::Rejected);
+    assert!(carl.node.groups().unwrap().is_empty());
+    assert!(!anna.node.group_invites("family").unwrap()[0].is_open);
+}
+
+/// Bert, who is only a member, holds the request while Anna is off.
+///
+/// ```text
+///   anna (founder, off) ... bert (member) <--- carl (asks)
+/// ```
+#[tokio::test]
+async fn a_member_holds_a_request_while_the_founder_is_off() {
+    let (store, identity) = (Store::in_memory(), Keypair::generate_ed25519());
+    let start = || Home::of_user(settings("anna"), store.clone(), &identity, user("anna"));
+    let anna = start().await;
+    let (bert, carl) = (home("bert").await, home("carl").await);
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, has_members(2)).await;
+    let link = ask_link(&anna).await;
+    assert!(
+        link.peers.len() >= 2,
+        "the link names members: {:?}",
+        link.peers
+    );
+    until(&bert.node, |node| {
+        node.group_invites("family").unwrap().len() == 2
+    })
+    .await;
+    anna.node.shutdown().await;
+    drop(anna);
+
+    let status = carl.node.group_join(link, "it is me".into()).await.unwrap();
+    assert_eq!(status, JoinStatus::Pending);
+    let held = bert.node.group_requests("family").unwrap();
+    assert_eq!(
+        (held[0].user, held[0].message.as_str()),
+        (key("carl"), "it is me")
+    );
+
+    let anna = start().await;
+    anna.node.connect(&bert.address().await).await.unwrap();
+    until(&anna.node, |node| {
+        !node.group_requests("family").unwrap().is_empty()
+    })
+    .await;
+    anna.node.group_accept("family", "carl").await.unwrap();
+    anna.node.connect(&carl.address().await).await.unwrap();
+    until(&carl.node, has_members(3)).await;
+    until(&bert.node, has_members(3)).await;
+    assert_eq!(
+        carl.node.group_joins().unwrap()[0].status,
+        JoinStatus::Accepted
+    );
+    assert!(bert.node.group_requests("family").unwrap().is_empty());
+}
+
+/// The nodes of those who are rejected or removed learn of it when they are connected.
+#[tokio::test]
+async fn the_rejected_and_the_removed_are_informed_and_their_links_serve_no_longer() {
+    let [anna, bert, carl] = [home("anna").await, home("bert").await, home("carl").await];
+    founded(&anna).await;
+    let link = auto_link(&anna, 2).await;
+    join(&bert, &link).await;
+    until(&bert.node, has_members(2)).await;
+    let removed = anna.node.group_remove("family", "bert").await.unwrap();
+    assert_eq!(
+        (removed.users, removed.revoked.len()),
+        (vec![key("bert")], 1)
+    );
+    until(&bert.node, |node| node.groups().unwrap().is_empty()).await;
+    assert_eq!(
+        bert.node.group("family").await.unwrap_err().code(),
+        "not-a-member"
+    );
+    let again = bert.node.group_join(link, String::new()).await.unwrap();
+    assert_eq!(again, JoinStatus::Rejected);
+
+    // An unspent link becomes a request: an entry of him exists.
+    let other = auto_link(&anna, 1).await;
+    let asked = bert.node.group_join(other, String::new()).await.unwrap();
+    assert_eq!(asked, JoinStatus::Pending);
+    anna.node.group_accept("family", "bert").await.unwrap();
+    until(&bert.node, has_members(2)).await;
+
+    let asked = carl
+        .node
+        .group_join(ask_link(&anna).await, String::new())
+        .await
+        .unwrap();
+    assert_eq!(asked, JoinStatus::Pending);
+    anna.node.group_reject("family", "carl").await.unwrap();
+    until(&carl.node, |node| {
+        node.group_joins().unwrap()[0].status == JoinStatus::Rejected
+    })
+    .await;
+    assert!(anna.node.group_requests("family").unwrap().is_empty());
+}
+
+/// ```text
+///   anna (founder) --- bert (owner, leaves) --- carl
+/// ```
+#[tokio::test]
+async fn who_leaves_is_gone_everywhere_and_what_he_decided_stays() {
+    let [anna, bert, carl] = [home("anna").await, home("bert").await, home("carl").await];
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    anna.node
+        .group_owner_add("family", &key("bert").to_string())
+        .await
+        .unwrap();
+    until(&bert.node, |node| {
+        group(node).is_some_and(|group| group.role == Role::Owner)
+    })
+    .await;
+    join(&carl, &auto_link(&bert, 1).await).await;
+    until(&anna.node, has_members(3)).await;
+    bert.node.group_leave("family").await.unwrap();
+    assert!(bert.node.groups().unwrap().is_empty());
+    until(&anna.node, has_members(2)).await;
+    until(&carl.node, has_members(2)).await;
+}
+
+/// A user who was admitted ahead of time joins by any link.
+#[tokio::test]
+async fn a_user_who_was_added_joins_by_a_link_that_asks() {
+    let [anna, bert] = [home("anna").await, home("bert").await];
+    founded(&anna).await;
+    anna.node.group_add("family", key("bert")).await.unwrap();
+    join(&bert, &ask_link(&anna).await).await;
+    until(&bert.node, has_members(2)).await;
+    let bert_at_anna = anna.node.group_members("family").await.unwrap();
+    let bert_at_anna = bert_at_anna
+        .iter()
+        .find(|member| member.user == key("bert"));
+    assert_eq!(bert_at_anna.unwrap().peers, [bert.node.peer_id()]);
+}
