@@ -7,7 +7,7 @@ use std::{
 
 use axum::extract::FromRef;
 
-use super::{Log, events::Snapshots};
+use super::{Log, Users, events::Snapshots};
 use crate::{config::LiveSettings, node::Node};
 
 /// The state that all routes share. A handle: clones refer to the same state.
@@ -16,6 +16,7 @@ pub struct App {
     pub(super) node: Node,
     pub(super) log: Log,
     pub(super) settings: Arc<LiveSettings>,
+    pub(super) users: Users,
     pub(super) snapshots: Arc<Snapshots>,
     /// When this state was created, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
@@ -33,7 +34,14 @@ impl App {
             node,
             log,
             settings,
+            users: Users::default(),
         }
+    }
+
+    /// Lets the API change the user of the program.
+    #[must_use]
+    pub fn with_users(self, users: Users) -> Self {
+        Self { users, ..self }
     }
 }
 
@@ -55,6 +63,12 @@ impl FromRef<App> for Arc<LiveSettings> {
 impl FromRef<App> for Node {
     fn from_ref(app: &App) -> Self {
         app.node.clone()
+    }
+}
+
+impl FromRef<App> for Users {
+    fn from_ref(app: &App) -> Self {
+        app.users.clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode, Uri};
 
-use super::error::ApiError;
+use super::{error::ApiError, users};
 
 pub(super) async fn unknown(uri: Uri) -> ApiError {
     let message = format!("the API has no path {}", uri.path());
@@ -12,4 +12,9 @@ pub(super) async fn unknown(uri: Uri) -> ApiError {
 pub(super) async fn not_allowed(method: Method, uri: Uri) -> ApiError {
     let message = format!("the method {method} is not allowed for {}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "unknown-method", message)
+}
+
+/// The response to all requests but status and login while the user is logged out.
+pub(super) async fn locked() -> ApiError {
+    ApiError::with(StatusCode::LOCKED, users::locked())
 }

@@ -31,6 +31,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gateway;
+mod hex;
 mod host;
 mod local;
 mod log;
@@ -55,6 +56,8 @@ mod status;
 mod tests;
 mod token;
 pub mod types;
+mod user;
+mod users;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;
@@ -64,7 +67,8 @@ pub use local::{LocalApi, LocalApiError, LocalApiServer};
 pub use log::Log;
 pub use metrics::{MetricsServer, serve_metrics};
 pub use qr::QrCode;
-pub use router::router;
+pub use router::{locked_router, router, user_router};
 pub use serve::serve;
 pub use settings::setting_values;
 pub use token::Token;
+pub use users::{Transition, Users};

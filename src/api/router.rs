@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, extract::DefaultBodyLimit};
+use axum::{
+    Extension, Router,
+    extract::{DefaultBodyLimit, FromRef},
+};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App, catalogue, downloads, events,
+    App, Users, catalogue, downloads, events,
     extract::MAX_BODY_LEN,
-    fallback::{not_allowed, unknown},
+    fallback::{locked, not_allowed, unknown},
     files, gateway, metrics, open,
     openapi::{self, Document, OpenApiDocument},
-    page, qr, settings, shares, sign_in, status,
+    page, qr, settings, shares, sign_in, status, user,
 };
 
 /// All routes of `app`, which can be made from a [`Node`](crate::node::Node), as a service to call
@@ -57,13 +60,58 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(downloads::cancel))
         .routes(routes!(downloads::reorder))
         .routes(routes!(downloads::pause_all))
-        .routes(routes!(downloads::resume_all));
+        .routes(routes!(downloads::resume_all))
+        .merge(user_routes());
+    with_page(described)
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(app.into())
+}
+
+/// The routes while the user is logged out: status and login. All others are refused as locked.
+pub fn locked_router(users: Users) -> Router {
+    let described = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(openapi::document))
+        .routes(routes!(sign_in::code))
+        .routes(routes!(sign_in::run))
+        .routes(routes!(
+            sign_in::session,
+            sign_in::sign_in,
+            sign_in::sign_out
+        ))
+        .routes(routes!(user::show))
+        .routes(routes!(user::login));
+    with_page(described)
+        .fallback(locked)
+        .method_not_allowed_fallback(locked)
+        .with_state(users)
+}
+
+/// The routes about `users` alone, to call in-process while no node runs.
+pub fn user_router(users: Users) -> Router {
+    let (router, _) = user_routes().split_for_parts();
+    router.with_state(users)
+}
+
+fn user_routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Users: FromRef<S>,
+{
+    OpenApiRouter::new()
+        .routes(routes!(user::show, user::create, user::rename))
+        .routes(routes!(user::change_passphrase))
+        .routes(routes!(user::export))
+        .routes(routes!(user::import))
+        .routes(routes!(user::login))
+        .routes(routes!(user::logout))
+}
+
+/// Adds the files of the page, the description of the routes, and the limit on bodies.
+fn with_page<S: Clone + Send + Sync + 'static>(described: OpenApiRouter<S>) -> Router<S> {
     let (router, document) = described.split_for_parts();
     router
         .merge(page::routes())
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .layer(Extension(OpenApiDocument(Arc::new(document))))
-        .with_state(app.into())
 }

@@ -13,6 +13,7 @@ use super::{
     limit::LimitArgs,
     link::LinkArgs,
     list::ListArgs,
+    login::LoginArgs,
     man::ManArgs,
     open::OpenArgs,
     pause::PauseArgs,
@@ -24,6 +25,7 @@ use super::{
     start::StartArgs,
     ui::UiArgs,
     unshare::UnshareArgs,
+    user::UserCommand,
 };
 
 /// Share files in place, and download the files of others by their hash: no server, no account
@@ -81,6 +83,13 @@ pub(super) enum Command {
     Status,
     /// Open the page of the running node in a browser, and print its URL
     Ui(UiArgs),
+    /// Create, show and change the user of this node
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Log the user of the running node in
+    Login(LoginArgs),
+    /// Log the user out: the network ends, and stays off until the next login
+    Logout,
     /// Find problems of this node and its machine, and show how to fix them
     Doctor(DoctorArgs),
     /// Run commands one after another, with history and completion, or from a script, one a line
@@ -199,6 +208,15 @@ mod tests {
             "pelago link a --http --qr".to_owned(),
             "pelago start --api off --gateway 127.0.0.1:1".to_owned(),
             "pelago start --gateway off".to_owned(),
+            "pelago user create anna --no-passphrase".to_owned(),
+            "pelago user create 'Anna' --passphrase-file x".to_owned(),
+            "pelago user show".to_owned(),
+            "pelago user rename anna".to_owned(),
+            "pelago user passphrase --current-file x --no-passphrase".to_owned(),
+            "pelago user export x".to_owned(),
+            "pelago user import x --passphrase-file y".to_owned(),
+            "pelago login --passphrase-file x".to_owned(),
+            "pelago logout".to_owned(),
             "pelago shell".to_owned(),
             "pelago menu".to_owned(),
             "pelago doctor --json".to_owned(),

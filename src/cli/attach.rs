@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
 use axum::Router;
 use tokio::{
     sync::oneshot,
@@ -17,9 +18,14 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{context::Context, local, node_settings, output::Printer, signals::Signals};
+use super::{
+    context::Context, keys::Keys, local, node_settings, output::Printer, signals::Signals,
+};
 use crate::{
-    api::{ApiFile, Client, LocalApi, router, types::ErrorInfo},
+    api::{
+        ApiFile, Client, LocalApi, router,
+        types::{ErrorInfo, UserState, UserStatus},
+    },
     node::Node,
     store::{DataFolder, LockError},
 };
@@ -40,6 +46,9 @@ const QUIET_STAY: Duration = Duration::from_millis(200);
 /// How long a node may take to end. It takes more than a few seconds only while it moves the
 /// content of a download to its place.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
+
+/// How long a node may take to restart: to end, and to start.
+const RESTART_TIMEOUT: Duration = SHUTDOWN_TIMEOUT.saturating_add(Duration::from_secs(10));
 
 /// Whether a node runs on a data folder.
 pub(super) enum NodeState {
@@ -98,6 +107,32 @@ pub(super) async fn find_or_lock(folder: &Path) -> anyhow::Result<NodeState> {
     }
 }
 
+/// The user of the running node, once it has restarted into `state`.
+///
+/// # Errors
+///
+/// It does not come back within [`RESTART_TIMEOUT`].
+pub(super) async fn wait_for_user(
+    context: &Context,
+    state: UserState,
+) -> anyhow::Result<UserStatus> {
+    let deadline = Instant::now() + RESTART_TIMEOUT;
+    loop {
+        let seen = async { anyhow::Ok(require_running(context).await?.user().await?) }.await;
+        match seen {
+            Ok(status) if status.state == state => return Ok(status),
+            // Until then, the run before may answer, and nothing between the two.
+            _ if Instant::now() < deadline && local::is_running(&context.data_folder)? => {
+                sleep(RETRY_INTERVAL).await;
+            }
+            Err(error) => return Err(error.context("the node did not restart: its log says why")),
+            Ok(_) => {
+                bail!("the node is still shutting down: `pelago user show` shows when it is done")
+            }
+        }
+    }
+}
+
 fn unreachable(folder: &Path) -> ErrorInfo {
     let message = format!(
         "a node uses the data folder {}, but its API does not answer: the node may be starting, \
@@ -143,8 +178,11 @@ impl NodeHandle {
     /// Starts a node on `folder`, and calls it without a socket.
     pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
         let settings = node_settings::one_shot(&context.config)?;
-        let node = local::NodeFiles::new(folder)?.start(settings).await?;
-        let router = router(context.app(&node));
+        let keys = Keys::unattended(context, folder)?;
+        let node = local::NodeFiles::new(folder, &keys)?
+            .start(settings)
+            .await?;
+        let router = router(context.app(&node, keys.users(folder, None)));
         let client = Client::in_process(router.clone());
         let (end_api, ended) = oneshot::channel();
         let api = context

@@ -16,7 +16,7 @@ use super::{
     text::quoted,
 };
 use crate::{
-    api::{App, Log},
+    api::{App, Log, Users},
     config::{Config, ConfigError, Ignored, Layers, LiveSettings, SetBy},
     node::Node,
     store::DataFolder,
@@ -119,9 +119,10 @@ impl Context {
         })
     }
 
-    /// The state of the API of `node`, which runs in this process.
-    pub(super) fn app(&self, node: &Node) -> App {
-        App::new(node.clone(), self.log.clone(), Arc::clone(&self.settings))
+    /// The state of the API of `node`, which runs in this process for one of `users`.
+    pub(super) fn app(&self, node: &Node, users: Users) -> App {
+        let settings = Arc::clone(&self.settings);
+        App::new(node.clone(), self.log.clone(), settings).with_users(users)
     }
 
     /// A command for the same data folder, for people to type.

@@ -8,15 +8,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use libp2p::identity::Keypair;
 
-use super::paths;
+use super::{keys::Keys, paths};
 use crate::{
     api::{
         ApiFile,
         types::{self, ErrorInfo, ExcludedPath, Hashed, Kind, Listed, Shared, UnavailableShares},
     },
     content::Descriptor,
-    node::{self, CodedError as _, Node, Settings, share_states, shares},
+    node::{self, CodedError as _, LocalUser, Node, Settings, share_states, shares},
     store::{self, DataFolder, FolderError, FolderOptions, HashError, Store, UnfinishedDownloads},
 };
 
@@ -34,17 +35,39 @@ pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
     Ok(folder)
 }
 
+/// The data folder that this process had locked before it executed itself again.
+pub(super) fn inherited(folder: &Path) -> anyhow::Result<DataFolder> {
+    let folder = DataFolder::inherited(folder)?;
+    ApiFile::clear(folder.path())?;
+    Ok(folder)
+}
+
 /// The files of a node, opened once for all attempts to start it.
 pub(super) struct NodeFiles {
     store: Store,
-    identity: libp2p::identity::Keypair,
+    identity: Keypair,
+    user: Option<LocalUser>,
 }
 
 impl NodeFiles {
-    pub(super) fn new(folder: &DataFolder) -> anyhow::Result<Self> {
+    /// The files of a node with `keys`. While its user is logged out, it gets a key that exists in
+    /// this process only, with which it reaches public content.
+    pub(super) fn new(folder: &DataFolder, keys: &Keys) -> anyhow::Result<Self> {
         let store = Store::open(folder)?;
-        let identity = store::load_or_create(folder.path())?;
-        Ok(Self { store, identity })
+        let identity = match keys {
+            Keys::WithoutUser => store::load_or_create(folder.path())?,
+            Keys::Unlocked(user) => user.keypair(),
+            Keys::Locked(_) => Keypair::generate_ed25519(),
+        };
+        let user = keys.unlocked().map(|user| LocalUser {
+            secret: user.secret().clone(),
+            name: user.name().clone(),
+        });
+        Ok(Self {
+            store,
+            identity,
+            user,
+        })
     }
 
     /// Whether files below `folder` are shared.
@@ -54,7 +77,8 @@ impl NodeFiles {
 
     /// Starts a node on them.
     pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
-        Node::start(settings, self.store.clone(), &self.identity, None).await
+        let user = self.user.clone();
+        Node::start(settings, self.store.clone(), &self.identity, user).await
     }
 }
 

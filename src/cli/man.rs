@@ -50,11 +50,7 @@ fn write(output: &Printer, command: &Command, folder: &Path) -> anyhow::Result<E
     fs::create_dir_all(folder)
         .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
     let mut written = Vec::new();
-    for verb in [command].into_iter().chain(command.get_subcommands()) {
-        // `help` needs no page of its own.
-        if verb.get_name() == "help" || verb.is_hide_set() {
-            continue;
-        }
+    for verb in with_subcommands(command) {
         let man = Man::new(verb.clone());
         let path = folder.join(man.get_filename());
         fs::write(&path, rendered(verb.clone())?)
@@ -64,6 +60,16 @@ fn write(output: &Printer, command: &Command, folder: &Path) -> anyhow::Result<E
     let lines = written.iter().map(|path| format!("{}\n", escape(path)));
     output.result(&written, || lines.collect::<String>())?;
     Ok(Exit::Done)
+}
+
+/// A command, and all commands below it that need a page of their own.
+fn with_subcommands(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands();
+    let below = below.filter(|verb| verb.get_name() != "help" && !verb.is_hide_set());
+    [command]
+        .into_iter()
+        .chain(below.flat_map(with_subcommands))
+        .collect()
 }
 
 fn rendered(command: Command) -> anyhow::Result<String> {

@@ -14,6 +14,8 @@
 //! | `context` | what all commands need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `local`, `node_settings` | stores and nodes opened in this process |
+//! | `keys`, `passphrase` | the keys of a node in this process; passphrases of people and files |
+//! | `handover`, `ending` | a node that executes itself again: what it passes on, how its API ends |
 //! | `output`, `outcomes`, `progress`, `table`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging`, `supervisor` | paths, signals, logs, systemd |
 //! | `shell`, `menu` | commands typed or chosen one after another |
@@ -29,21 +31,26 @@ mod doctor;
 mod download;
 mod downloads;
 mod downloads_table;
+mod ending;
 mod global;
+mod handover;
 mod hash;
 mod headings;
 mod health;
+mod keys;
 mod limit;
 mod link;
 mod list;
 mod local;
 mod logging;
+mod login;
 mod man;
 mod menu;
 mod node_settings;
 mod open;
 mod outcomes;
 mod output;
+mod passphrase;
 mod paths;
 mod pause;
 mod peers;
@@ -66,6 +73,7 @@ mod table;
 mod text;
 mod ui;
 mod unshare;
+mod user;
 mod value_parsers;
 mod verbs;
 mod watch;
@@ -171,6 +179,9 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::User(command) => user::run(context, &command).await,
+        Command::Login(args) => login::run(context, &args).await,
+        Command::Logout => user::log_out(context).await,
         Command::Ui(args) => ui::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Shell => shell::run(context).await,

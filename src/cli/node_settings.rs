@@ -102,6 +102,63 @@ fn with_free_port(address: &Multiaddr) -> Multiaddr {
     address.iter().map(free).collect()
 }
 
+/// The same addresses with other ports; none if there is not one port for each.
+pub(super) fn with_ports(listen: &[Multiaddr], ports: &[u16]) -> Option<Vec<Multiaddr>> {
+    if listen.is_empty() || listen.len() != ports.len() {
+        return None;
+    }
+    let with_port = |(address, port): (&Multiaddr, &u16)| {
+        let with_port = |protocol| match protocol {
+            Protocol::Tcp(_) => Protocol::Tcp(*port),
+            Protocol::Udp(_) => Protocol::Udp(*port),
+            other => other,
+        };
+        address.iter().map(with_port).collect()
+    };
+    Some(listen.iter().zip(ports).map(with_port).collect())
+}
+
+/// The port that each address of `listen` got, of the addresses at which the node is `bound`; 0 if
+/// it is unknown.
+pub(super) fn ports(listen: &[Multiaddr], bound: &[Multiaddr]) -> Vec<u16> {
+    let port = |wanted: &Multiaddr| {
+        let (host, protocol) = first_two(wanted)?;
+        let (Protocol::Tcp(port) | Protocol::Udp(port)) = protocol else {
+            return None;
+        };
+        if port != 0 {
+            return Some(port);
+        }
+        bound.iter().find_map(|address| match first_two(address)? {
+            (at, Protocol::Tcp(port)) if is_at(&host, &at) && is_tcp(&protocol) => Some(port),
+            (at, Protocol::Udp(port)) if is_at(&host, &at) && !is_tcp(&protocol) => Some(port),
+            _ => None,
+        })
+    };
+    listen
+        .iter()
+        .map(|wanted| port(wanted).unwrap_or(0))
+        .collect()
+}
+
+fn first_two(address: &Multiaddr) -> Option<(Protocol<'_>, Protocol<'_>)> {
+    let mut parts = address.iter();
+    Some((parts.next()?, parts.next()?))
+}
+
+const fn is_tcp(protocol: &Protocol<'_>) -> bool {
+    matches!(protocol, Protocol::Tcp(_))
+}
+
+/// Whether a socket at `host` listens at the address `at`.
+fn is_at(host: &Protocol<'_>, at: &Protocol<'_>) -> bool {
+    match (host, at) {
+        (Protocol::Ip4(host), Protocol::Ip4(at)) => host.is_unspecified() || host == at,
+        (Protocol::Ip6(host), Protocol::Ip6(at)) => host.is_unspecified() || host == at,
+        _ => false,
+    }
+}
+
 /// TCP and QUIC on IPv4, and on IPv6 where this host has it.
 fn every_interface(port: u16) -> anyhow::Result<Vec<Multiaddr>> {
     let has_ipv6 = UdpSocket::bind("[::]:0").is_ok();
@@ -176,6 +233,34 @@ mod tests {
         let settings = one_shot(&layers.config()).unwrap();
         let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/udp/0/quic-v1"]);
+    }
+
+    #[test]
+    fn a_restarted_node_takes_its_ports_again() {
+        let parse = |texts: &[&str]| -> Vec<Multiaddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let listen = parse(&[
+            "/ip4/0.0.0.0/tcp/0",
+            "/ip4/127.0.0.1/udp/0/quic-v1",
+            "/ip6/::/tcp/8080",
+            "/ip6/::1/tcp/0",
+        ]);
+        let bound = parse(&[
+            "/ip4/192.0.2.1/udp/9/quic-v1",
+            "/ip4/127.0.0.1/udp/1/quic-v1",
+            "/ip4/192.0.2.1/tcp/2",
+        ]);
+        let ports = ports(&listen, &bound);
+        assert_eq!(ports, [2, 1, 8080, 0]);
+        let again = parse(&[
+            "/ip4/0.0.0.0/tcp/2",
+            "/ip4/127.0.0.1/udp/1/quic-v1",
+            "/ip6/::/tcp/8080",
+            "/ip6/::1/tcp/0",
+        ]);
+        assert_eq!(with_ports(&listen, &ports), Some(again));
+        assert_eq!(with_ports(&listen, &[]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process,
     sync::Arc,
     time::Duration,
 };
@@ -12,12 +13,16 @@ use anyhow::{Context as _, bail};
 use axum::Extension;
 use libp2p::Multiaddr;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::{
     attach,
     context::Context,
+    ending::{Ended, Ending},
     global::FlagSetting,
+    handover::{self, Handover, Ports},
     headings::{NETWORK, SERVERS, SHARING},
+    keys::Keys,
     local::{self, NodeFiles},
     node_settings,
     output::Exit,
@@ -28,10 +33,13 @@ use super::{
     value_parsers::peer_address,
 };
 use crate::{
-    api::{Gateway, GatewaySettings, GatewayUrls, LocalApi, LocalApiServer, router, serve_metrics},
+    api::{
+        Gateway, GatewaySettings, GatewayUrls, LocalApi, LocalApiServer, Transition, Users,
+        locked_router, router, serve_metrics,
+    },
     config::{Config, SetBy},
     node::{Node, Settings},
-    store::{Printable, shown},
+    store::{DataFolder, Printable, SealedUser, shown},
 };
 
 /// The duties that this file starts.
@@ -159,65 +167,221 @@ struct Ready<'a> {
     gateway: Option<String>,
 }
 
+/// Runs the node until a signal ends it. When its user logs in or out, the process executes itself
+/// again.
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let folder = local::lock(&context.data_folder)?;
-    let files = NodeFiles::new(&folder)?;
-    let shared = share_folders(context, &files)?;
-    let node = start_node(context, &files, &shared).await?;
-    let api = match &context.config.api {
-        api if api.enabled => Some(LocalApi::open(folder.path(), api.listen).await?),
-        _ => None,
+    let received = handover::received().context("stdin cannot be read")?;
+    let folder = &context.data_folder;
+    let (folder, keys, ports) = match received {
+        Some(Handover { transition, ports }) => {
+            let folder = local::inherited(folder)?;
+            let keys = Keys::handed_over(context, &folder, &transition)?;
+            (folder, keys, ports)
+        }
+        None => {
+            let folder = local::lock(folder)?;
+            let keys = Keys::unattended(context, &folder)?;
+            (folder, keys, Ports::default())
+        }
     };
-    if let Some(listen) = context.config.api.metrics {
-        let (address, serving) = serve_metrics(node.clone(), listen)
-            .await
-            .with_context(|| format!("the metrics cannot be served at {listen}"))?;
-        context
-            .output
-            .note(format_args!("metrics at http://{address}/metrics"));
-        let server = Arc::new(serving);
-        node.duties().run("metrics", move || {
-            let server = Arc::clone(&server);
-            async move {
-                server.run().await;
-                Ok(())
-            }
-        });
-    }
-    let gateway = open_gateway(context, folder.path()).await?;
-    let links = gateway.as_ref().map(|gateway| gateway.urls().clone());
-    // The node also runs if its stdout is closed.
-    let address = api.as_ref().map(LocalApi::address);
-    let _ = announce(context, &node, address, links.as_ref()).await;
-    advise(context, &files, &shared)?;
-    let router = match links {
-        Some(links) => router(context.app(&node)).layer(Extension(links)),
-        None => router(context.app(&node)),
+    let (sender, mut transitions) = mpsc::channel(1);
+    let users = keys.users(&folder, cfg!(unix).then_some(sender));
+    let phase = Run {
+        context,
+        folder: &folder,
+        users,
+        ports,
     };
-    serve(&node, api.map(|api| api.server(router)), gateway);
-    supervisor::notify(Phase::Ready);
-    signals.next().await;
-    supervisor::notify(Phase::Stopping);
-    context
-        .output
-        .note("stopping; press Ctrl-C again to exit immediately");
-    signals.exit_on_next();
-    // The server of the API removes its file when it ends.
-    node.duties().end(GATEWAY).await;
-    node.duties().end(API).await;
-    attach::end(&node).await;
-    Ok(Exit::Done)
+    let next = match &keys {
+        Keys::Locked(user) => phase.locked(user, &mut transitions, &mut signals).await?,
+        keys => phase.node(keys, &mut transitions, &mut signals).await?,
+    };
+    let Some(next) = next else {
+        signals.exit_on_next();
+        return Ok(Exit::Done);
+    };
+    // Returns only if it fails.
+    let error = handover::execute(&next, &folder);
+    Err(error).context("the node cannot restart itself: start it again with `pelago start`")
 }
 
-/// Starts the servers of the API and the gateway.
-fn serve(node: &Node, api: Option<LocalApiServer>, gateway: Option<Gateway>) {
+/// One run of this process: what its phases share.
+struct Run<'a> {
+    context: &'a Context,
+    folder: &'a DataFolder,
+    users: Users,
+    /// The ports of the run before.
+    ports: Ports,
+}
+
+impl Run<'_> {
+    /// The phase in which the user is logged out: the local API answers status and login, and
+    /// nothing else listens. Returns the next phase; none after a signal.
+    async fn locked(
+        self,
+        user: &SealedUser,
+        transitions: &mut mpsc::Receiver<Transition>,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Option<Handover>> {
+        let name = user.name().as_str();
+        let Some(api) = self.open_api().await? else {
+            bail!(
+                "the user {name:?} is logged out, and a login cannot reach this node: start it \
+                 without `--api off`, or set user.passphrase_file"
+            );
+        };
+        let address = api.address();
+        let document = Locked {
+            event: "locked",
+            user: name,
+            api: address.to_string(),
+        };
+        let command = self.context.command("login");
+        let text = || format!("the user {name} is logged out: log in with `{command}`");
+        // The node also runs if its stdout is closed.
+        let _ = self.context.output.result(&document, text);
+        let (ending, ended) = Ending::new();
+        let api = api.server(locked_router(self.users));
+        let api = tokio::spawn(async move {
+            api.run(ended.clone().wait()).await;
+            drop(ended);
+        });
+        supervisor::notify(Phase::Ready);
+        let next = next(transitions, signals).await;
+        ending.end().await;
+        api.abort();
+        // Dropping it removes the file of the API.
+        let _ = api.await;
+        let ports = Ports {
+            api: address.port(),
+            ..self.ports
+        };
+        Ok(next.map(|transition| Handover { transition, ports }))
+    }
+
+    /// The phase in which the network runs. Returns the next phase; none after a signal.
+    async fn node(
+        self,
+        keys: &Keys,
+        transitions: &mut mpsc::Receiver<Transition>,
+        signals: &mut Signals,
+    ) -> anyhow::Result<Option<Handover>> {
+        let context = self.context;
+        let files = NodeFiles::new(self.folder, keys)?;
+        let shared = share_folders(context, &files)?;
+        let (node, listen) = start_node(context, &files, &shared, &self.ports.listen).await?;
+        let api = self.open_api().await?;
+        serve_metrics_of(context, &node).await?;
+        let gateway = open_gateway(context, self.folder.path()).await?;
+        let links = gateway.as_ref().map(|gateway| gateway.urls().clone());
+        let address = api.as_ref().map(LocalApi::address);
+        // The node also runs if its stdout is closed.
+        let _ = announce(context, &node, address, links.as_ref()).await;
+        advise(context, &files, &shared)?;
+        let router = match links {
+            Some(links) => router(context.app(&node, self.users)).layer(Extension(links)),
+            None => router(context.app(&node, self.users)),
+        };
+        let (ending, ended) = Ending::new();
+        serve(&node, api.map(|api| api.server(router)), ended, gateway);
+        supervisor::notify(Phase::Ready);
+        let next = next(transitions, signals).await;
+        match &next {
+            Some(_) => ending.end().await,
+            None => context
+                .output
+                .note("stopping; press Ctrl-C again to exit immediately"),
+        }
+        let bound = node.addresses().await.unwrap_or_default();
+        let ports = Ports {
+            api: address.map_or(0, |address| address.port()),
+            listen: node_settings::ports(&listen, &bound),
+        };
+        let ending = async {
+            // The server of the API removes its file when it ends.
+            node.duties().end(GATEWAY).await;
+            node.duties().end(API).await;
+            attach::end(&node).await;
+        };
+        tokio::select! {
+            () = ending => {}
+            () = signals.next() => process::exit(1),
+        }
+        Ok(next.map(|transition| Handover { transition, ports }))
+    }
+
+    /// Opens the API, at the port of the run before; none if it is off.
+    async fn open_api(&self) -> anyhow::Result<Option<LocalApi>> {
+        let api = &self.context.config.api;
+        if !api.enabled {
+            return Ok(None);
+        }
+        let folder = self.folder.path();
+        if api.listen.port() == 0 && self.ports.api != 0 {
+            let again = SocketAddr::new(api.listen.ip(), self.ports.api);
+            if let Ok(api) = LocalApi::open(folder, again).await {
+                return Ok(Some(api));
+            }
+        }
+        Ok(Some(LocalApi::open(folder, api.listen).await?))
+    }
+}
+
+/// What programs read once the API of a node whose user is logged out answers.
+#[derive(Serialize)]
+struct Locked<'a> {
+    event: &'a str,
+    user: &'a str,
+    api: String,
+}
+
+/// Waits for the end of a phase: the transition to the next one, or none after a signal.
+async fn next(
+    transitions: &mut mpsc::Receiver<Transition>,
+    signals: &mut Signals,
+) -> Option<Transition> {
+    let signal = async {
+        signals.next().await;
+        supervisor::notify(Phase::Stopping);
+    };
+    tokio::select! {
+        () = signal => None,
+        // Without a sender, only a signal ends the phase.
+        Some(next) = transitions.recv() => Some(next),
+    }
+}
+
+/// Serves the metrics, if they have an address.
+async fn serve_metrics_of(context: &Context, node: &Node) -> anyhow::Result<()> {
+    let Some(listen) = context.config.api.metrics else {
+        return Ok(());
+    };
+    let (address, serving) = serve_metrics(node.clone(), listen)
+        .await
+        .with_context(|| format!("the metrics cannot be served at {listen}"))?;
+    context
+        .output
+        .note(format_args!("metrics at http://{address}/metrics"));
+    let server = Arc::new(serving);
+    node.duties().run("metrics", move || {
+        let server = Arc::clone(&server);
+        async move {
+            server.run().await;
+            Ok(())
+        }
+    });
+    Ok(())
+}
+
+/// Starts the servers of the API, until it has `ended`, and of the gateway.
+fn serve(node: &Node, api: Option<LocalApiServer>, ended: Ended, gateway: Option<Gateway>) {
     if let Some(api) = api {
         let api = Arc::new(api);
         node.duties().run(API, move || {
-            let api = Arc::clone(&api);
+            let (api, ended) = (Arc::clone(&api), ended.clone());
             async move {
-                api.run(std::future::pending()).await;
+                api.run(ended.wait()).await;
                 Ok(())
             }
         });
@@ -266,12 +430,14 @@ fn share_folders(context: &Context, files: &NodeFiles) -> anyhow::Result<Vec<Pat
     folders.map(make).collect()
 }
 
-/// Starts the node; on a free port if the default one is taken.
+/// Starts the node: on the `ports` of the run before, or on a free port if the default one is taken.
+/// Returns the addresses that it was given, too.
 async fn start_node(
     context: &Context,
     files: &NodeFiles,
     folders: &[PathBuf],
-) -> anyhow::Result<Node> {
+    ports: &[u16],
+) -> anyhow::Result<(Node, Vec<Multiaddr>)> {
     let config = &context.config;
     let download_folder = Some(context.download_folder()?);
     let settings = |port| {
@@ -282,15 +448,30 @@ async fn start_node(
         })
     };
     let port = config.network.port;
-    match files.start(settings(port)?).await {
+    let wanted = settings(port)?;
+    if let Some(listen) = node_settings::with_ports(&wanted.listen, ports) {
+        let again = Settings {
+            listen: listen.clone(),
+            ..wanted.clone()
+        };
+        match files.start(again).await {
+            // Another program has taken one of them.
+            Err(error) if error.is_address_in_use() => {}
+            result => return Ok((result?, listen)),
+        }
+    }
+    let listen = wanted.listen.clone();
+    match files.start(wanted).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {
             let free = node_settings::free_port();
-            let node = files.start(settings(free)?).await?;
+            let settings = settings(free)?;
+            let listen = settings.listen.clone();
+            let node = files.start(settings).await?;
             let text = format_args!("port {port} is taken: listening on port {free} instead");
             context.output.note(text);
-            Ok(node)
+            Ok((node, listen))
         }
-        result => Ok(result?),
+        result => Ok((result?, listen)),
     }
 }
 

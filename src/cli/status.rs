@@ -10,20 +10,42 @@ use super::{
     health,
     output::Exit,
     text::{escape, time},
+    user,
 };
-use crate::api::types::{Health, Status};
+use crate::api::types::{Health, Status, UserState, UserStatus};
 
 /// The state of the node, for programs.
 #[derive(Serialize)]
 struct StatusReport {
     #[serde(flatten)]
     status: Status,
+    user: UserStatus,
     health: Health,
+}
+
+/// The state of a node whose user is logged out, for programs.
+#[derive(Serialize)]
+struct LockedReport {
+    user: UserStatus,
 }
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let client = attach::require_running(context).await?;
+    let user = client.user().await?;
+    if user.state == UserState::Locked && client.status().await.is_err() {
+        let report = LockedReport { user };
+        let text = || {
+            let line = user::line(&report.user);
+            format!(
+                "user       {line}: log in with `{}`",
+                context.command("login")
+            )
+        };
+        context.output.result(&report, text)?;
+        return Ok(Exit::Done);
+    }
     let report = StatusReport {
+        user,
         status: client.status().await?,
         health: client.health().await?,
     };
@@ -31,10 +53,17 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn describe(StatusReport { status, health }: &StatusReport) -> String {
+fn describe(
+    StatusReport {
+        status,
+        user,
+        health,
+    }: &StatusReport,
+) -> String {
     let uptime = Duration::try_from_secs_f64(status.uptime_seconds).unwrap_or_default();
     let mut lines = vec![
         format!("node       {} ({})", status.peer_id, escape(&status.name)),
+        format!("user       {}", user::line(user)),
         format!("version    {}", escape(&status.version)),
         format!("running    {}", time(uptime)),
         format!("shares     {}", status.shares),

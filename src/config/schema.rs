@@ -140,6 +140,15 @@ settings! {
         download_folder: PathBuf = "", text(values::is_any, "a folder");
     }
 
+    /// The user whose node this is.
+    user: UserSection {
+        /// File with the passphrase of the user, with which the node logs in without a person. Only
+        /// its owner may read it (0600). Empty: a node whose user has a passphrase starts logged
+        /// out, unless systemd passes the credential pelago-passphrase. Cost: a passphrase on the
+        /// disk of the data folder protects nothing from those who get that disk.
+        passphrase_file: PathBuf = "", text(values::is_any, "a file");
+    }
+
     /// Downloads and uploads.
     transfer: TransferSection {
         /// Downloads that fetch at a time; others wait in order. A download without a source lets

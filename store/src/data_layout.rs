@@ -1,4 +1,5 @@
-//! The names of the folders in the data folder, each owned by the module that it is named after.
+//! Names in the data folder that several modules need: the folders, each owned by the module that
+//! it is named after, and the sealed file.
 
 /// The cache of the gateway.
 pub(super) const CACHE_FOLDER: &str = "gateway";
@@ -17,3 +18,6 @@ pub(super) const RECEIVED_FOLDER: &str = "received";
 
 /// The stored trees of shared files.
 pub(super) const TREES_FOLDER: &str = "trees";
+
+/// The sealed keys of the user (`user_file`).
+pub(super) const SEALED_FILE: &str = "user.sealed";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The files with keys. One that others may read is refused when it is needed.
 #[cfg(unix)]
-const KEYS: [&str; 2] = [super::identity::KEY_FILE, super::user_file::SEALED_FILE];
+const KEYS: [&str; 2] = [super::identity::KEY_FILE, super::data_layout::SEALED_FILE];
 
 /// Removes the permissions of other users on `folder`, its files, and the folders `inner`. Other
 /// content that people keep there is theirs to open, but no other user can reach it.

@@ -131,6 +131,7 @@ fn every_verb_prints_exactly_its_fields() {
             "peers",
             "shares",
             "uptime_seconds",
+            "user",
             "version"
         ]
     );

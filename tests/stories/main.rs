@@ -71,6 +71,7 @@ mod targets;
 mod terminal;
 mod trees;
 mod upgrade;
+mod users;
 mod valve;
 mod waiting;
 mod walkthrough;

@@ -339,6 +339,11 @@ impl Run {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let line = format!("kill -{signal} {}", self.child.id());
         // It may have ended already.

@@ -9,6 +9,7 @@ mod events;
 mod node;
 mod shares;
 mod transport;
+mod user;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf};
 

@@ -39,13 +39,15 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
+    InvalidPassphrase,
     ListError,
     ManageError,
     OpenError,
     ShareError,
     StartError,
     UnshareError,
-    UploadError
+    UploadError,
+    UserFileError
 );
 
 impl From<ChangeError> for ErrorInfo {

@@ -13,6 +13,7 @@ mod files;
 mod openapi;
 mod pages;
 mod settings;
+mod user;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -21,6 +21,7 @@ mod settings;
 mod share_states;
 mod shares;
 mod sign_in;
+mod user;
 
 pub use being_written::{BeingWritten, FileBeingWritten, FileWritten};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile};
@@ -46,3 +47,7 @@ pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChan
 pub use share_states::{ExcludedPath, ShareState, UnavailableShare, UnavailableShares};
 pub use shares::{Added, LinksQuery, QrQuery, ShareEvent, ShareRequest, UnshareQuery};
 pub use sign_in::{Code, CodeQuery, Run, Session, SignIn};
+pub use user::{
+    ExportedUser, Login, NewUser, PassphraseChange, User, UserImport, UserName, UserState,
+    UserStatus,
+};

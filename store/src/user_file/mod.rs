@@ -14,22 +14,23 @@ mod error;
 mod passphrase;
 mod sealed;
 mod sealing;
+mod unlocked;
 
 use std::{
-    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use libp2p_identity::Keypair;
-use pelago_groups::{Name, Secret, UserKey};
+use pelago_groups::{Name, Secret};
 use rand::random;
 use zeroize::Zeroizing;
 
 use self::{sealed::MAX_LEN, sealing::Sealing};
 use super::{
-    DataFolder, durable,
+    DataFolder,
+    data_layout::SEALED_FILE,
+    durable,
     identity::{key_file, others_may_read},
 };
 
@@ -37,9 +38,7 @@ pub use error::UserFileError;
 pub use passphrase::{InvalidPassphrase, MAX_PASSPHRASE_LEN, Passphrase};
 pub use sealed::SealedUser;
 pub use sealing::{MemoryCost, SealingKey};
-
-/// The sealed file.
-pub(super) const SEALED_FILE: &str = "user.sealed";
+pub use unlocked::UnlockedUser;
 
 /// The file that keeps a user logged out over restarts. Its content means nothing.
 const LOGGED_OUT_FILE: &str = "logged-out";
@@ -49,49 +48,6 @@ const LOGGED_OUT_FILE: &str = "logged-out";
 #[derive(Clone, Debug)]
 pub struct UserFile {
     folder: PathBuf,
-}
-
-/// The keys of a user and of the node, which [`UserFile`] can seal again.
-pub struct UnlockedUser {
-    secret: Secret<UserKey>,
-    name: Name,
-    node: Zeroizing<[u8; 32]>,
-    sealing: Sealing,
-}
-
-impl UnlockedUser {
-    /// The secret of the user.
-    #[must_use]
-    pub const fn secret(&self) -> &Secret<UserKey> {
-        &self.secret
-    }
-
-    /// The name of the user.
-    #[must_use]
-    pub const fn name(&self) -> &Name {
-        &self.name
-    }
-
-    /// The key pair of the node.
-    #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "it never does")]
-    pub fn keypair(&self) -> Keypair {
-        // A copy, which this call overwrites.
-        let mut seed = *self.node;
-        Keypair::ed25519_from_bytes(&mut seed).expect("any 32 bytes are the seed of a key")
-    }
-
-    /// What opens the sealed file as it is now, without its passphrase.
-    #[must_use]
-    pub const fn sealing_key(&self) -> &SealingKey {
-        &self.sealing.key
-    }
-
-    /// Whether the file is sealed with a passphrase.
-    #[must_use]
-    pub const fn has_passphrase(&self) -> bool {
-        self.sealing.terms.has_passphrase
-    }
 }
 
 impl UserFile {
@@ -291,27 +247,6 @@ impl UserFile {
         if let Err(error) = durable::remove(&path) {
             let path = path.display();
             tracing::warn!(%path, %error, "the old key of this node is of no use, but was not removed");
-        }
-    }
-}
-
-/// Reveals nothing that is secret.
-impl fmt::Debug for UnlockedUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UnlockedUser")
-            .field(&self.secret)
-            .field(&self.name)
-            .finish()
-    }
-}
-
-impl UnlockedUser {
-    fn with(&self, name: Name, sealing: Sealing) -> Self {
-        Self {
-            secret: self.secret.clone(),
-            name,
-            node: self.node.clone(),
-            sealing,
         }
     }
 }

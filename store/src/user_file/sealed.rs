@@ -19,9 +19,10 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    Passphrase, SealingKey, UnlockedUser, UserFileError,
-    error::SealedError,
-    sealing::{Sealing, Terms},
+    error::{SealedError, UserFileError},
+    passphrase::Passphrase,
+    sealing::{Sealing, SealingKey, Terms},
+    unlocked::UnlockedUser,
 };
 
 /// The first bytes of the file. The digit is the version of the format.
@@ -128,9 +129,7 @@ impl SealedUser {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SealedError> {
         let parsed = Self::parse_this_version(bytes);
         match parsed {
-            None if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) => {
-                Err(SealedError::Newer)
-            }
+            None if is_of_other_version(bytes) => Err(SealedError::Newer),
             parsed => parsed.ok_or(SealedError::Damaged),
         }
     }
@@ -196,6 +195,11 @@ impl SealedUser {
             false => Err(SealedError::Damaged),
         }
     }
+}
+
+fn is_of_other_version(bytes: &[u8]) -> bool {
+    let magic = bytes.first_chunk::<{ MAGIC.len() }>();
+    magic.is_some_and(|magic| magic != MAGIC && magic.starts_with(FAMILY))
 }
 
 fn cipher(key: &SealingKey) -> XChaCha20Poly1305 {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::Passphrase;
+use super::passphrase::Passphrase;
 
 /// Passes over the memory, of a file that this version writes.
 const PASSES: u32 = 3;
