@@ -41,6 +41,7 @@ impl App {
     /// Lets the API change the user of the program.
     #[must_use]
     pub fn with_users(self, users: Users) -> Self {
+        let users = users.of(self.node.clone());
         Self { users, ..self }
     }
 }

@@ -17,14 +17,18 @@ use super::{
     types::{ErrorInfo, User, UserState, UserStatus},
 };
 use crate::node::{
-    InvalidPassphrase, MemoryCost, Passphrase, SealedUser, SealingKey, UnlockedUser, UserFile,
-    UserFileError,
+    InvalidPassphrase, MemoryCost, Node, Passphrase, SealedUser, SealingKey, UnlockedUser,
+    UserFile, UserFileError,
 };
 
 /// The user of the data folder. A handle: clones share the same user. The default has no data
 /// folder, and no user.
-#[derive(Clone, Debug, Default)]
-pub struct Users(Option<Arc<LocalUsers>>);
+#[derive(Clone, Default)]
+pub struct Users {
+    local: Option<Arc<LocalUsers>>,
+    /// The node of the user in this process, if there is one.
+    node: Option<Node>,
+}
 
 #[derive(Debug)]
 struct LocalUsers {
@@ -55,17 +59,27 @@ impl Users {
         memory: MemoryCost,
         transitions: Option<mpsc::Sender<Transition>>,
     ) -> Self {
-        Self(Some(Arc::new(LocalUsers {
+        let local = LocalUsers {
             file,
             memory,
             unlocked: Mutex::new(unlocked),
             transitions,
-        })))
+        };
+        Self {
+            local: Some(Arc::new(local)),
+            node: None,
+        }
+    }
+
+    /// The same user, whose `node` runs in this process.
+    pub(super) fn of(self, node: Node) -> Self {
+        let node = Some(node);
+        Self { node, ..self }
     }
 
     /// The user, and whether the user is logged in.
     pub(super) async fn status(&self) -> Result<UserStatus, ErrorInfo> {
-        let Some(users) = &self.0 else {
+        let Some(users) = &self.local else {
             return Ok(status(UserState::None, None));
         };
         let is_unlocked = users.unlocked.lock().await.is_some();
@@ -128,8 +142,11 @@ impl Users {
         let user = unlocked.clone().ok_or_else(locked)?;
         let file = users.file.clone();
         let user = blocking(move || file.rename(&user, name)).await?;
-        let status = unlocked_status(&user);
+        let (status, name) = (unlocked_status(&user), user.name().clone());
         *unlocked = Some(Arc::new(user));
+        if let Some(node) = &self.node {
+            node.rename_user(name).await?;
+        }
         Ok(status)
     }
 
@@ -194,7 +211,7 @@ impl Users {
     }
 
     fn local(&self) -> Result<&LocalUsers, ErrorInfo> {
-        self.0.as_deref().ok_or_else(|| {
+        self.local.as_deref().ok_or_else(|| {
             ErrorInfo::new(
                 "no-user",
                 "this node has no data folder, which a user takes",

@@ -677,3 +677,45 @@ fn page_figures() {
     );
     node.kill();
 }
+
+/// ```text
+///   page ── A      its user is created, logs out and logs in again on the page
+/// ```
+#[test]
+fn a_person_creates_a_user_and_logs_out_and_in() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&["-n", "anna"]);
+    a.share(&world.file("film.mkv", b"film"));
+    let Some(page) = opened(&a, WIDE) else { return };
+    let seen = || a.json(&["user", "show"])["state"].clone();
+
+    page.click("button.user");
+    page.fill("dialog input[type=text]", "Anna");
+    page.fill("dialog label:nth-of-type(2) input", "correct horse");
+    page.fill("dialog label:nth-of-type(3) input", "correct house");
+    page.click("dialog button.primary");
+    page.sees("dialog .problem", "differ");
+    page.fill("dialog label:nth-of-type(3) input", "correct horse");
+    page.click("dialog button.primary");
+    // The node restarts, and the page reconnects by itself.
+    page.sees("button.user", "Anna");
+    assert_eq!(seen(), "unlocked");
+    page.click("#tab-shares");
+    page.sees(ROW, "film.mkv");
+
+    page.click("button.user");
+    page.click("dialog button.danger");
+    page.sees("#lock", "Anna");
+    page.sees_no("body", "film.mkv");
+    assert_eq!(seen(), "locked");
+    page.fill("#lock input", "wrong horse");
+    page.press(Key::Enter);
+    page.sees("#lock .problem", "wrong");
+    page.fill("#lock input", "correct horse");
+    page.press(Key::Enter);
+    page.sees("button.user", "Anna");
+    page.click("#tab-shares");
+    page.sees(ROW, "film.mkv");
+    assert_eq!(seen(), "unlocked");
+}

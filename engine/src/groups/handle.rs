@@ -11,7 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 use parking_lot::Mutex;
-use pelago_groups::{Digest, GroupId, Slot, Statement, UserKey};
+use pelago_groups::{Digest, GroupId, Name, Slot, Statement, UserKey};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -161,6 +161,27 @@ impl Groups {
     #[must_use]
     pub fn profile(&self) -> Option<Statement> {
         self.0.changing.lock().clone()
+    }
+
+    /// Changes the name of the user of this node, also in groups. Blocks on the database.
+    ///
+    /// # Errors
+    /// [`GroupError::NoUser`], or the database failed.
+    pub fn rename_user(&self, name: Name) -> Result<(), GroupError> {
+        let identity = self.identity()?;
+        {
+            let mut changing = self.0.changing.lock();
+            identity.rename(name);
+            let profile = identity.profile(changing.as_ref(), true);
+            let row = rows::profile_change(&identity.user, &profile);
+            self.0.store.change_groups(&[row])?;
+            *changing = Some(profile);
+        }
+        for group in self.all() {
+            // Each change merges what the user states of himself.
+            self.change(group.id(), None, |_| Ok::<_, GroupError>(()))?;
+        }
+        Ok(())
     }
 
     /// What a peer reported to hold of a group.

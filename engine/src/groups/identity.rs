@@ -1,6 +1,7 @@
 //! The user of this node, as groups know it: the keys of the user and of the node.
 
 use libp2p::identity::Keypair;
+use parking_lot::Mutex;
 use pelago_groups::{
     Name, NodeConsent, NodeKey, NodeSecret, Secret, Statement, UserKey, acts, consent_message,
 };
@@ -11,7 +12,7 @@ pub struct Identity {
     /// The secret of the user.
     pub(super) user: Secret<UserKey>,
     /// What the user is called on this node.
-    name: Name,
+    name: Mutex<Name>,
     node: NodeSecret,
     consent: NodeConsent,
 }
@@ -30,7 +31,7 @@ impl Identity {
                 node: node.key(),
             },
             user,
-            name,
+            name: Mutex::new(name),
             node,
         })
     }
@@ -47,6 +48,11 @@ impl Identity {
         &self.node
     }
 
+    /// Changes what the user is called on this node.
+    pub(super) fn rename(&self, name: Name) {
+        *self.name.lock() = name;
+    }
+
     /// What the user states of himself from now on: his name and this node. `before` is what he
     /// stated last, as this node knows it; `is_renamed`: the name on this node takes the place of
     /// the one in `before`.
@@ -55,21 +61,22 @@ impl Identity {
             pelago_groups::Body::User(profile) => Some(profile),
             _ => None,
         });
+        let own_name = self.name.lock().clone();
         let is_here = |node: NodeKey| node == self.node.key();
         if let (Some(before), Some(stated)) = (before, stated)
             && stated.nodes.iter().any(|named| is_here(named.node))
-            && (!is_renamed || stated.name == self.name)
+            && (!is_renamed || stated.name == own_name)
         {
             return before.clone();
         }
         let name = match stated {
             Some(stated) if !is_renamed => stated.name.clone(),
-            _ => self.name.clone(),
+            _ => own_name.clone(),
         };
         let nodes = vec![self.consent.clone()];
         acts::name_user(&self.user, name, nodes, before)
             // Only the user himself could use up his numbers.
-            .or_else(|_| acts::name_user(&self.user, self.name.clone(), self.nodes(), None))
+            .or_else(|_| acts::name_user(&self.user, own_name, self.nodes(), None))
             .expect("the first number is valid")
     }
 

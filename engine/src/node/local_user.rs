@@ -7,6 +7,6 @@ use pelago_groups::{Name, Secret, UserKey};
 pub struct LocalUser {
     /// The key of the user.
     pub secret: Secret<UserKey>,
-    /// The name of the user, for people.
+    /// What the user is called when the node starts: see [`Node::rename_user`](super::Node::rename_user).
     pub name: Name,
 }

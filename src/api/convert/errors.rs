@@ -39,6 +39,7 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
+    GroupError,
     InvalidPassphrase,
     ListError,
     ManageError,

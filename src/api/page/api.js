@@ -95,13 +95,13 @@ export const part = encodeURIComponent;
 // How long the stream may be silent. The node sends something every 15 s.
 const SILENCE_MS = 40_000;
 const RETRY_MS = 1000;
-// A rejected stream stays rejected until a person signs in or closes another page.
-const REJECTED_MS = { "signed-out": 30_000, full: 5000 };
+// A rejected stream stays rejected until a person signs in, logs in or closes another page.
+const REJECTED_MS = { "signed-out": 30_000, full: 5000, locked: 1000 };
 
 /**
  * The stream of events, while the page is visible. Browsers open few connections to one host, so a
  * hidden tab closes its own. `listeners` maps events to functions. `onstate` gets `connecting`,
- * `live`, `gone`, `signed-out` or `full`. `open` of the returned object reconnects immediately.
+ * `live`, `gone`, `signed-out`, `locked` or `full`. `open` of the returned object reconnects immediately.
  */
 export function events(topics, listeners, onstate) {
   const path = `/v1/events?of=${topics.join(",")}`;
@@ -147,12 +147,13 @@ export function events(topics, listeners, onstate) {
       () => "connecting",
       (problem) => {
         if (problem.status === 401 || problem.status === 403) return "signed-out";
+        if (problem.status === 423) return "locked";
         return problem.status === 503 ? "full" : "gone";
       },
     );
     if (mine.signal.aborted) return;
     // A stream that had worked for a while ends because the node does: retry immediately.
-    if (state !== "signed-out" && performance.now() - began > RETRY_MS) open();
+    if (!["signed-out", "locked"].includes(state) && performance.now() - began > RETRY_MS) open();
     else retry(state);
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));

@@ -11,6 +11,7 @@ import { begin, recall } from "./session.js";
 import { settings } from "./settings.js";
 import { shares } from "./shares.js";
 import { listen, observe, state } from "./state.js";
+import { showUser } from "./user.js";
 
 const VIEWS = [downloads, shares, network, peers, settings, log];
 
@@ -125,8 +126,10 @@ function listenToForm() {
 
 await signIn();
 recall();
-build(listen());
+const stream = listen();
+build(stream);
 showNode();
+showUser(stream);
 showCounts();
 listenToForm();
 document.body.dataset.ready = "true";

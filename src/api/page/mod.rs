@@ -56,6 +56,7 @@ files! {
     "log.css": CSS,
     "settings.css": CSS,
     "dialogs.css": CSS,
+    "user.css": CSS,
     "api.js": SCRIPT,
     "app.js": SCRIPT,
     "content.js": SCRIPT,
@@ -74,6 +75,7 @@ files! {
     "settings.js": SCRIPT,
     "shares.js": SCRIPT,
     "state.js": SCRIPT,
+    "user.js": SCRIPT,
 }
 
 /// The entity tag of all files, for browsers that have them already.

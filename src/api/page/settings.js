@@ -13,7 +13,7 @@ const ORIGINS = {
   flag: "from the command line",
 };
 
-const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage", api: "Local API", gateway: "Gateway", logging: "Log" };
+const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage", api: "Local API", gateway: "Gateway", user: "User", logging: "Log" };
 
 const RATES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
 

@@ -6,10 +6,12 @@ import { events } from "./api.js";
 export const HISTORY_SECONDS = 120;
 
 export const state = {
-  /** `connecting`, `live`, `gone`, `signed-out` or `full`. */
+  /** `connecting`, `live`, `gone`, `signed-out`, `locked` or `full`. */
   connection: "connecting",
   hello: null,
   status: null,
+  /** Whether there is a user, and whether the user is logged in. */
+  user: null,
   /** Downloads by hash, shares by `shareOf`, peers by peer id. */
   downloads: new Map(),
   shares: new Map(),

@@ -45,6 +45,15 @@ impl Node {
         self.with_groups(create).await
     }
 
+    /// Changes the name of the user of this node, also in groups.
+    ///
+    /// # Errors
+    /// The node has no user, or its database failed.
+    pub async fn rename_user(&self, name: Name) -> Result<(), GroupError> {
+        self.with_groups(move |groups| groups.rename_user(name))
+            .await
+    }
+
     /// Renames a group. Only the user who founded it may.
     ///
     /// # Errors

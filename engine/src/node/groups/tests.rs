@@ -54,6 +54,10 @@ async fn a_group_is_founded_shown_renamed_and_left_and_survives_a_restart() {
     let you = shown.members.iter().find(|member| member.is_you).unwrap();
     assert_eq!(you.name, Some("anna".parse().unwrap()));
     assert!(you.is_online && you.peers == [anna.peer_id()]);
+    anna.rename_user("Anna".parse().unwrap()).await.unwrap();
+    let shown = anna.group("tribe").await.unwrap();
+    let you = shown.members.iter().find(|member| member.is_you).unwrap();
+    assert_eq!(you.name, Some("Anna".parse().unwrap()));
 
     anna.group_leave(&created.id.to_string()[..8])
         .await
