@@ -265,9 +265,9 @@ def links():
     peer = f"/ip4/192.0.2.1/tcp/8080/p2p/{base58(peer_id(PUBLIC_KEYS[0]))}"
     start = f"pelago:{hash_}"
 
-    def link(text, name=None, size=None, is_unlisted=False, peers=()):
+    def link(text, name=None, size=None, is_unlisted=False, peers=(), group=None):
         return {"link": text, "hash": hash_, "name": name, "size": size,
-                "unlisted": is_unlisted, "peers": list(peers)}
+                "unlisted": is_unlisted, "group": group, "peers": list(peers)}
 
     # What a writer makes of the values that follow.
     written = [
@@ -275,6 +275,8 @@ def links():
         link(f"{start}?name=hello.txt&size=5&peer={peer}", "hello.txt", 5, peers=[peer]),
         link(f"{start}?name=a%20b%2Bc%26d%25%23%C3%BC&unlisted=1", "a b+c&d%#ü", is_unlisted=True),
         link(f"{start}?peer={peer}&peer=host:8080", peers=[peer, "host:8080"]),
+        link(f"{start}?size=5&unlisted=1&group={'0a' * 32}&peer={peer}", None, 5, True, [peer],
+             "0a" * 32),
     ]
     # What a reader makes of other texts.
     read = [
@@ -311,6 +313,8 @@ def links():
         ("a percent sign without two digits", start + "?name=100%"),
         ("bytes that are not UTF-8", start + "?name=%FF"),
         ("a name of 1,025 bytes", start + "?name=" + "a" * 1025),
+        ("a group of 63 digits", start + "?group=" + "a" * 63),
+        ("two groups", start + f"?group={'0a' * 32}&group={'0a' * 32}"),
         ("65 peers", start + "?" + "&".join(["peer=a"] * 65)),
         ("8,193 bytes", (start + "?ignored=").ljust(8193, "a")),
     ]
@@ -348,6 +352,7 @@ def frames():
     def vector(what, kind, data):
         return {"what": what, "kind": kind, "bytes": data.hex()}
 
+    group = bytes(range(32))
     # Each is the one form in which Pelago writes the message.
     written = [
         vector("block 2 of 40,000 zero bytes", "chunk request", frame({"i": [item]})),
@@ -365,6 +370,11 @@ def frames():
         vector("malformed", "chunk answer", frame({"s": 5})),
         vector("a subscription", "availability request",
                frame({"k": key, "m": availability_proof(hash_, subscriber, responder)})),
+        vector("a subscription in a group", "availability request",
+               frame({"k": key, "m": availability_proof(hash_, subscriber, responder), "g": group})),
+        vector("a first update in a group: all blocks are here", "availability update",
+               frame({"d": described, "l": 0, "r": [0, 3],
+                      "m": availability_proof(hash_, responder, subscriber), "g": group})),
         vector("absent", "availability update", frame({"l": 0})),
         vector("a first update: blocks 0 and 2 are here, block 2 is suggested", "availability update",
                frame({"d": described, "n": "zeros", "l": 0, "r": [0, 1, 2, 3], "p": [address],
@@ -379,6 +389,8 @@ def frames():
                             {"h": hash_of(descriptor(1, manifest([]))), "n": "folder", "k": 1, "s": 0}],
                       "c": b"\1\2\3"})),
         vector("the last page", "catalogue page", frame({"e": []})),
+        vector("the catalogue of a group", "catalogue request", frame({"g": group})),
+        vector("the last page of it", "catalogue page", frame({"e": [], "g": group})),
     ]
     # What a reader accepts beside the written form. `as` is the written form of the same message.
     item_frame = frame({"i": [item]})
@@ -421,6 +433,9 @@ def frames():
          frame({"s": 0, "d": described, "p": bytes(33), "b": 0})),
         ("a longer frame than 2 KiB", "chunk answer", (2 * 1024 + 1).to_bytes(4, "big")),
         ("a key of 31 bytes", "availability request", frame({"k": bytes(31), "m": bytes(32)})),
+        ("a group of 31 bytes", "availability request",
+         frame({"k": key, "m": bytes(32), "g": bytes(31)})),
+        ("a group of 33 bytes", "catalogue request", frame({"g": bytes(33)})),
         ("a request without m", "availability request", frame({"k": key})),
         ("a run without an end", "availability update", frame({"d": described, "r": [0]})),
         ("an empty run", "availability update", frame({"d": described, "r": [1, 1]})),

@@ -43,12 +43,12 @@ pub use pelago_engine::node::{
     GroupDetail, GroupError, GroupInfo, Health, Holder, InvalidAddress, InvalidLinks,
     InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget, InviteInfo, InviteOptions, JoinInfo,
     JoinStatus, LinkOmission, Links, ListError, Listed, LocalUser, ManageError, MemberInfo, Mode,
-    NewFileError, NewPosition, Node, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer,
-    PeerAddress, PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Removed,
-    RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState,
-    SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares,
-    UnshareError, Upload, UploadError, WaitReason, WaitingDownload, WatchedFolder, WatchedPart,
-    WrongFile,
+    NewFileError, NewPosition, Node, NotAMember, Notice, NoticeKind, OpenError, OpenRequest,
+    Output, Peer, PeerAddress, PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn,
+    Removed, RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer,
+    SourceState, SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable,
+    UnavailableShares, UnshareError, UnshareRequest, Upload, UploadError, WaitReason,
+    WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{

@@ -128,6 +128,9 @@ fn links_are_read_and_written() {
         name: vector["name"].as_str().map(str::to_owned),
         size: vector["size"].as_u64(),
         is_unlisted: vector["unlisted"].as_bool().unwrap(),
+        group: vector["group"]
+            .as_str()
+            .map(|id| *id.parse::<Hash>().unwrap().as_bytes()),
         peers: list(&vector["peers"])
             .iter()
             .map(|peer| text(peer).to_owned())

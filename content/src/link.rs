@@ -1,7 +1,7 @@
 //! The link: everything that a receiver needs, as one line of text.
 //!
-//! `pelago:<hash>?name=<name>&size=<bytes>&unlisted=1&peer=<multiaddr>&peer=...`, with values
-//! percent-encoded.
+//! `pelago:<hash>?name=<name>&size=<bytes>&unlisted=1&group=<id>&peer=<multiaddr>&peer=...`, with
+//! values percent-encoded.
 //! Owns the text form and its bounds. Never judges a peer's address or a name: everything but the
 //! hash is a hint by the author of the link. Invalid text results in a [`LinkError`].
 
@@ -30,6 +30,8 @@ pub struct Link {
     /// Whether the content is only for those who have the hash: it is in no list, and not
     /// announced.
     pub is_unlisted: bool,
+    /// The id of the group whose members have the content; `None` if it is shared outside groups.
+    pub group: Option<[u8; 32]>,
     /// Where to ask first: multiaddrs, best first, not parsed here.
     pub peers: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Link {
             name: None,
             size: None,
             is_unlisted: false,
+            group: None,
             peers: Vec::new(),
         }
     }
@@ -63,6 +66,11 @@ impl Link {
                 // Anything but a clear no counts as yes: a listing cannot be undone.
                 self.is_unlisted |= decode("unlisted", value)? != "0";
                 Ok(())
+            }
+            "group" => {
+                let id = decode("group", value)?.parse::<Hash>();
+                let id = id.map_err(|error| LinkError::Group { error })?;
+                set(&mut self.group, "group", *id.as_bytes())
             }
             "peer" if self.peers.len() == Self::MAX_PEERS => Err(LinkError::Peers),
             "peer" => {
@@ -106,6 +114,9 @@ impl fmt::Display for Link {
         }
         if self.is_unlisted {
             add("unlisted", "1");
+        }
+        if let Some(group) = self.group {
+            add("group", &Hash::from_bytes(group).to_string());
         }
         for peer in self.peers.iter().take(Self::MAX_PEERS) {
             add("peer", peer);
@@ -204,6 +215,12 @@ pub enum LinkError {
     Size {
         /// The given text.
         found: String,
+    },
+    /// The id of the group is invalid.
+    #[error("the link's group is not an id of 64 hexadecimal digits: {error}")]
+    Group {
+        /// Why.
+        error: HashError,
     },
     /// There are too many peers.
     #[error("a link names at most {} peers", Link::MAX_PEERS)]

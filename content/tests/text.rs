@@ -22,13 +22,18 @@ fn any_text() -> impl Strategy<Value = String> {
 fn any_link() -> impl Strategy<Value = Link> {
     let name = prop::option::of(any_text());
     let peers = prop::collection::vec(any_text(), 0..8);
-    let facts = (any::<Option<u64>>(), any::<bool>());
+    let facts = (
+        any::<Option<u64>>(),
+        any::<bool>(),
+        any::<Option<[u8; 32]>>(),
+    );
     let link = (any_hash(), name, facts, peers);
-    link.prop_map(|(hash, name, (size, is_unlisted), peers)| Link {
+    link.prop_map(|(hash, name, (size, is_unlisted, group), peers)| Link {
         hash,
         name,
         size,
         is_unlisted,
+        group,
         peers,
     })
 }
@@ -70,7 +75,8 @@ proptest! {
         hash in any_hash(), name in "\\PC{0,1200}", peers in prop::collection::vec("\\PC{0,300}", 0..80),
     ) {
         let (size, is_unlisted) = (Some(u64::MAX), true);
-        let link = Link { hash, name: Some(name), size, is_unlisted, peers };
+        let group = Some([7; 32]);
+        let link = Link { hash, name: Some(name), size, is_unlisted, group, peers };
         let text = link.to_string();
         prop_assert!(text.len() <= Link::MAX_LEN);
         let read: Link = text.parse().unwrap();
@@ -120,6 +126,7 @@ fn a_link_reads_as_it_is_documented() {
         name: Some("Über & über 100%.txt".into()),
         size: Some(300_000),
         is_unlisted: false,
+        group: None,
         peers: vec![
             "/ip4/192.0.2.1/tcp/8080".into(),
             "/ip6/2001:db8::1/udp/1/quic-v1".into(),

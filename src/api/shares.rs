@@ -186,7 +186,6 @@ pub(super) async fn unshare(
     State(node): State<Node>,
     QueryParameters(query): QueryParameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
-    let path = query.path.map(PathBuf::from);
-    let unshared = node.unshare(&query.what, path).await?;
+    let unshared = node.unshare(query.into()).await?;
     Ok(Json(unshared.into_iter().map(Into::into).collect()))
 }

@@ -159,6 +159,7 @@ pub(super) fn record(
         path: request.path.into(),
         name: request.name,
         unlisted: request.unlisted,
+        groups: Vec::new(),
         rehash: request.rehash,
         skip_unsupported: request.skip_unsupported,
     };

@@ -36,6 +36,7 @@ pub(super) fn long_running(
     Ok(Settings {
         listen,
         share_folders: folders,
+        share_group: config.storage.share_group.parse().ok(),
         ..common(config, Mode::LongRunning)?
     })
 }

@@ -112,7 +112,11 @@ async fn a_folder_is_served_manifest_by_manifest_and_file_by_file() {
         assert_eq!(called.as_deref(), Some("file"));
     }
     let root = share(&server, false).await;
-    server.node.unshare("box", None).await.unwrap();
+    server
+        .node
+        .unshare(pelago::UnshareRequest::new("box"))
+        .await
+        .unwrap();
     assert_eq!(fetch(&client, root).await, None);
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fs, time::Duration};
 
 use futures::{AsyncWriteExt, executor::block_on};
-use pelago::{CodedError as _, Hash, Link, Output, Target};
+use pelago::{CodedError as _, Hash, Link, Output, Target, UnshareRequest};
 use pelago_behaviour::{
     Protocol, availability,
     catalogue::{self, CatalogueEntry, MAX_ENTRIES, Page, Request},
@@ -204,7 +204,7 @@ async fn withdrawn_content_looks_as_if_it_had_never_been_shared() {
 
     sharer
         .node
-        .unshare(&shared.hash.to_string(), None)
+        .unshare(UnshareRequest::new(shared.hash.to_string()))
         .await
         .unwrap();
 

@@ -12,6 +12,7 @@ mod dials;
 mod dishonest;
 mod distance;
 mod folders;
+mod group_scopes;
 mod groups;
 mod hoard;
 mod hostile;

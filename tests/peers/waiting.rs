@@ -306,6 +306,7 @@ async fn read(home: &Home, hash: Hash, path: &[&str]) -> Vec<u8> {
     let reading = home.node.read(pelago::ReadRequest {
         hash,
         path: path.iter().map(ToString::to_string).collect(),
+        group: None,
         timeout: Duration::from_secs(10),
         read_ahead: 4 << 20,
     });

@@ -97,6 +97,39 @@ impl Memberships {
     }
 }
 
+/// The peers among whom this node looks for content: any, or the nodes of the members of a group, as
+/// they are at that time.
+#[derive(Clone, Debug, Default)]
+pub struct Circle(Option<(GroupId, Memberships)>);
+
+impl Circle {
+    /// The nodes of the members of `group`; any peers if there is none.
+    #[must_use]
+    pub fn of(group: Option<GroupId>, memberships: &Memberships) -> Self {
+        Self(group.map(|group| (group, memberships.clone())))
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group(&self) -> Option<GroupId> {
+        self.0.as_ref().map(|(group, _)| *group)
+    }
+
+    /// Whether `peer` is among them.
+    #[must_use]
+    pub fn has(&self, peer: &PeerId) -> bool {
+        let of = self.0.as_ref();
+        of.is_none_or(|(group, memberships)| memberships.is_member(peer, group))
+    }
+
+    /// Those of a group; `None` if any peer is among them.
+    #[must_use]
+    pub fn members(&self) -> Option<Vec<PeerId>> {
+        let of = self.0.as_ref();
+        of.map(|(group, memberships)| memberships.members(group))
+    }
+}
+
 /// The peer whose node key is `key`; `None` if that is not a key.
 #[must_use]
 pub fn peer_of(key: &NodeKey) -> Option<PeerId> {

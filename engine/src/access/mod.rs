@@ -11,7 +11,7 @@ use libp2p::PeerId;
 use pelago_content::Hash;
 use pelago_groups::GroupId;
 
-pub use self::memberships::{Memberships, key_of, peer_of};
+pub use self::memberships::{Circle, Memberships, key_of, peer_of};
 use crate::store::{DatabaseError, Scope, Scopes, Share, Store};
 
 /// What a peer wants to do with content, or what this node wants to do with it for the whole

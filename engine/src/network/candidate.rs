@@ -54,6 +54,8 @@ pub enum FoundBy {
     Connected,
     /// It has a provider record.
     Dht,
+    /// It is a node of a member of the group in which the content is searched.
+    Member,
     /// Another source named it, or it asked this node for the content.
     Named,
 }

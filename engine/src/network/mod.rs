@@ -31,7 +31,7 @@ mod traffic;
 
 pub use address::{InvalidAddress, PeerAddress};
 pub use candidate::{Candidate, FoundBy};
-pub use discovery::{Discovery, LookupPace, steady_pace};
+pub use discovery::{Discovery, LookupPace, Members, steady_pace};
 pub use errors::{AnnounceError, Closed, ConnectError, StreamError};
 pub use handle::Network;
 pub use identity_clash::IdentityClash;

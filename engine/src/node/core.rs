@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{
     LocalUser, Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
-    known_links::KnownLinks, uploads::Uploads, watch::Watches,
+    known_groups::KnownGroups, known_links::KnownLinks, uploads::Uploads, watch::Watches,
 };
 use crate::{
     access::Memberships, duties::Duties, groups::Groups, limits::Limits, network::Network,
@@ -32,6 +32,7 @@ pub(super) struct NodeCore {
     pub(super) duties: Duties,
     pub(super) watches: Watches,
     pub(super) gauges: Gauges,
+    pub(super) known_groups: KnownGroups,
     pub(super) links: KnownLinks,
     pub(super) catalogue: CatalogueCache,
     pub(super) started: Instant,

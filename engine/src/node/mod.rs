@@ -22,13 +22,16 @@ mod gauges;
 mod groups;
 mod handle;
 mod health;
+mod known_groups;
 mod known_links;
 mod known_peers;
 mod limits;
 mod link_peers;
 mod local_user;
 mod metrics;
+mod not_a_member;
 mod open;
+mod own_groups;
 mod peer_names;
 mod peers;
 mod poll_catalogues;
@@ -66,13 +69,14 @@ pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::InvalidPeers;
 pub use local_user::LocalUser;
+pub use not_a_member::NotAMember;
 pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
 pub use peer_names::{InvalidPeerId, PeerChoice};
 pub use peers::Peer;
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use share_states::UnavailableShares;
-pub use shares::{ShareError, ShareRequest, Shared, UnshareError};
+pub use shares::{ShareError, ShareRequest, Shared, UnshareError, UnshareRequest};
 pub use start::StartError;
 pub use uploads::{Upload, UploadError};
 pub use watch::{RelyOn, WatchedFolder, WatchedPart};
@@ -84,8 +88,8 @@ pub use crate::{
     network::{Closed, InvalidAddress, PeerAddress},
     store::{
         Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase, LinkOmission, Links,
-        MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, SealedUser, SealingKey,
-        ShareState, Unavailable, UnlockedUser, UserFile, UserFileError, is_unsafe,
+        MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, Scope, Scopes, SealedUser,
+        SealingKey, ShareState, Unavailable, UnlockedUser, UserFile, UserFileError, is_unsafe,
     },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Follower, Followers,

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 use pelago_content::{Hash, Kind, Link};
+use pelago_groups::GroupId;
 use thiserror::Error;
 
 use super::{
-    CodedError, Node, PeerAddress, Shared, UnshareError, blocking::blocking, link_peers::peers_of,
-    shares,
+    CodedError, Node, NotAMember, PeerAddress, Shared, UnshareError, blocking::blocking,
+    link_peers::peers_of, shares,
 };
 use crate::{
+    access::Circle,
     network::Closed,
     store::{DatabaseError, Share, Store},
     transfer::{NoHolder, Opened, Totals, open},
@@ -26,6 +28,11 @@ pub struct OpenRequest {
     pub link: Link,
     /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
+    /// The group in which to look. `None`: the one in which the content is known, by its link, by a
+    /// catalogue or by a share; or outside groups.
+    pub group: Option<GroupId>,
+    /// Whether to look outside groups, even if the content is known in one.
+    pub is_public: bool,
     /// Nodes through which to join the network.
     pub bootstrap: Vec<PeerAddress>,
     /// How long to look for peers that have it.
@@ -80,6 +87,9 @@ pub enum OpenError {
         /// Which peers were asked, and what they answered.
         reason: NoHolder,
     },
+    /// This node is not in the group.
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
     /// The shares of this node cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -92,12 +102,16 @@ impl CodedError for OpenError {
     fn code(&self) -> &'static str {
         match self {
             Self::NoSource { .. } => "no-source",
+            Self::NotAMember(error) => error.code(),
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
         }
     }
 
     fn hint(&self) -> Option<String> {
+        if let Self::NotAMember(error) = self {
+            return error.hint();
+        }
         matches!(self, Self::NoSource { .. }).then(|| {
             "check that a node that shares it is running. Name one with --peer HOST:PORT, join the \
              network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
@@ -129,6 +143,13 @@ impl Node {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(&self, request: OpenRequest) -> Result<ContentInfo, OpenError> {
+        let of_link = request.link.group.map(GroupId::from_bytes);
+        let group = match request.group.or(of_link).filter(|_| !request.is_public) {
+            Some(group) => Some(self.core.own_group(group)?),
+            None if request.is_public => None,
+            None => self.core.group_of(request.link.hash).await?,
+        };
+        let circle = Circle::of(group, &self.core.memberships);
         self.join(&request.bootstrap, request.timeout).await;
         let (hash, store) = (request.link.hash, self.core.store.clone());
         let shared = blocking(move || available(&store, &hash)).await??;
@@ -138,7 +159,8 @@ impl Node {
         };
         let peers = [request.peers, peers_of(&request.link)].concat();
         let (network, limits) = (&self.core.network, &self.core.limits);
-        let mut content = match (open(network, limits, hash, peers, patience).await, shared) {
+        let opened = open(network, limits, hash, &circle, peers, patience).await;
+        let mut content = match (opened, shared) {
             (opened, Some((share, totals))) => ContentInfo::ours(share, totals, opened.ok()),
             (Ok(opened), None) => ContentInfo::others(opened),
             (Err(reason), None) => {

@@ -1,27 +1,15 @@
-//! The groups that this node is in, for operations that name one.
+//! The groups that this node is in: for operations that name one, and for content that is known in
+//! one.
+//!
+//! A hash that only members of a group know is a secret of the group: a search for it outside tells
+//! others that it exists. So content that a link or a catalogue names in a group, or that this node
+//! shares with groups alone, is fetched there.
 
+use pelago_content::Hash;
 use pelago_groups::GroupId;
-use thiserror::Error;
 
-use super::{CodedError, core::NodeCore};
-
-/// This node is not in a group.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("this node is not in the group {group:.8}")]
-pub struct NotAMember {
-    /// The group.
-    pub group: GroupId,
-}
-
-impl CodedError for NotAMember {
-    fn code(&self) -> &'static str {
-        "not-a-member"
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("see your groups with `pelago group list`; join one with `pelago group join`".to_owned())
-    }
-}
+use super::{blocking::blocking, core::NodeCore, not_a_member::NotAMember};
+use crate::{network::Closed, store::Scope};
 
 impl NodeCore {
     /// The group, if this node is in it.
@@ -30,5 +18,23 @@ impl NodeCore {
             true => Ok(group),
             false => Err(NotAMember { group }),
         }
+    }
+
+    /// The group in which content is known, if this node is in it.
+    pub(super) async fn group_of(&self, hash: Hash) -> Result<Option<GroupId>, Closed> {
+        let own = self.memberships.own_groups();
+        let by_link = self.links.group_of(&hash);
+        let known = by_link.or_else(|| self.known_groups.of(&hash));
+        if own.is_empty() || known.is_some() {
+            return Ok(known.filter(|group| own.contains(group)));
+        }
+        let store = self.store.clone();
+        let scopes = blocking(move || store.scopes(&hash)).await?;
+        let scopes = scopes.ok().flatten().unwrap_or_default();
+        let is_groups = !scopes.contains(Scope::Everyone) && !scopes.contains(Scope::Unlisted);
+        let mut groups = scopes
+            .groups()
+            .filter(|group| is_groups && own.contains(group));
+        Ok(groups.next())
     }
 }

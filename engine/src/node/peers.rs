@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_content::Link;
+use pelago_groups::GroupId;
 use tokio::sync::watch;
 
 use super::{Catalogue, ListError, Node, PeerAddress, Shared, catalogues};
@@ -115,6 +116,20 @@ impl Node {
     /// The node has shut down.
     pub async fn list_network(&self, wait: Duration) -> Result<Catalogue, ListError> {
         catalogues::of_network(&self.core.network, wait).await
+    }
+
+    /// What the members of `group` share with it, after waiting `wait` for peers to connect. Each
+    /// member answers for itself; those that cannot be reached are left out.
+    ///
+    /// # Errors
+    /// This node is not in the group.
+    pub async fn list_group(&self, group: GroupId, wait: Duration) -> Result<Catalogue, ListError> {
+        let core = &self.core;
+        core.own_group(group)?;
+        let found = catalogues::of_group(&core.network, &core.memberships, group, wait).await;
+        let hashes = found.listed.iter().map(|listed| listed.hash);
+        core.known_groups.remember(group, hashes);
+        Ok(found)
     }
 
     /// How many nodes of the DHT this node knows. Changes are sent to the receiver.

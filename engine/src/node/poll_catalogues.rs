@@ -5,7 +5,7 @@
 //! and again after pauses that double, so that content it shares later is found.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use libp2p::PeerId;
 use tokio::{sync::broadcast::error::RecvError, time::sleep_until};
 
 use super::{catalogues, core::NodeCore};
+use crate::access::Circle;
 
 /// The pause before a peer is asked again. Each further pause is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -83,16 +84,23 @@ pub(super) async fn run(core: Arc<NodeCore>) {
     }
 }
 
-/// Reads the catalogue of a peer. Downloads that wait for content in it resume.
+/// Reads the catalogues of a peer: of each group in which downloads wait and that it is in, and the
+/// one for everyone if others wait. Downloads that wait for content in one resume.
 async fn offer_listed(core: &NodeCore, peer: PeerId) {
     let waiting = core.transfers.waiting();
-    let take = |hash| {
-        if waiting.contains(&hash) {
-            core.transfers.offer_listed(&hash, peer);
+    let groups: BTreeSet<_> = waiting.iter().map(|(_, group)| *group).collect();
+    for group in groups {
+        if !Circle::of(group, &core.memberships).has(&peer) {
+            continue;
         }
-    };
-    if let Err(error) = catalogues::of_connected(&core.network, peer, take).await {
-        tracing::debug!(%peer, error, "the catalogue is missing or incomplete");
+        let take = |hash| {
+            if waiting.contains(&(hash, group)) {
+                core.transfers.offer_listed(&hash, group, peer);
+            }
+        };
+        if let Err(error) = catalogues::of_connected(&core.network, peer, group, take).await {
+            tracing::debug!(%peer, error, "the catalogue is missing or incomplete");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{ops::Range, time::Duration};
 
 use futures::Stream;
 use pelago_content::{Descriptor, EntryKind, Hash, Kind, Link, Manifest, ManifestEntry};
+use pelago_groups::GroupId;
 use thiserror::Error;
 
 use super::{Node, Target, UnshareError, blocking::blocking, shares::select_hash};
@@ -22,6 +23,8 @@ pub struct ReadRequest {
     /// For a folder: the names that lead to the file or folder to read. For a file: empty, or any
     /// name.
     pub path: Vec<String>,
+    /// The group in which to fetch it. `None`: the one in which it is known; or outside groups.
+    pub group: Option<GroupId>,
     /// How long content that is not here may have no source.
     pub timeout: Duration,
     /// How many bytes are fetched ahead of the reader, if the content is not here.
@@ -124,12 +127,17 @@ impl Node {
     /// See [`ReadError`].
     pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
         let found_by = request.hash;
+        let group = match request.group {
+            Some(group) => Some(group),
+            None => self.core.group_of(found_by).await.unwrap_or_default(),
+        };
         let (known_as, peers) = self.core.links.of(&found_by);
         let reader = |hash| {
             let read = transfer::ReadRequest {
                 hash,
                 found_by,
                 peers: peers.clone(),
+                group,
                 timeout: request.timeout,
             };
             self.core.transfers.reader(read, request.read_ahead)

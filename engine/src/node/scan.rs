@@ -116,13 +116,14 @@ impl From<DatabaseError> for ScanError {
 }
 
 /// Updates the shares of `folder` to what is at the paths that are `due`, and below those that are
-/// folders.
+/// folders. The folder is watched for `scope`: everyone, or a group.
 ///
 /// # Errors
 /// See [`ScanError`].
 pub(super) fn scan(
     store: &Store,
     folder: &Path,
+    scope: Scope,
     due: &[DuePath],
     settling: &mut Settling,
     observer: &dyn ScanObserver,
@@ -130,6 +131,7 @@ pub(super) fn scan(
     let mut scan = Scan {
         store,
         folder,
+        scope,
         observer,
         ignores: Ignores::below(folder),
         growing: UnfinishedDownloads::of(store).map_err(ScanError::Records)?,
@@ -159,6 +161,7 @@ pub(super) fn scan(
 struct Scan<'a> {
     store: &'a Store,
     folder: &'a Path,
+    scope: Scope,
     observer: &'a dyn ScanObserver,
     ignores: Ignores,
     growing: UnfinishedDownloads,
@@ -361,7 +364,7 @@ impl Scan<'_> {
             descriptor,
             name,
             path,
-            scopes: Scope::Everyone.into(),
+            scopes: self.scope.into(),
             origin: Origin::Folder(self.folder.to_owned()),
             fingerprint,
         });
@@ -381,9 +384,11 @@ impl Scan<'_> {
         (is_same && self.store.has_tree(&known.descriptor)).then_some(known)
     }
 
-    /// Whether the share comes from this folder.
+    /// Whether the share comes from this folder, for this scope. A person may keep it from everyone,
+    /// and not from the group for which the folder is watched.
     fn is_ours(&self, share: &Share) -> bool {
-        matches!(&share.origin, Origin::Folder(from) if from == self.folder)
+        let is_from_here = matches!(&share.origin, Origin::Folder(from) if from == self.folder);
+        is_from_here && (self.scope == Scope::Everyone || share.scopes.contains(self.scope))
     }
 
     fn is_due(&self) -> bool {

@@ -87,12 +87,13 @@ impl NodeCore {
         if places.is_empty() {
             return;
         }
-        let store = self.store.clone();
+        let (store, scope) = (self.store.clone(), self.settings.share_scope());
         let scan_places = move || {
             for Exclusion { path, folder } in places {
                 let is_early = false;
                 let due = [DuePath { path, is_early }];
-                let scanned = scan(&store, &folder, &due, &mut Settling::default(), &Unobserved);
+                let settling = &mut Settling::default();
+                let scanned = scan(&store, &folder, scope, &due, settling, &Unobserved);
                 if let Err(error) = scanned {
                     tracing::warn!(
                         folder = %folder.display(), %error, "cannot scan the folder: trying \

@@ -1,13 +1,13 @@
 //! What people do with the shares of a node: share, unshare, list, check, upload.
 
-use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{ops::ControlFlow, time::Duration};
 
 use pelago_content::Hash;
 use tokio::time::timeout;
 
 use super::{
     BeingWritten, CheckEvent, ListError, Listed, Node, ShareError, ShareRequest, Shared,
-    UnavailableShares, UnshareError, Upload, UploadError, WatchedFolder,
+    UnavailableShares, UnshareError, UnshareRequest, Upload, UploadError, WatchedFolder,
     blocking::{Caller, blocking},
     check_shares,
     share_states::unavailable,
@@ -33,6 +33,9 @@ impl Node {
         request: ShareRequest,
         progress: impl Fn(u64) + Send + 'static,
     ) -> Result<Shared, ShareError> {
+        for group in &request.groups {
+            self.core.own_group(*group)?;
+        }
         let store = self.core.store.clone();
         let mut included = store.exclusions();
         included.retain(|excluded| excluded.path == request.path);
@@ -49,19 +52,17 @@ impl Node {
         Ok(shared)
     }
 
-    /// Stops sharing what `what` selects. A hash, or at least 6 of its first digits, selects all
-    /// places of that content; a name those of that name; an absolute path that place. `path` is
-    /// `what` as an absolute path, which counts if no hash or name matches. Returns each place.
+    /// Stops sharing what the request selects, with everyone or with a group. Returns each place.
     ///
     /// # Errors
     /// See [`UnshareError`].
-    pub async fn unshare(
-        &self,
-        what: &str,
-        path: Option<PathBuf>,
-    ) -> Result<Vec<Shared>, UnshareError> {
-        let (store, what) = (self.core.store.clone(), what.to_owned());
-        blocking(move || shares::unshare(&store, &what, path.as_deref())).await?
+    pub async fn unshare(&self, request: UnshareRequest) -> Result<Vec<Shared>, UnshareError> {
+        let store = self.core.store.clone();
+        let unshare = move || match request.group {
+            None => shares::unshare(&store, &request.what, request.path.as_deref()),
+            Some(group) => shares::unshare_with(&store, &request, group),
+        };
+        blocking(unshare).await?
     }
 
     /// The shares of this node, by name.

@@ -16,6 +16,7 @@ use super::{
     catalogues::CatalogueCache,
     core::NodeCore,
     gauges::Gauges,
+    known_groups::KnownGroups,
     known_links::KnownLinks,
     known_peers::known_peers,
     scan::note_missing,
@@ -127,14 +128,15 @@ impl Node {
             }
             false => Publisher::silent(),
         };
+        let memberships = Memberships::default();
         let (limits, rehash) = (Limits::new(settings.limits), RehashQueue::default());
         let transfers = Transfers::new(
             network.clone(),
             limits.clone(),
             store.clone(),
+            memberships.clone(),
             settings.transfer(),
         );
-        let memberships = Memberships::default();
         let groups = open_groups(&store, keypair, user.clone(), memberships.clone()).await?;
         let answers = groups::Answers::new(groups.clone());
         let group_service: GroupService = Box::new(move |peer, origin, stream| {
@@ -168,6 +170,7 @@ impl Node {
             being_written: WriteTracker::default(),
             duties,
             watches: Watches::default(),
+            known_groups: KnownGroups::default(),
             links: KnownLinks::default(),
             catalogue: CatalogueCache::default(),
             started: Instant::now(),

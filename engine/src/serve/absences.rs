@@ -1,4 +1,4 @@
-//! When a request for what is absent is answered: after the same time, whatever the reason.
+//! When a request for what is absent is answered: after the same time, for any reason.
 //!
 //! What this node does not have, what it keeps from a peer, and what it cannot read take different
 //! times to look up. So each such answer leaves a whole number of steps after its request. Their rate

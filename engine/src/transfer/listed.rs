@@ -1,6 +1,7 @@
 //! A download in the list.
 
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 
 use super::{Download, DownloadState, Followers, Request, removing::Removal, waiting::Offer};
 use crate::network::PeerAddress;
@@ -53,7 +54,14 @@ impl ListedDownload {
         let (now, asked) = (&self.request.delivery, &request.delivery);
         let leads_there = |path| asked.output.leads_to(path, &status.name);
         let is_there = || status.path.as_deref().is_some_and(leads_there);
-        if asked.only != now.only {
+        if request.wanted.group != self.request.wanted.group {
+            let place = |group: Option<GroupId>| match group {
+                Some(group) => format!("in the group {group:.8}"),
+                None => "outside groups".to_owned(),
+            };
+            let (now, asked) = (self.request.wanted.group, request.wanted.group);
+            Some(format!("{}, and not {}", place(now), place(asked)))
+        } else if asked.only != now.only {
             let all = "all of it".to_owned();
             let chosen = |only: &Vec<String>| match &only[..] {
                 [] => all.clone(),

@@ -23,10 +23,12 @@ use super::{
     outcomes::Outcomes,
     receiving::{Inflow, receive},
     roster::describe,
+    services::members_of,
     source::End,
     subscription,
 };
 use crate::{
+    access::Circle,
     limits::Limits,
     network::{Candidate, Discovery, Network, PeerAddress, steady_pace},
 };
@@ -79,7 +81,7 @@ pub struct NoHolder {
     pub tried: String,
 }
 
-/// Asks `given` peers for `hash`, and all peers that discovery finds. Ends a moment after the first
+/// Asks `given` peers in the circle for `hash`, and all that discovery finds there. Ends a moment after the first
 /// holder, or after `patience`.
 ///
 /// # Errors
@@ -88,10 +90,11 @@ pub async fn open(
     network: &Network,
     limits: &Limits,
     hash: Hash,
+    circle: &Circle,
     given: Vec<PeerAddress>,
     patience: Duration,
 ) -> Result<Opened, NoHolder> {
-    let (found, no_holder) = gather(network, hash, given, patience).await;
+    let (found, no_holder) = gather(network, hash, circle, given, patience).await;
     let Some(first) = found.values().next() else {
         return Err(no_holder);
     };
@@ -127,17 +130,22 @@ pub async fn open(
 async fn gather(
     network: &Network,
     hash: Hash,
+    circle: &Circle,
     given: Vec<PeerAddress>,
     patience: Duration,
 ) -> (BTreeMap<PeerId, Availability>, NoHolder) {
-    let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady_pace().boxed()));
+    let (among, pace) = (
+        members_of(circle.clone()),
+        Box::new(|| steady_pace().boxed()),
+    );
+    let mut discovery = Discovery::find(network, hash, given, among, pace);
     let mut answers = FuturesUnordered::new();
     let (mut found, mut outcomes) = (BTreeMap::new(), Outcomes::default());
     let mut until = Instant::now() + patience;
     loop {
         tokio::select! {
             Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
-                answers.push(ask(network, hash, candidate));
+                answers.push(ask(network, hash, circle, candidate));
             }
             Some(answer) = answers.next() => match answer {
                 Ok((peer, has)) => {
@@ -161,6 +169,7 @@ async fn gather(
 async fn ask(
     network: &Network,
     hash: Hash,
+    circle: &Circle,
     candidate: Candidate,
 ) -> Result<(PeerId, Availability), (String, End)> {
     let unreached = describe(&candidate, candidate.peer);
@@ -171,7 +180,7 @@ async fn ask(
     };
     let peer = connected.map_err(|why| (unreached, End::Unreachable(why)))?;
     let answer = async {
-        let (has, _) = subscription::subscribe(network, peer, hash, PEER_TIMEOUT).await?;
+        let (has, _) = subscription::subscribe(network, peer, hash, circle, PEER_TIMEOUT).await?;
         match prove(network, peer, &has).await {
             Some(()) => Ok(has),
             None => Err(End::Refused(UNPROVEN.to_owned())),

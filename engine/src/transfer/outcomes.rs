@@ -30,6 +30,7 @@ impl Outcomes {
                 return;
             }
             End::Busy => "serves as many streams as it can, and will be asked again".to_owned(),
+            End::NotAMember => "is not in the group".to_owned(),
             End::NotAllowed => "is not among those allowed by --from".to_owned(),
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),

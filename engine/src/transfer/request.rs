@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 
 use super::Output;
 use crate::{
     network::PeerAddress,
-    store::{Cache, Links, Scopes},
+    store::{Cache, DatabaseError, Links, Scope, Scopes, Store},
 };
 
 /// How long a download that the node resumes looks for a source before it waits for one.
@@ -32,10 +33,27 @@ pub struct Wanted {
     pub peers: Vec<PeerAddress>,
     /// The only peers that may be asked; `None` if any peer may.
     pub allowed: Option<Vec<PeerId>>,
+    /// The group in which to fetch it: from its members, by what they share with it. `None`: from
+    /// anyone, outside groups.
+    pub group: Option<GroupId>,
     /// How long the download continues while nothing arrives.
     pub timeout: Duration,
     /// Whether the download then waits for a source until the user stops it, instead of failing.
     pub waits: bool,
+}
+
+impl Wanted {
+    /// Whether content that this node shares already counts as found. In a group, only what the group
+    /// or everyone may have does, so that no member learns by a download what else is here. Blocks.
+    pub(super) fn is_offered_here(&self, store: &Store) -> Result<bool, DatabaseError> {
+        let Some(group) = self.group else {
+            return Ok(true);
+        };
+        let counts = |scopes: Scopes| {
+            scopes.contains(Scope::Everyone) || scopes.contains(Scope::Group(group))
+        };
+        Ok(store.scopes(&self.hash)?.is_some_and(counts))
+    }
 }
 
 /// Where content goes, and what happens to it there.

@@ -227,7 +227,7 @@ impl Roster {
             End::Unreachable(_) => _ = self.candidates.retry(candidate, false, now),
             End::Busy => self.candidates.soon(candidate, now),
             End::Absent => _ = self.candidates.absent(candidate, now),
-            End::NotAllowed | End::Refused(_) | End::Disk(_) => {}
+            End::NotAllowed | End::NotAMember | End::Refused(_) | End::Disk(_) => {}
         }
     }
 

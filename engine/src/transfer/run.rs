@@ -26,7 +26,7 @@ use super::{
     services::Services,
     waiting::{FoundSource, Inquiries, Offer, SourceSearch},
 };
-use crate::network::PeerAddress;
+use crate::{access::Circle, network::PeerAddress, store::DatabaseError};
 
 /// The maximum number of offers that a run has not looked at yet.
 const OFFERS_QUEUED: usize = 64;
@@ -266,7 +266,9 @@ impl Run {
     ) -> Places {
         inquiries.know(&transfers.named(&self.wanted.hash), Instant::now());
         let _waiter = self.services.waiters.enter();
+        let circle = Circle::of(self.wanted.group, &self.services.memberships);
         let search = SourceSearch {
+            circle: &circle,
             network: &self.services.network,
             budget: &self.services.budget,
             wanted: &self.wanted,
@@ -292,11 +294,16 @@ impl Run {
         queues.enter(self.wanted.hash, &self.published.status)
     }
 
-    /// Whether this node shares all of the content. If the database cannot be read, it does not.
+    /// Whether this node shares all of the content, where that counts. If the database cannot be read, it does not.
     async fn is_shared_here(&self) -> bool {
-        let (store, hash) = (self.services.store.clone(), self.wanted.hash);
-        let whole = spawn_blocking(move || store.whole(&hash)).await;
-        whole.is_ok_and(|whole| whole.is_ok_and(|places| !places.is_empty()))
+        let (store, wanted) = (self.services.store.clone(), self.wanted.clone());
+        let is_here = move || {
+            Ok::<_, DatabaseError>(
+                wanted.is_offered_here(&store)? && !store.whole(&wanted.hash)?.is_empty(),
+            )
+        };
+        let is_here = spawn_blocking(is_here).await;
+        is_here.is_ok_and(|is_here| is_here.unwrap_or(false))
     }
 
     /// Makes the next turn ask `peer` first. If there are too many peers, the last one is dropped.

@@ -10,6 +10,7 @@ mod tests;
 use std::{fmt::Display, path::PathBuf, str::FromStr};
 
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -66,6 +67,9 @@ pub(super) struct SavedDownload {
     overwrite: bool,
     #[serde(rename = "s")]
     scopes: Scopes,
+    /// The group in which it is fetched.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
     /// Whether a source may widen the scopes.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     lists_as_sources: bool,
@@ -138,6 +142,7 @@ impl SavedDownload {
             asked,
             peers: wanted.peers.iter().map(ToString::to_string).collect(),
             allowed: wanted.allowed.as_ref().map(ids),
+            group: wanted.group,
             only: delivery.only,
             overwrite: delivery.overwrite,
             scopes: delivery.scopes,
@@ -158,6 +163,7 @@ impl SavedDownload {
 
     /// The entry for a download of which only a record exists.
     pub(super) fn recorded(spec: PartialSpec) -> Self {
+        let group = spec.scopes.groups().next();
         Self {
             hash: (*spec.descriptor.hash().as_bytes()).into(),
             name: Some(spec.name),
@@ -165,6 +171,7 @@ impl SavedDownload {
             asked: None,
             peers: Vec::new(),
             allowed: None,
+            group,
             only: spec.only,
             overwrite: spec.overwrite,
             scopes: spec.scopes,
@@ -240,6 +247,7 @@ impl SavedDownload {
                 hash: self.hash(),
                 peers: self.readable(&self.peers),
                 allowed: self.allowed.as_ref().map(ids),
+                group: self.group,
                 timeout: RESUME_TIMEOUT,
                 waits: true,
             },

@@ -11,7 +11,12 @@ use super::{
     queue::Queues,
     waiting::{InquiryBudget, MAX_ATTACHED, Waiters},
 };
-use crate::{limits::Limits, network::Network, store::Store};
+use crate::{
+    access::{Circle, Memberships},
+    limits::Limits,
+    network::{Members, Network},
+    store::Store,
+};
 
 /// The settings of all downloads.
 #[derive(Clone, Debug)]
@@ -36,12 +41,19 @@ pub struct TransferSettings {
     pub read_ahead: u64,
 }
 
+/// The peers among whom discovery searches, if it is in a group.
+pub(super) fn members_of(circle: Circle) -> Option<Members> {
+    circle.group()?;
+    Some(Arc::new(move || circle.members().unwrap_or_default()))
+}
+
 /// What all downloads of a node share.
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) network: Network,
     pub(super) limits: Limits,
     pub(super) store: Store,
+    pub(super) memberships: Memberships,
     pub(super) settings: TransferSettings,
     /// Grants turns to look for sources and to fetch, in order.
     pub(super) queues: Queues,
@@ -59,6 +71,7 @@ impl Services {
         network: Network,
         limits: Limits,
         store: Store,
+        memberships: Memberships,
         settings: TransferSettings,
     ) -> Self {
         Self {
@@ -67,6 +80,7 @@ impl Services {
             network,
             limits,
             store,
+            memberships,
             settings,
             budget: InquiryBudget::default(),
             waiters: Waiters::default(),

@@ -36,6 +36,7 @@ use super::{
     subscription::{Subscription, hold, subscribe},
 };
 use crate::{
+    access::Circle,
     limits::Limits,
     network::{Candidate, Network, Outgoing},
 };
@@ -101,6 +102,7 @@ pub(super) struct Context {
     pub(super) limits: Limits,
     pub(super) hash: Hash,
     pub(super) allowed: Option<Arc<[PeerId]>>,
+    pub(super) circle: Circle,
     pub(super) stall: Duration,
     /// Whether our own limits hold the download back.
     pub(super) inflow: Inflow,
@@ -139,6 +141,7 @@ async fn connect(context: &Context, candidate: Candidate) -> Result<PeerId, End>
     let connected = context.network.reach(candidate).await;
     let peer = connected.map_err(|error| End::Unreachable(error.to_string()))?;
     match &context.allowed {
+        _ if !context.circle.has(&peer) => Err(End::NotAMember),
         Some(allowed) if !allowed.contains(&peer) => Err(End::NotAllowed),
         _ => Ok(peer),
     }
@@ -205,10 +208,11 @@ impl Source<'_> {
         let Context {
             network,
             hash,
+            circle,
             stall,
             ..
         } = self.context;
-        let (has, subscription) = subscribe(network, self.peer, *hash, *stall).await?;
+        let (has, subscription) = subscribe(network, self.peer, *hash, circle, *stall).await?;
         self.take(has, UpdateKind::Snapshot).await;
         Ok(subscription)
     }

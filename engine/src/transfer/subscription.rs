@@ -1,7 +1,8 @@
 //! The availability stream: asks one peer which blocks of some content it has.
 //!
 //! The question does not contain the hash. Anything that does, such as a request for a chunk, is
-//! sent only after the peer has proven on this stream that it has the hash.
+//! sent only after the peer has proven on this stream that it has the hash. A question within a group
+//! goes to its members only, and only an answer within that group counts.
 //!
 //! A peer that serves as many streams as it can resets the next one. That says nothing about the
 //! content, so the question is soon repeated on the same connection.
@@ -18,7 +19,10 @@ use pelago_content::Hash;
 use tokio::time::sleep;
 
 use super::source::End;
-use crate::network::{Network, Outgoing, StreamDemand};
+use crate::{
+    access::Circle,
+    network::{Network, Outgoing, StreamDemand},
+};
 
 /// The pause before the next stream after a peer refused one. Each further pause is twice as long:
 /// the peer may not know yet that a stream of ours has just ended.
@@ -44,21 +48,29 @@ pub(super) struct Subscription {
 /// further ones.
 ///
 /// # Errors
-/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream;
+/// [`End::Absent`] only if the peer says so, or answers outside the group of the circle;
+/// [`End::NotAMember`] if it is not in the circle; [`End::Busy`] if it refuses each stream;
 /// [`End::Dishonest`] if it says which blocks it has, but does not prove that it has the hash.
 pub(super) async fn subscribe(
     network: &Network,
     peer: PeerId,
     hash: Hash,
+    circle: &Circle,
     stall: Duration,
 ) -> Result<(Availability, Subscription), End> {
     let local = network.local_peer_id();
-    let request = Request::new(&hash, &local, &peer);
+    let request = Request::new(&hash, &local, &peer).within(circle.group());
     for refused in 0..MAX_REFUSED {
+        // Each time: the peer may have left the group.
+        if !circle.has(&peer) {
+            return Err(End::NotAMember);
+        }
         let stream = network.open(peer, Protocol::Availability).await?;
         let demand = stream.held.demand();
         let mut updates = Stall::new(stream, stall);
         match first_update(&mut updates, &request).await {
+            // A node that does not know groups answers outside them.
+            Ok(Some(Update::Has(has))) if has.group != request.group => return Err(End::Absent),
             Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
                 let proof = has.proof.filter(|proof| proof.shows(&hash, &peer, &local));
                 if proof.is_none() {
@@ -90,9 +102,10 @@ pub(super) async fn ask(
     network: &Network,
     peer: PeerId,
     hash: Hash,
+    circle: &Circle,
     stall: Duration,
 ) -> Result<Option<Availability>, End> {
-    match subscribe(network, peer, hash, stall).await {
+    match subscribe(network, peer, hash, circle, stall).await {
         Ok((has, _)) => Ok(Some(has)),
         Err(End::Absent) => Ok(None),
         Err(end) => Err(end),

@@ -40,7 +40,7 @@ pub enum Output {
 
 impl Output {
     /// The path that the user gave.
-    pub(super) const fn path(&self) -> &PathBuf {
+    pub(crate) const fn path(&self) -> &PathBuf {
         let (Self::Into(path) | Self::At(path) | Self::Exactly(path)) = self;
         path
     }

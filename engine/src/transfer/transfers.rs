@@ -11,6 +11,7 @@ use std::{
 use libp2p::PeerId;
 use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -26,6 +27,7 @@ use super::{
     waiting::{InquiryKind, Offer},
 };
 use crate::{
+    access::Memberships,
     limits::Limits,
     network::{Network, PeerAddress},
     store::Store,
@@ -57,12 +59,19 @@ pub struct Follower {
 }
 
 impl Transfers {
-    /// Downloads from `network`, at most as fast as `limits` allow, into `store`.
+    /// Downloads from `network`, at most as fast as `limits` allow, into `store`; in groups from the
+    /// peers that `memberships` names.
     #[must_use]
-    pub fn new(network: Network, limits: Limits, store: Store, settings: TransferSettings) -> Self {
+    pub fn new(
+        network: Network,
+        limits: Limits,
+        store: Store,
+        memberships: Memberships,
+        settings: TransferSettings,
+    ) -> Self {
         let fetches = Fetches::new(settings.read_cache, settings.read_ahead);
         Self {
-            services: Services::new(network, limits, store, settings),
+            services: Services::new(network, limits, store, memberships, settings),
             downloads: Arc::default(),
             list_writer: Arc::default(),
             changes: Arc::default(),
@@ -173,9 +182,16 @@ impl Transfers {
         self.send_offer(hash, Offer::Asked(peer));
     }
 
-    /// A peer lists `hash`. If a download waits for it, it resumes.
-    pub fn offer_listed(&self, hash: &Hash, peer: PeerId) {
-        self.send_offer(hash, Offer::Listed(peer));
+    /// A peer lists `hash`, outside groups or within one. If a download waits for it there, it
+    /// resumes.
+    pub fn offer_listed(&self, hash: &Hash, group: Option<GroupId>, peer: PeerId) {
+        let downloads = self.lock();
+        let is_it = |listed: &&ListedDownload| {
+            listed.hash() == *hash && listed.request.wanted.group == group
+        };
+        if let Some(listed) = downloads.iter().find(is_it).filter(|it| it.is_running()) {
+            let _ = listed.download.offers.try_send(Offer::Listed(peer));
+        }
     }
 
     /// This node shares all of `hash` now. If a download looks for a source of it, it takes that.
@@ -197,27 +213,31 @@ impl Transfers {
         self.services.waiters.count()
     }
 
-    /// The downloads that wait for a source.
+    /// The downloads that wait for a source, each with its group.
     #[must_use]
-    pub fn waiting(&self) -> HashSet<Hash> {
-        self.in_state(|state| state == DownloadState::Waiting)
+    pub fn waiting(&self) -> HashSet<(Hash, Option<GroupId>)> {
+        let downloads = self.lock();
+        let is_waiting = |listed: &&ListedDownload| {
+            listed.is_running() && listed.download.state() == DownloadState::Waiting
+        };
+        let waiting = downloads.iter().filter(is_waiting);
+        waiting
+            .map(|listed| (listed.hash(), listed.request.wanted.group))
+            .collect()
     }
 
     /// The downloads that wait for a source, or look for the first one.
     #[must_use]
     pub fn without_source(&self) -> HashSet<Hash> {
-        self.in_state(|state| {
-            matches!(
-                state,
-                DownloadState::Waiting | DownloadState::FindingSources
-            )
-        })
-    }
-
-    fn in_state(&self, is_so: impl Fn(DownloadState) -> bool) -> HashSet<Hash> {
+        let is_so = |listed: &&ListedDownload| {
+            let state = listed.download.state();
+            listed.is_running()
+                && matches!(
+                    state,
+                    DownloadState::Waiting | DownloadState::FindingSources
+                )
+        };
         let downloads = self.lock();
-        let is_so =
-            |listed: &&ListedDownload| listed.is_running() && is_so(listed.download.state());
         downloads
             .iter()
             .filter(is_so)

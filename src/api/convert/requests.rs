@@ -51,9 +51,20 @@ pub(in crate::api) fn share_request(
         path: absolute(from.path)?,
         name: from.name,
         unlisted: from.unlisted,
+        groups: Vec::new(),
         rehash: from.rehash,
         skip_unsupported: from.skip_unsupported,
     })
+}
+
+impl From<types::UnshareQuery> for node::UnshareRequest {
+    fn from(from: types::UnshareQuery) -> Self {
+        Self {
+            what: from.what,
+            path: from.path.map(PathBuf::from),
+            group: None,
+        }
+    }
 }
 
 /// A request to download.
@@ -73,6 +84,8 @@ pub(in crate::api) async fn download_request(
         },
         peers: addresses(&from.peers)?,
         from: peer_choices(&from.from)?,
+        group: None,
+        is_public: false,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         waits: from.wait,
@@ -122,6 +135,8 @@ pub(in crate::api) fn open_request(
     Ok(node::OpenRequest {
         link,
         peers: addresses(&from.peers)?,
+        group: None,
+        is_public: false,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
     })

@@ -68,6 +68,7 @@ pub(in crate::api) fn shared(listed: &node::Listed, peers: &[String]) -> types::
         name: Some(listed.name.clone()),
         size: Some(listed.size),
         is_unlisted: listed.is_unlisted,
+        group: node::shares::group_of(&listed.scopes).map(|group| *group.as_bytes()),
         peers: peers.to_vec(),
     };
     types::Shared {

@@ -71,6 +71,7 @@ impl Responder {
         let read = self.node.read(ReadRequest {
             hash: target.hash,
             path: target.names.clone(),
+            group: None,
             timeout,
             read_ahead: self.read_ahead,
         });

@@ -131,11 +131,8 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
     for (digits, name) in ["ab", "cd", "ef"].into_iter().zip(names) {
         let hash = digits.repeat(32);
         let link = Link {
-            hash: hash.parse().unwrap(),
             name: Some(name.to_owned()),
-            size: None,
-            is_unlisted: false,
-            peers: Vec::new(),
+            ..Link::new(hash.parse().unwrap())
         };
         let request = DownloadRequest {
             target: link.to_string(),

@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(home.scopes_of("copy"), [GROUP]);
             home.find("another", b"public");
             assert_eq!(home.scopes_of("another"), [Scope::Everyone]);
-            // Once the group has lost it, nobody gets it.
+            // Once the group has lost it, no peer gets it.
             for name in ["theirs", "copy"] {
                 home.remove(name);
             }

@@ -10,14 +10,16 @@ use futures::{StreamExt, stream};
 use libp2p::PeerId;
 use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Catalogue, Choice, ListError, Listed, Sharer,
-    fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, read_pages},
+    fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, fetch_group, read_pages},
     merge::Merge,
 };
 use crate::{
+    access::{Circle, Memberships},
     network::{Closed, Network, PeerAddress},
     node::DownloadError,
 };
@@ -60,7 +62,7 @@ pub(in crate::node) async fn of_peer(
         has_come = true;
         merge.take(&mut part, entries)
     };
-    let read = read_pages(network, peer, "", deadline, take).await;
+    let read = read_pages(network, peer, ("", None), deadline, take).await;
     let is_whole = match read {
         Ok(is_whole) => is_whole,
         Err(FetchError::TooLong | FetchError::TooManyPages) if has_come => false,
@@ -85,13 +87,29 @@ pub(in crate::node) async fn of_network(
     tokio::time::sleep(wait).await;
     let peers = network.peers().await?.into_iter();
     let peers = peers.map(|peer| peer.peer_id).collect();
-    Ok(fetch_all(network, peers, "").await)
+    Ok(fetch_all(network, peers).await)
 }
 
-/// Finds content by `name`, at the peers `among` or at all in reach, within `within`.
+/// What the members of `group` share with it, after waiting `wait` for peers to connect. Each answers
+/// for itself; those that cannot be reached are left out.
+pub(in crate::node) async fn of_group(
+    network: &Network,
+    memberships: &Memberships,
+    group: GroupId,
+    wait: Duration,
+) -> Catalogue {
+    tokio::time::sleep(wait).await;
+    let mut members = memberships.members(&group);
+    members.retain(|peer| *peer != network.local_peer_id());
+    fetch_group(network, members, group).await
+}
+
+/// Finds content by `name`, at the peers `among` or at all in reach of those in the circle, within
+/// `within`.
 pub(in crate::node) async fn find_name(
     network: &Network,
     name: &str,
+    circle: &Circle,
     among: Option<&[PeerId]>,
     within: Duration,
 ) -> Result<Named, DownloadError> {
@@ -103,12 +121,13 @@ pub(in crate::node) async fn find_name(
     loop {
         let connected = network.peers().await.map_err(|Closed| Closed)?;
         let connected = connected.into_iter().map(|peer| peer.peer_id);
-        let is_asked = |peer: &PeerId| among.is_none_or(|among| among.contains(peer));
+        let is_asked =
+            |peer: &PeerId| circle.has(peer) && among.is_none_or(|among| among.contains(peer));
         let new = connected
             .filter(is_asked)
             .filter(|peer| asked.insert(*peer))
             .collect();
-        found.extend(find_at(network, new, name, deadline).await);
+        found.extend(find_at(network, new, (name, circle.group()), deadline).await);
         let everyone_asked = among.is_some_and(|among| asked.len() >= among.len());
         let now = Instant::now();
         if !asked.is_empty() {
@@ -190,7 +209,7 @@ fn decide(
 async fn find_at(
     network: &Network,
     peers: Vec<PeerId>,
-    name: &str,
+    (name, group): (&str, Option<GroupId>),
     deadline: Instant,
 ) -> Vec<(PeerId, Vec<CatalogueEntry>)> {
     let fetches = peers.into_iter().map(|peer| async move {
@@ -204,7 +223,7 @@ async fn find_at(
             }
             found.len() <= MAX_CHOICES
         };
-        let read = read_pages(network, peer, name, deadline, take).await;
+        let read = read_pages(network, peer, (name, group), deadline, take).await;
         match read {
             // Entries that arrived in time count.
             Ok(_) | Err(FetchError::TooLong | FetchError::TooManyPages) => Some((peer, found)),
@@ -218,10 +237,12 @@ async fn find_at(
     found.filter_map(std::future::ready).collect().await
 }
 
-/// Gives `take` the hashes in the catalogue of a connected peer, as they arrive.
+/// Gives `take` the hashes in the catalogue of a connected peer, or in that of a group, as they
+/// arrive.
 pub(in crate::node) async fn of_connected(
     network: &Network,
     peer: PeerId,
+    group: Option<GroupId>,
     mut take: impl FnMut(Hash),
 ) -> Result<(), String> {
     let deadline = Instant::now() + PEER_TIMEOUT;
@@ -229,7 +250,7 @@ pub(in crate::node) async fn of_connected(
         entries.iter().for_each(|entry| take(entry.hash));
         true
     };
-    let read = read_pages(network, peer, "", deadline, take).await;
+    let read = read_pages(network, peer, ("", group), deadline, take).await;
     read.map(drop).map_err(|error| error.to_string())
 }
 

@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::{
     network::{Closed, ConnectError},
-    node::CodedError,
-    store::{DatabaseError, ShareState},
+    node::{CodedError, NotAMember},
+    store::{DatabaseError, Scopes, ShareState},
 };
 
 /// Content that is shared, by this node or by others.
@@ -29,8 +29,10 @@ pub struct Listed {
     pub holders: Vec<PeerId>,
     /// Its path, if this node shares it.
     pub path: Option<PathBuf>,
-    /// Whether this node shares it only with peers that know the hash.
+    /// Whether it is in no list for everyone, if this node shares it: see the scopes.
     pub is_unlisted: bool,
+    /// With whom this node shares it, if it does.
+    pub scopes: Scopes,
     /// Whether it is available from this node, if this node shares it.
     pub state: ShareState,
     /// For a folder that this node shares: how many files are not available.
@@ -97,6 +99,9 @@ pub enum ListError {
         /// Why.
         reason: String,
     },
+    /// This node is not in the group.
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
     /// The shares of this node cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -110,12 +115,16 @@ impl CodedError for ListError {
         match self {
             Self::Unreachable { .. } => "peer-unreachable",
             Self::NoCatalogue { .. } => "no-catalogue",
+            Self::NotAMember(error) => error.code(),
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
         }
     }
 
     fn hint(&self) -> Option<String> {
+        if let Self::NotAMember(error) = self {
+            return error.hint();
+        }
         matches!(self, Self::Unreachable { .. }).then(|| {
             "check that `pelago start` is running there, and that its port is open".to_owned()
         })

@@ -14,7 +14,7 @@ use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::Hash;
 
 use super::Listed;
-use crate::store::ShareState;
+use crate::store::{Scopes, ShareState};
 
 /// The most entries of one request: as many as a node is built to share.
 const MAX_ENTRIES: usize = 100_000;
@@ -141,6 +141,7 @@ impl Merge {
             holders: Vec::new(),
             path: None,
             is_unlisted: false,
+            scopes: Scopes::default(),
             state: ShareState::Available,
             unavailable_files: 0,
         };

@@ -1,14 +1,14 @@
 //! Why a download does not start, or ends without its content.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use libp2p::PeerId;
 use thiserror::Error;
 
 use crate::{
     network::Closed,
-    node::{Choice, CodedError, Sharer},
-    store::SelectionError,
+    node::{Choice, CodedError, NotAMember, Sharer},
+    store::{SelectionError, shown},
     transfer,
 };
 
@@ -64,6 +64,18 @@ pub enum DownloadError {
         /// The peers that have the name now.
         now: Vec<PeerId>,
     },
+    /// This node is not in the group.
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
+    /// The content is a group's, and the node shares the files of the target's folder with others.
+    #[error(
+        "content of a group is not put into {}: the node shares the files in it with others",
+        shown(folder)
+    )]
+    WatchedFolder {
+        /// The watched folder.
+        folder: PathBuf,
+    },
     /// A glob for the files of a folder is invalid.
     #[error(transparent)]
     Selection(#[from] SelectionError),
@@ -86,6 +98,8 @@ impl CodedError for DownloadError {
             Self::UnknownPeer(_) => "unknown-peer",
             Self::SeveralPeers { .. } => "ambiguous-peer",
             Self::OtherPeer { .. } => "peer-changed",
+            Self::NotAMember(error) => error.code(),
+            Self::WatchedFolder { .. } => "watched-folder",
             Self::Selection(_) => "invalid-glob",
             Self::NotKept(why) => why.code(),
             Self::Transfer(error) => error.code(),
@@ -109,6 +123,12 @@ impl CodedError for DownloadError {
                 "any peer can call itself {name:?}: ask its owner for the id and give that; \
                  --from NAME=ID binds the name to that id from then on"
             )),
+            Self::NotAMember(error) => error.hint(),
+            Self::WatchedFolder { .. } => Some(
+                "choose another folder with --output, or watch a folder for the group: pelago start \
+                 --dir DIR --group GROUP"
+                    .to_owned(),
+            ),
             Self::NotKept(why) => Some(why.hint()),
             Self::Transfer(error) => error.hint(),
             Self::Selection(_) | Self::Closed(_) => None,

@@ -1,18 +1,25 @@
 //! Starts downloads: looks up names, and resolves links.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use libp2p::PeerId;
+use pelago_content::Link;
+use pelago_groups::GroupId;
 use tokio::time::Instant;
 
 use super::{DownloadError, Target};
 use crate::{
+    access::Circle,
     network::Network,
     node::{
         Mode, Node, Output, PeerAddress, blocking::blocking, catalogues::find_name,
         link_peers::peers_of, peer_names::PeerChoice,
     },
-    store::{Links, Scope, Selection},
+    store::{Links, Scope, Scopes, Selection},
     transfer::{self, Download, Follower},
 };
 
@@ -30,6 +37,11 @@ pub struct DownloadRequest {
     pub peers: Vec<PeerAddress>,
     /// The only peers that may be asked. Empty: any peer.
     pub from: Vec<PeerChoice>,
+    /// The group in which to fetch it. `None`: the one in which it is known, by the link, by a
+    /// catalogue or by a share; or outside groups.
+    pub group: Option<GroupId>,
+    /// Whether to fetch it outside groups, even if it is known in one.
+    pub is_public: bool,
     /// Nodes through which to join the network.
     pub bootstrap: Vec<PeerAddress>,
     /// How long the download may make no progress.
@@ -67,6 +79,8 @@ impl DownloadRequest {
             in_place: false,
             peers: Vec::new(),
             from: Vec::new(),
+            group: None,
+            is_public: false,
             bootstrap: Vec::new(),
             timeout,
             waits: false,
@@ -134,7 +148,9 @@ impl Node {
                 Some(self.core.select_peers(from, deadline).await?)
             }
         };
-        let (scope, lists_as_sources) = scope(&request.target, request.listed);
+        let group = self.group_for(&request).await?;
+        let circle = Circle::of(group, &self.core.memberships);
+        let (scopes, lists_as_sources) = scopes(&request.target, request.listed, group);
         let (hash, name) = match request.target {
             Target::Hash(hash) => (hash, None),
             Target::Link(link) => {
@@ -147,19 +163,24 @@ impl Node {
                     (allowed, _) => allowed.clone(),
                 };
                 let within = deadline.saturating_duration_since(Instant::now());
-                let named = find_name(network, &name, among.as_deref(), within).await?;
+                let among = among.as_deref();
+                let named = find_name(network, &name, &circle, among, within).await?;
                 tracing::debug!(name, hash = %named.hash, peers = named.peers.len(), "name found");
                 (named.hash, Some(named.name))
             }
         };
         let (output, store) = (request.output, self.core.store.clone());
         let output = blocking(move || output.settled(&hash, &store)).await?;
+        if let Some(group) = group {
+            self.check_not_watched(&output, group).await?;
+        }
         let is_one_shot = self.core.settings.mode == Mode::OneShot;
         Ok(transfer::Request {
             wanted: transfer::Wanted {
                 hash,
                 peers,
                 allowed,
+                group,
                 timeout: request.timeout,
                 // A command that runs without a node ends after the time-out.
                 waits: request.waits && !is_one_shot,
@@ -177,10 +198,50 @@ impl Node {
                 resume_on_start: !is_one_shot,
                 // Content that a power cut may destroy is not offered to others.
                 seed: request.seed && !request.no_sync,
-                scopes: scope.into(),
+                scopes,
                 lists_as_sources,
             },
         })
+    }
+
+    /// The group in which to fetch the content of a request.
+    async fn group_for(&self, request: &DownloadRequest) -> Result<Option<GroupId>, DownloadError> {
+        if request.is_public {
+            return Ok(None);
+        }
+        let of_target = match &request.target {
+            Target::Link(link) => link.group.map(GroupId::from_bytes),
+            Target::Hash(_) | Target::Name(_) => None,
+        };
+        match (request.group.or(of_target), &request.target) {
+            (Some(group), _) => Ok(Some(self.core.own_group(group)?)),
+            (None, Target::Hash(hash) | Target::Link(Link { hash, .. })) => {
+                Ok(self.core.group_of(*hash).await?)
+            }
+            (None, Target::Name(_)) => Ok(None),
+        }
+    }
+
+    /// Refuses a download within a group into a folder whose files the node shares with others.
+    async fn check_not_watched(
+        &self,
+        output: &Output,
+        group: GroupId,
+    ) -> Result<(), DownloadError> {
+        let settings = &self.core.settings;
+        if settings.share_group == Some(group) {
+            return Ok(());
+        }
+        let (path, folders) = (output.path().clone(), settings.share_folders.clone());
+        let watched = blocking(move || {
+            let path = resolved(&path);
+            let is_above = |folder: &PathBuf| path.starts_with(resolved(folder));
+            folders.into_iter().find(is_above)
+        });
+        match watched.await? {
+            Some(folder) => Err(DownloadError::WatchedFolder { folder }),
+            None => Ok(()),
+        }
     }
 
     /// Begins to join the network through `nodes`, and keeps trying for `patience`.
@@ -191,17 +252,35 @@ impl Node {
     }
 }
 
-/// The scope of content that is downloaded as `target`, given what a person said about listing it;
-/// and whether the scope becomes everyone once a source lists it. Content found by name is in a
-/// list already, content that a link calls unlisted is in none, and for a bare hash only its
-/// sources can tell.
-fn scope(target: &Target, listed: Option<bool>) -> (Scope, bool) {
-    match (listed, target) {
+/// The scopes of content that is downloaded as `target`, given what a person said about listing it;
+/// and whether they become everyone once a source lists it. Content found by name is in a list
+/// already, content that a link calls unlisted is in none, and for a bare hash only its sources can
+/// tell. Content of a group is the group's, and everyone's only if a person says so.
+fn scopes(target: &Target, listed: Option<bool>, group: Option<GroupId>) -> (Scopes, bool) {
+    if let Some(group) = group {
+        let mut scopes = Scopes::from(Scope::Group(group));
+        if listed == Some(true) {
+            scopes.insert(Scope::Everyone);
+        }
+        return (scopes, false);
+    }
+    let (scope, lists_as_sources) = match (listed, target) {
         (Some(true), _) | (None, Target::Name(_)) => (Scope::Everyone, false),
         (Some(false), _) => (Scope::Unlisted, false),
         (None, Target::Link(link)) => (Scope::Unlisted, !link.is_unlisted),
         (None, Target::Hash(_)) => (Scope::Unlisted, true),
-    }
+    };
+    (scope.into(), lists_as_sources)
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let mut above = path.ancestors();
+    let resolved = above.find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    });
+    resolved.unwrap_or_else(|| path.to_owned())
 }
 
 /// Connects to the peers at `addresses`. Returns the ids of those that it reached.
@@ -225,7 +304,7 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::{Hash, Link};
+    use pelago_content::Hash;
 
     use super::*;
 
@@ -242,9 +321,19 @@ mod tests {
             (Target::Link(Link::new(hash)), (Scope::Unlisted, true)),
             (Target::Link(unlisted), (Scope::Unlisted, false)),
         ] {
-            assert_eq!(scope(&target, None), expected, "{target:?}");
-            assert_eq!(scope(&target, Some(true)), (Scope::Everyone, false));
-            assert_eq!(scope(&target, Some(false)), (Scope::Unlisted, false));
+            let (scope, lists_as_sources) = expected;
+            let (everyone, unlisted) = (Scopes::from(Scope::Everyone), Scope::Unlisted.into());
+            let scopes = |listed, group| scopes(&target, listed, group);
+            let expected = (scope.into(), lists_as_sources);
+            assert_eq!(scopes(None, None), expected, "{target:?}");
+            assert_eq!(scopes(Some(true), None), (everyone, false));
+            assert_eq!(scopes(Some(false), None), (unlisted, false));
+            // Content of a group stays in it, however it is named.
+            let group = GroupId::from_bytes([1; 32]);
+            let groups = (Scope::Group(group).into(), false);
+            assert_eq!(scopes(None, Some(group)), groups);
+            assert_eq!(scopes(Some(false), Some(group)), groups);
+            assert!(scopes(Some(true), Some(group)).0.contains(Scope::Everyone));
         }
     }
 }

@@ -35,7 +35,15 @@ impl Folder {
             is_early: false,
         };
         let folder = self.folder.path();
-        scan(&self.store, folder, &[due], &mut self.settling, &Unobserved).unwrap()
+        scan(
+            &self.store,
+            folder,
+            Scope::Everyone,
+            &[due],
+            &mut self.settling,
+            &Unobserved,
+        )
+        .unwrap()
     }
 
     /// Scans until no file has to wait for less than another second.
@@ -136,7 +144,15 @@ fn thousands_of_removed_files_are_unshared_in_one_commit_for_each_batch() {
     }
     let before = folder.store.commits();
     let at = folder.folder.path();
-    let scanned = scan(&folder.store, at, &due, &mut folder.settling, &Unobserved).unwrap();
+    let scanned = scan(
+        &folder.store,
+        at,
+        Scope::Everyone,
+        &due,
+        &mut folder.settling,
+        &Unobserved,
+    )
+    .unwrap();
     assert_eq!(scanned.gone, names.len());
     assert_eq!(folder.store.count().unwrap(), 0);
     // Three batches, and one commit for each second that they take.

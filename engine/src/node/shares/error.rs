@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::Shared;
 use crate::{
     network::Closed,
-    node::CodedError,
+    node::{CodedError, NotAMember},
     store::{self, DatabaseError, FolderError, HashError, Printable, shown},
 };
 
@@ -53,6 +53,9 @@ pub enum ShareError {
         /// The error of the system.
         source: io::Error,
     },
+    /// This node is not in a group with which to share it.
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
     /// It cannot be recorded.
     #[error(transparent)]
     Store(#[from] store::ShareError),
@@ -91,6 +94,7 @@ impl CodedError for ShareError {
             Self::Private { .. } => "private",
             Self::Folder(error) => error.code(),
             Self::Hash(_) | Self::StillWritten { .. } => "file-not-hashed",
+            Self::NotAMember(error) => error.code(),
             Self::Store(_) | Self::NotIncluded { .. } => "not-recorded",
             Self::Closed(_) => "shutting-down",
         }
@@ -99,6 +103,7 @@ impl CodedError for ShareError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Folder(error) => error.hint(),
+            Self::NotAMember(error) => error.hint(),
             Self::Symlink { .. } => Some("share its target instead".to_owned()),
             _ => None,
         }

@@ -27,6 +27,7 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
             holders: Vec::new(),
             path: Some(share.path),
             is_unlisted: !is_listed(&share.scopes),
+            scopes: share.scopes,
         }));
         Ok(())
     })?;

@@ -14,5 +14,5 @@ pub use select::links;
 pub(super) use select::select_hash;
 pub use share::{ShareRequest, follow, share};
 pub(super) use share::{hash, hash_unless_known, share_name};
-pub use shared::Shared;
-pub use unshare::unshare;
+pub use shared::{Shared, group_of};
+pub use unshare::{UnshareRequest, unshare, unshare_with};

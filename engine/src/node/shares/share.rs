@@ -7,11 +7,12 @@ use std::{
 };
 
 use pelago_content::Descriptor;
+use pelago_groups::GroupId;
 
 use super::{ShareError, Shared};
 use crate::store::{
     self, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
-    NewShare, Origin, Scope, Scopes, Store, Writers, shown,
+    NewShare, Origin, Scope, Scopes, Share, Store, Writers, shown,
 };
 
 /// A file or directory to share.
@@ -23,6 +24,9 @@ pub struct ShareRequest {
     pub name: Option<String>,
     /// Whether to keep it out of all lists.
     pub unlisted: bool,
+    /// The groups with which to share it. They are added to those with which the path is shared, and
+    /// take nothing away. If there are any, it is not shared with everyone unless it is already.
+    pub groups: Vec<GroupId>,
     /// Whether to hash all files, even those that are unchanged since they were last hashed.
     pub rehash: bool,
     /// For a directory: whether to leave out entries that cannot be shared.
@@ -37,6 +41,7 @@ impl ShareRequest {
             path: path.into(),
             name: None,
             unlisted: false,
+            groups: Vec::new(),
             rehash: false,
             skip_unsupported: false,
         }
@@ -58,14 +63,15 @@ pub fn share(
         let path = request.path.clone();
         HashError::Unreadable { path, source }
     })?;
-    let is_plain = request.name.is_none() && !request.unlisted;
+    let is_plain = request.name.is_none() && !request.unlisted && request.groups.is_empty();
     let request = &ShareRequest {
         name: name(request),
         path,
         ..request.clone()
     };
     let before = store.share_at(&request.path).ok().flatten();
-    let mut shared = share_resolved(store, request, is_plain, progress)?;
+    let scopes = scopes(request, before.as_ref());
+    let mut shared = share_resolved(store, request, scopes, is_plain, progress)?;
     shared.notes.splice(0..0, followed);
     let before = before.map(|before| before.hash);
     Ok(Shared {
@@ -98,11 +104,11 @@ pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
 fn share_resolved(
     store: &Store,
     request: &ShareRequest,
+    scopes: Scopes,
     is_plain: bool,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Shared, ShareError> {
     let (path, origin) = (request.path.clone(), Origin::Explicit);
-    let scopes = scopes(request);
     let excluded = store.is_excluded(&path);
     if store.is_private(&path) {
         return Err(ShareError::Private { path });
@@ -232,13 +238,17 @@ fn name(request: &ShareRequest) -> Option<String> {
     request.name.clone().or_else(on_disk)
 }
 
-fn scopes(request: &ShareRequest) -> Scopes {
-    let scope = if request.unlisted {
-        Scope::Unlisted
-    } else {
-        Scope::Everyone
+/// With whom the path is shared, which was shared as `before`. Groups stay until they are taken away.
+fn scopes(request: &ShareRequest, before: Option<&Share>) -> Scopes {
+    let before = before.map(|share| share.scopes.clone()).unwrap_or_default();
+    let mut scopes = match (request.unlisted, request.groups.is_empty()) {
+        (true, _) => Scope::Unlisted.into(),
+        (false, true) => Scope::Everyone.into(),
+        (false, false) => before.clone(),
     };
-    scope.into()
+    let groups = before.groups().chain(request.groups.iter().copied());
+    groups.for_each(|group| scopes.insert(Scope::Group(group)));
+    scopes
 }
 
 /// The descriptor and fingerprint of a file: the recorded ones if it is unchanged, else by hashing

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pelago_content::{Descriptor, Hash, Kind, Link};
+use pelago_groups::GroupId;
 
 use crate::{
     access::{Action, permits},
@@ -22,7 +23,10 @@ pub struct Shared {
     pub kind: Kind,
     /// Its path.
     pub path: PathBuf,
-    /// The link by which others download it.
+    /// With whom it is shared.
+    pub scopes: Scopes,
+    /// The link by which others download it. It names a group if the content is shared with groups
+    /// alone.
     pub link: Link,
     /// The content that was shared at its path until now, if that was other content.
     pub replaced: Option<Hash>,
@@ -61,6 +65,7 @@ impl Shared {
             name: Some(name.clone()),
             size: Some(size),
             is_unlisted: !is_listed(scopes),
+            group: group_of(scopes).map(|group| *group.as_bytes()),
             peers: Vec::new(),
         };
         Self {
@@ -69,12 +74,20 @@ impl Shared {
             size,
             kind: descriptor.kind(),
             path,
+            scopes: scopes.clone(),
             link,
             replaced: None,
             in_doubt: false,
             notes: Vec::new(),
         }
     }
+}
+
+/// The group that a link names: the first one, if others cannot fetch the content.
+#[must_use]
+pub fn group_of(scopes: &Scopes) -> Option<GroupId> {
+    let is_groups = !permits(scopes, Action::Fetch);
+    scopes.groups().next().filter(|_| is_groups)
 }
 
 /// Whether catalogues list content in these scopes.

@@ -6,9 +6,65 @@
 use std::path::{Path, PathBuf};
 
 use pelago_content::Kind;
+use pelago_groups::GroupId;
 
 use super::{Shared, UnshareError, each_page, select::select};
-use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
+use crate::store::{DatabaseError, Exclusion, Origin, Scope, Scopes, Share, Store};
+
+/// What to stop sharing, and with whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnshareRequest {
+    /// A hash or at least 6 of its first digits selects all places of that content; a name those of
+    /// that name; an absolute path that place, or all that a watched folder shares below it.
+    pub what: String,
+    /// `what` as an absolute path, which counts if no hash or name matches.
+    pub path: Option<PathBuf>,
+    /// The only group with which to stop sharing. What is shared with no other stops being shared.
+    pub group: Option<GroupId>,
+}
+
+impl UnshareRequest {
+    /// A request to stop sharing `what` with everyone.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Stops sharing with `group` what the request selects, and returns each place. Places without other
+/// scopes end as in [`unshare`].
+///
+/// # Errors
+/// As [`unshare`]; nothing that is selected is shared with the group.
+pub fn unshare_with(
+    store: &Store,
+    request: &UnshareRequest,
+    group: GroupId,
+) -> Result<Vec<Shared>, UnshareError> {
+    let (what, path) = (&request.what, request.path.as_deref());
+    let (mut shares, excluded) = selected(store, what, path)?;
+    let scope = Scope::Group(group);
+    shares.retain(|share| share.scopes.contains(scope));
+    if shares.is_empty() {
+        let what = what.clone();
+        return Err(UnshareError::NotShared { what });
+    }
+    let ends = |path: &Path| {
+        let mut shares = shares.iter();
+        shares.any(|share| share.path == path && share.scopes == Scopes::from(scope))
+    };
+    let excluded = excluded.into_iter().filter(|excluded| ends(&excluded.path));
+    // Exclude first, so that the watch does not share it again.
+    store
+        .exclude(excluded.collect())
+        .map_err(UnshareError::NotKept)?;
+    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
+    store.remove_scope(&places, scope)?;
+    Ok(shares.into_iter().map(Shared::from).collect())
+}
 
 /// Stops sharing what `what` selects. A hash or its first digits selects all places of that
 /// content; a name those of that name; an absolute path that place, or all that a watched folder
@@ -22,6 +78,21 @@ pub fn unshare(
     what: &str,
     path: Option<&Path>,
 ) -> Result<Vec<Shared>, UnshareError> {
+    let (shares, excluded) = selected(store, what, path)?;
+    // Exclude first, so that the watch does not share it again.
+    store.exclude(excluded).map_err(UnshareError::NotKept)?;
+    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
+    store.remove_shares(&places)?;
+    Ok(shares.into_iter().map(Shared::from).collect())
+}
+
+/// The shares that `what` selects, and the exclusions that keep watched folders from sharing them
+/// again.
+fn selected(
+    store: &Store,
+    what: &str,
+    path: Option<&Path>,
+) -> Result<(Vec<Share>, Vec<Exclusion>), UnshareError> {
     let given = Path::new(what);
     let (shares, excluded) = if given.is_absolute() {
         at(store, given)?
@@ -34,11 +105,7 @@ pub fn unshare(
     if shares.is_empty() && excluded.is_empty() {
         return Err(not_shared(store, what, path.unwrap_or(given))?);
     }
-    // Exclude first, so that the watch does not share it again.
-    store.exclude(excluded).map_err(UnshareError::NotKept)?;
-    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-    store.remove_shares(&places)?;
-    Ok(shares.into_iter().map(Shared::from).collect())
+    Ok((shares, excluded))
 }
 
 /// The shares, with what watched folders share below those that are folders; and the exclusions

@@ -50,6 +50,7 @@ pub(super) async fn run_scan(
     mut scan_state: ScanState,
 ) -> Result<ScanResult, JoinError> {
     let store = core.store.clone();
+    let scope = core.settings.share_scope();
     let (caller, _waiting) = Caller::new();
     let observer = Observer {
         caller,
@@ -66,7 +67,7 @@ pub(super) async fn run_scan(
             }
         }
         let settling = &mut scan_state.settling;
-        let scanned = scan(&store, &task.folder, &due, settling, &observer);
+        let scanned = scan(&store, &task.folder, scope, &due, settling, &observer);
         (scanned, scan_state)
     });
     work.await

@@ -176,3 +176,31 @@ fn a_seed_suggests_something_else_to_each_of_several() {
     assert!(!to_second.is_empty() && !to_first.is_empty());
     assert!(to_second.intersection(&to_first).is_empty());
 }
+
+#[test]
+fn subscribers_in_a_group_and_outside_are_not_named_to_each_other() {
+    let (subscribers, hash) = (Subscribers::default(), Hash::from_bytes([1; 32]));
+    let groups = [
+        None,
+        Some(GroupId::from_bytes([1; 32])),
+        Some(GroupId::from_bytes([2; 32])),
+    ];
+    let address = |port: u16| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap();
+    let mut listening = Vec::new();
+    for port in [1000, 2000] {
+        for group in groups {
+            let subscription = subscribers.subscribe(hash, group, PeerId::random());
+            subscription.locate(address(port + listening.len() as u16));
+            listening.push(subscription);
+        }
+    }
+    for (n, subscription) in listening.iter_mut().enumerate() {
+        let other = (n + 3) % 6;
+        let expected = address(if other < 3 { 1000 } else { 2000 } + other as u16);
+        assert_eq!(update(subscription, 0..9).unwrap().peers, [expected], "{n}");
+    }
+    // Suggestions are apart, too: what was sent counts for the scope of each.
+    subscribers.record_sent(&hash, listening[0].peer, 0..9);
+    drop(listening);
+    assert!(subscribers.0.lock().by_content.is_empty());
+}

@@ -14,7 +14,11 @@ impl Task {
         let Some(delivery) = self.purpose.delivery().cloned() else {
             return Ok(None);
         };
-        if delivery.in_place
+        let (store, wanted) = (self.services.store.clone(), self.wanted.clone());
+        let counts = blocking(move || wanted.is_offered_here(&store)).await?;
+        let counts = counts.map_err(PartialError::from)?;
+        if counts
+            && delivery.in_place
             && let Some(finished) = self.whole_share(&delivery).await?
         {
             return Ok(Some(finished));
@@ -23,7 +27,7 @@ impl Task {
         let (store, hash, target) = (self.services.store.clone(), self.wanted.hash, fixed.clone());
         let find = move || {
             let is_there = target.is_some_and(|target| target.is_file());
-            let shared = store.offered(&hash)?;
+            let shared = store.offered(&hash)?.filter(|_| counts);
             Ok::<_, PartialError>((is_there, shared.map(|(descriptor, _)| descriptor)))
         };
         let (is_there, shared) = blocking(find).await??;

@@ -7,6 +7,7 @@ use pelago_content::Hash;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
+    access::Circle,
     network::{Candidate, Discovery},
     transfer::{
         Wanted,
@@ -14,7 +15,7 @@ use crate::{
         holding::Holdings,
         receiving::Inflow,
         roster::Roster,
-        services::Services,
+        services::{Services, members_of},
         source::{Context, Event, MAX_UPDATES, SourceId},
         sources::Sources,
         waiting::{AttachedWait, Offer},
@@ -51,11 +52,13 @@ impl Supply {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let (network, settings) = (&services.network, &services.settings);
         let inflow = Inflow::default();
+        let circle = Circle::of(wanted.group, &services.memberships);
         let context = Context {
             network: network.clone(),
             limits: services.limits.clone(),
             hash: wanted.hash,
             allowed: wanted.allowed.clone().map(Arc::from),
+            circle: circle.clone(),
             stall: settings.stall,
             inflow: inflow.clone(),
             events: sender,
@@ -63,7 +66,13 @@ impl Supply {
         };
         let roster = Roster::new(settings.max_sources, settings.max_asked);
         Self {
-            discovery: Discovery::find(network, found_by, wanted.peers.clone(), waiting.pace()),
+            discovery: Discovery::find(
+                network,
+                found_by,
+                wanted.peers.clone(),
+                members_of(circle),
+                waiting.pace(),
+            ),
             sources: Sources::new(context, roster, waiting.clone()),
             events,
             offers,

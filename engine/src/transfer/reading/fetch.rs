@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct ReadRequest {
     pub found_by: Hash,
     /// Peers to ask, in addition to those that discovery finds.
     pub peers: Vec<PeerAddress>,
+    /// The group in which to fetch it.
+    pub group: Option<GroupId>,
     /// How long the fetch continues without a source.
     pub timeout: Duration,
 }
@@ -108,6 +111,7 @@ impl Transfers {
             hash: request.hash,
             peers: request.peers.clone(),
             allowed: None,
+            group: request.group,
             timeout: request.timeout,
             waits: false,
         };

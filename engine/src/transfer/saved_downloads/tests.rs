@@ -13,6 +13,7 @@ fn request() -> Request {
             hash: Hash::from_bytes([7; 32]),
             peers: vec!["127.0.0.1:80".parse().unwrap()],
             allowed: Some(vec![PeerId::random()]),
+            group: Some(GroupId::from_bytes([3; 32])),
             timeout: Duration::from_secs(30),
             waits: false,
         },
@@ -45,12 +46,14 @@ fn a_request_survives_a_round_trip() {
         (
             &again.delivery.output,
             &again.wanted.peers,
-            &again.wanted.allowed
+            &again.wanted.allowed,
+            again.wanted.group,
         ),
         (
             &request.delivery.output,
             &request.wanted.peers,
-            &request.wanted.allowed
+            &request.wanted.allowed,
+            request.wanted.group,
         )
     );
     assert_eq!(saved.status().name, request.wanted.hash.to_string());

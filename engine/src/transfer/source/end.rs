@@ -16,6 +16,8 @@ pub(in crate::transfer) enum End {
     Busy,
     /// It is not among the peers that may be asked.
     NotAllowed,
+    /// It is not a node of a member of the group in which the content is fetched.
+    NotAMember,
     /// The connection or the stream failed or stalled.
     Lost(String),
     /// It sent wrong data, and is never asked again.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::{FutureExt, future::BoxFuture};
 use libp2p::PeerId;
+use rand::seq::SliceRandom as _;
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
@@ -26,12 +27,15 @@ pub(super) use self::budget::{InquiryBudget, InquiryKind};
 pub(super) use self::inquiries::Inquiries;
 use self::inquiries::Inquiry;
 use super::{Wanted, subscription::ask};
-use crate::network::{Network, PeerAddress};
+use crate::{
+    access::Circle,
+    network::{Network, PeerAddress},
+};
 
 /// How long one inquiry may take.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The maximum number of providers that are asked after one look-up.
+/// The maximum number of providers, or of members of a group, that are asked after one look-up.
 const MAX_PROVIDERS: usize = 16;
 
 /// A hint at a source of a download.
@@ -82,6 +86,7 @@ impl Drop for Waiter {
 
 /// The search of one download for a source.
 pub(super) struct SourceSearch<'a> {
+    pub(super) circle: &'a Circle,
     pub(super) network: &'a Network,
     pub(super) budget: &'a InquiryBudget,
     pub(super) wanted: &'a Wanted,
@@ -160,6 +165,7 @@ impl SourceSearch<'_> {
     fn may_ask(&self, peer: &PeerId) -> bool {
         let allowed = self.wanted.allowed.as_ref();
         *peer != self.network.local_peer_id()
+            && self.circle.has(peer)
             && allowed.is_none_or(|allowed| allowed.contains(peer))
     }
 
@@ -191,6 +197,11 @@ impl SourceSearch<'_> {
     }
 
     async fn look_up(&self, providers: &mut Vec<PeerId>) {
+        if let Some(mut members) = self.circle.members() {
+            members.shuffle(&mut rand::rng());
+            providers.extend(members.into_iter().take(MAX_PROVIDERS));
+            return;
+        }
         if let Ok(mut found) = self.network.find_providers(self.wanted.hash).await {
             while let Some(peer) = found.recv().await {
                 providers.push(peer);
@@ -208,7 +219,9 @@ impl SourceSearch<'_> {
             return None;
         }
         let (hash, stall) = (self.wanted.hash, self.stall);
-        let has = ask(self.network, connected, hash, stall).await.ok()?;
+        let has = ask(self.network, connected, hash, self.circle, stall)
+            .await
+            .ok()?;
         has.map(|_| connected)
     }
 }
