@@ -21,8 +21,7 @@ pub(super) const KEY_FILE: &str = "identity.key";
 const MAX_KEY_LEN: u64 = 1024;
 
 /// The path of the key in the data folder. The file may not exist yet.
-#[must_use]
-pub fn key_file(folder: &Path) -> PathBuf {
+pub(super) fn key_file(folder: &Path) -> PathBuf {
     folder.join(KEY_FILE)
 }
 

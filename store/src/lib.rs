@@ -103,7 +103,7 @@ pub use folders::{
 };
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
-pub use identity::{IdentityError, key_file, load_or_create};
+pub use identity::{IdentityError, load_or_create};
 pub use ignores::{IGNORE_FILE, Ignores};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
@@ -128,7 +128,7 @@ pub use trees::TreeError;
 pub use unfinished_downloads::UnfinishedDownloads;
 pub use user_file::{
     InvalidPassphrase, MAX_PASSPHRASE_LEN, MemoryCost, Passphrase, SealedUser, SealingKey,
-    UnlockedUser, UserFile, UserFileError,
+    UnlockedUser, UserFile, UserFileError, key_files,
 };
 pub use verbs::{
     Collected, Cursor, Exclusion, GroupChange, GroupRow, LostShare, PIECE_BLOCKS, Page, Progress,

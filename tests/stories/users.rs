@@ -203,7 +203,12 @@ fn a_user_logs_out_and_in_and_leaves_no_key_behind() {
     assert_eq!(in_memory(pid, &secrets), ["node", "sealing", "user"]);
     node.stop();
 
-    // Logged in, it stays so.
+    // Logged in, it stays so, also with the passphrase that systemd passes.
+    fs::copy(&file, world.path("pelago-passphrase")).unwrap();
+    let folder = world.path("");
+    let a = a
+        .with("PELAGO_USER_PASSPHRASE_FILE", "")
+        .with("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
     let node = a.start(&[]);
     assert_eq!(
         (state(&a).as_str(), node.peer_id().as_str()),

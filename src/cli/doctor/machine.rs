@@ -130,9 +130,9 @@ mod unix {
     }
 
     fn exposed_key(folder: &Path) -> Option<PathBuf> {
-        let key = crate::store::key_file(folder);
-        let mode = fs::metadata(&key).ok()?.permissions().mode();
-        is_exposed(mode).then_some(key)
+        crate::store::key_files(folder).into_iter().find(|key| {
+            fs::metadata(key).is_ok_and(|metadata| is_exposed(metadata.permissions().mode()))
+        })
     }
 
     const fn is_exposed(mode: u32) -> bool {
@@ -212,13 +212,17 @@ mod unix {
             assert_eq!(found.hint, Some(format!("chmod 700 {}", path.display())));
 
             set_mode(path, 0o700);
-            let key = crate::store::key_file(path);
-            fs::write(&key, "").unwrap();
-            set_mode(&key, 0o644);
-            let found = data_folder(path);
-            assert_eq!(found.hint, Some(format!("chmod 600 {}", key.display())));
+            for key in crate::store::key_files(path) {
+                fs::write(&key, "").unwrap();
+                set_mode(&key, 0o644);
+                let found = data_folder(path);
+                assert_eq!(found.hint, Some(format!("chmod 600 {}", key.display())));
+                fs::remove_file(&key).unwrap();
+            }
+            let file = path.join("file");
+            fs::write(&file, "").unwrap();
             assert_eq!(
-                data_folder(&key).state,
+                data_folder(&file).state,
                 Severity::Problem,
                 "it is not a folder"
             );

@@ -25,8 +25,9 @@ fn identity(node: &NodeReport) -> Finding {
         Some(address) => Finding::problem(
             "identity",
             format!("another node has the same identity as this one; it was seen at {address}"),
-            "a data folder is for one node: stop one of the two, move identity.key out of its data \
-             folder, and start it again. It gets a new identity, and keeps its shares",
+            "a data folder is for one node: stop one of the two, move identity.key (or user.sealed, \
+             if it has a user) out of its data folder, and start it again. It gets a new identity, \
+             and keeps its shares",
         ),
     }
 }

@@ -50,6 +50,12 @@ pub struct UserFile {
     folder: PathBuf,
 }
 
+/// The files of the data folder that may hold keys: in clear, or sealed. They may not exist.
+#[must_use]
+pub fn key_files(folder: &Path) -> [PathBuf; 2] {
+    [key_file(folder), folder.join(SEALED_FILE)]
+}
+
 impl UserFile {
     /// The files of the user in the data folder at `folder`, which need not exist.
     #[must_use]

@@ -212,7 +212,8 @@ fn of_identity(health: &Health) -> Option<Notice> {
         what: format!("another node has the same identity; it was seen at {address}"),
         why: "a data folder was copied, and others cannot tell the two nodes apart".to_owned(),
         remedy: Some(
-            "stop one of the two, move identity.key out of its data folder, and start it again"
+            "stop one of the two, move identity.key (or user.sealed, if it has a user) out of its \
+             data folder, and start it again"
                 .to_owned(),
         ),
     })
