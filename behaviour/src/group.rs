@@ -47,7 +47,9 @@ pub enum Request {
     Push {
         /// The group.
         group: GroupId,
-        /// At most [`MAX_STATEMENTS`] bytes. Untrusted.
+        /// What the requester holds with them.
+        digest: Digest,
+        /// At least one, and at most [`MAX_STATEMENTS`] bytes. Untrusted.
         statements: Vec<Vec<u8>>,
     },
     /// Asks to join a group, for the requester itself or for another user.
@@ -184,7 +186,12 @@ pub async fn write_request(
             revision: *revision,
             ..of(group)
         },
-        Request::Push { group, statements } => RequestFrame {
+        Request::Push {
+            group,
+            digest,
+            statements,
+        } => RequestFrame {
+            digest: Some(ByteArray::new(*digest.as_bytes())),
             statements: packed(statements),
             ..of(group)
         },
@@ -220,16 +227,24 @@ impl TryFrom<RequestFrame> for Request {
 
     fn try_from(request: RequestFrame) -> Result<Self, FrameError> {
         let group = GroupId::from_bytes(request.group.into_array());
-        if let Some(digest) = request.digest {
-            return Ok(Self::Sync {
-                group,
-                digest: Digest::from_bytes(digest.into_array()),
-                revision: request.revision,
-            });
-        }
         let statements = unpacked(request.statements)?;
         if !request.is_join {
-            return Ok(Self::Push { group, statements });
+            let digest = request
+                .digest
+                .map(|digest| Digest::from_bytes(digest.into_array()));
+            let digest = digest.ok_or_else(|| FrameError::malformed("a digest is missing"))?;
+            return Ok(match statements.is_empty() {
+                true => Self::Sync {
+                    group,
+                    digest,
+                    revision: request.revision,
+                },
+                false => Self::Push {
+                    group,
+                    digest,
+                    statements,
+                },
+            });
         }
         let both: Result<[_; 2], _> = statements.try_into();
         let [request_, profile] =
@@ -445,6 +460,7 @@ mod tests {
             },
             Request::Push {
                 group,
+                digest,
                 statements: statements.clone(),
             },
             Request::Join {
@@ -486,6 +502,7 @@ mod tests {
     fn what_is_too_long_is_refused() {
         let long = Request::Push {
             group: GroupId::from_bytes([1; 32]),
+            digest: Digest::from_bytes([2; 32]),
             statements: vec![vec![0; MAX_STATEMENT + 1]],
         };
         let mut bytes = Vec::new();

@@ -12,6 +12,8 @@ mod dials;
 mod dishonest;
 mod distance;
 mod folders;
+mod group_members;
+mod group_partitions;
 mod group_scopes;
 mod groups;
 mod hoard;

@@ -104,11 +104,23 @@ impl Home {
         key: &Keypair,
         user: LocalUser,
     ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::of_user_in(settings, store, folder, key, user).await
+    }
+
+    /// The same with a folder.
+    pub(crate) async fn of_user_in(
+        settings: Settings,
+        store: Store,
+        folder: TempDir,
+        key: &Keypair,
+        user: LocalUser,
+    ) -> Self {
         let node = Node::start(settings, store.clone(), key, Some(user));
         Self {
             node: node.await.unwrap(),
             store,
-            folder: tempfile::tempdir().unwrap(),
+            folder,
         }
     }
 

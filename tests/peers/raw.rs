@@ -2,12 +2,13 @@
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
 use libp2p::{
-    Multiaddr, PeerId,
+    Multiaddr, PeerId, Swarm,
+    identity::Keypair,
     swarm::{DialError, SwarmEvent},
 };
 use pelago::{Hash, PeerAddress};
 use pelago_behaviour::{
-    Protocol,
+    Behaviour, Protocol,
     availability::Request,
     chunk::{self, Answer, Item},
     streams::{Outbound, Reply},
@@ -16,7 +17,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     nodes::{Home, in_time},
-    scripted::swarm,
+    scripted::{swarm, swarm_of},
 };
 
 /// A connection to one node. Dropping this ends it.
@@ -40,7 +41,18 @@ impl Client {
 
     /// Connects to the node at `address`; fails if the node refuses.
     pub(crate) async fn dial(address: &Multiaddr) -> Result<Self, DialError> {
-        let mut swarm = swarm("raw");
+        Self::dial_by(swarm("raw"), address).await
+    }
+
+    /// Connects to the node as the peer with this key.
+    pub(crate) async fn connect_as(key: &Keypair, home: &Home) -> Self {
+        let address = home.address().await.address().clone();
+        in_time(Self::dial_by(swarm_of(key), &address))
+            .await
+            .unwrap()
+    }
+
+    async fn dial_by(mut swarm: Swarm<Behaviour>, address: &Multiaddr) -> Result<Self, DialError> {
         let local = *swarm.local_peer_id();
         swarm.dial(address.clone()).unwrap();
         let node: PeerId = loop {

@@ -261,12 +261,20 @@ pub(crate) fn connections() -> Connections {
     Connections::new(64 << 20)
 }
 
+/// A swarm of the peer with this key.
+pub(crate) fn swarm_of(key: &Keypair) -> Swarm<Behaviour> {
+    swarm_by(key, "raw", false)
+}
+
 fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
-    let key = Keypair::generate_ed25519();
+    swarm_by(&Keypair::generate_ed25519(), name, is_server)
+}
+
+fn swarm_by(key: &Keypair, name: &str, is_server: bool) -> Swarm<Behaviour> {
     let local = key.public().to_peer_id();
     Swarm::new(
-        transport(&key, &OwnIdCallers::default(), &connections()).unwrap(),
-        behaviour(&key, name, is_server),
+        transport(key, &OwnIdCallers::default(), &connections()).unwrap(),
+        behaviour(key, name, is_server),
         local,
         swarm_config(Duration::from_secs(60)),
     )

@@ -115,8 +115,12 @@ impl Answers {
                 Request::Sync { group, digest, .. } => {
                     self.sync(&asked, (group, digest), &mut stream).await?;
                 }
-                Request::Push { group, statements } => {
-                    let answer = self.push(&asked, group, statements).await?;
+                Request::Push {
+                    group,
+                    digest,
+                    statements,
+                } => {
+                    let answer = self.push(&asked, (group, digest), statements).await?;
                     group::write_answer(&mut stream, &answer).await?;
                 }
                 Request::Join {
@@ -172,7 +176,7 @@ impl Answers {
     async fn push(
         &self,
         asked: &Asked,
-        id: GroupId,
+        (id, theirs): (GroupId, Digest),
         statements: Vec<Vec<u8>>,
     ) -> Result<Answer, FrameError> {
         let groups = &self.0.groups;
@@ -180,7 +184,7 @@ impl Answers {
         if let Standing::Member(_) = standing {
             self.take(id, asked.peer, statements).await?;
             if let Some(group) = groups.joined(&id) {
-                groups.confirm(id, asked.peer, group.digest());
+                groups.confirm(id, asked.peer, theirs);
                 return Ok(Answer::Held {
                     digest: group.digest(),
                     revision: groups.catalogue_revision(),

@@ -13,7 +13,7 @@ use pelago_behaviour::{
 use pelago_groups::{GroupId, JoinRequest, Slot, UserKey};
 use tokio::task::spawn_blocking;
 
-use super::{batches, handle::Groups};
+use super::{batches, group::Group, handle::Groups};
 use crate::{
     network::{Network, Outgoing, StreamError},
     store::DatabaseError,
@@ -94,7 +94,7 @@ impl Conversation {
                     if let Some(group) = self.groups.get(&group) {
                         let proof = group.proof_of(&user);
                         let proof = proof.iter().map(|statement| statement.as_bytes());
-                        self.push(group.id(), fitting(proof)).await?;
+                        self.push(&group, fitting(proof)).await?;
                     }
                 }
                 Errand::Sync(group) => self.sync(group).await?,
@@ -110,13 +110,17 @@ impl Conversation {
         let Some(group) = self.groups.get(&id) else {
             return Ok(());
         };
+        // It may have come to the peer by another way.
+        if self.groups.confirmed(&id, &self.peer) == Some(group.digest()) {
+            return Ok(());
+        }
         let statements = slots.iter().filter_map(|slot| group.held().get(slot));
         let statements = statements.map(|statement| statement.as_bytes());
         let fitting = fitting(statements);
         if fitting.is_empty() {
             return Ok(());
         }
-        match self.push(id, fitting).await? {
+        match self.push(&group, fitting).await? {
             Answer::Held { digest, .. } => {
                 self.groups.confirm(id, self.peer, digest);
                 let now = self.groups.get(&id);
@@ -130,8 +134,13 @@ impl Conversation {
         Ok(())
     }
 
-    async fn push(&mut self, group: GroupId, statements: Vec<Vec<u8>>) -> Result<Answer, AskError> {
-        self.exchange(&Request::Push { group, statements }).await
+    async fn push(&mut self, group: &Group, statements: Vec<Vec<u8>>) -> Result<Answer, AskError> {
+        self.exchange(&Request::Push {
+            group: group.id(),
+            digest: group.digest(),
+            statements,
+        })
+        .await
     }
 
     async fn sync(&mut self, id: GroupId) -> Result<(), AskError> {
@@ -187,7 +196,7 @@ impl Conversation {
         };
         let proof = group.proof_of(&user);
         let proof = proof.iter().map(|statement| statement.as_bytes());
-        self.push(id, fitting(proof)).await?;
+        self.push(&group, fitting(proof)).await?;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 use parking_lot::Mutex;
+use pelago_content::Hash;
 use pelago_groups::{Digest, GroupId, Name, Slot, Statement, UserKey};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -47,6 +48,8 @@ struct Shared {
     groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
     /// Held while a group changes. What is read needs only the lock above, never the disk.
     changing: Mutex<Option<Statement>>,
+    /// What this node announces in the DHT to meet members.
+    announced: Mutex<BTreeSet<Hash>>,
     /// What peers reported to hold.
     confirmed: Mutex<HashMap<(GroupId, PeerId), Digest>>,
     feed: Feed,
@@ -91,6 +94,7 @@ impl Groups {
             memberships,
             groups: Mutex::new(groups.collect()),
             changing: Mutex::new(profile),
+            announced: Mutex::default(),
             confirmed: Mutex::default(),
             feed: Feed::default(),
             run: rand::random(),
@@ -182,6 +186,17 @@ impl Groups {
             self.change(group.id(), None, |_| Ok::<_, GroupError>(()))?;
         }
         Ok(())
+    }
+
+    /// Sets what this node announces in the DHT to meet members.
+    pub fn announced(&self, keys: BTreeSet<Hash>) {
+        *self.0.announced.lock() = keys;
+    }
+
+    /// What this node announces in the DHT to meet members, in place of hashes.
+    #[must_use]
+    pub fn announcements(&self) -> BTreeSet<Hash> {
+        self.0.announced.lock().clone()
     }
 
     /// What a peer reported to hold of a group.

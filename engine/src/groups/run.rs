@@ -2,7 +2,7 @@
 //! ten minutes.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,9 @@ use crate::{duties::Outcome, network::Network};
 
 /// How often groups are compared with connected members, and members are asked again.
 const INTERVAL: Duration = Duration::from_secs(600);
+
+/// With more new statements than this, members compare what they hold instead.
+const MANY: usize = 16;
 
 /// How long to sleep when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -73,9 +76,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
             () = sleep_until(next.into()) => {
                 let connected = task.connected().await?;
                 for (group, slots) in task.outbox.due(Instant::now()) {
-                    for slot in slots {
-                        task.tell(&connected, group, slot, None);
-                    }
+                    task.tell(&connected, group, slots, None);
                 }
             }
         }
@@ -113,6 +114,7 @@ impl Task {
 
     async fn handle_wishes(&mut self, wishes: BTreeSet<Wish>) -> Outcome {
         let connected = self.connected().await?;
+        let mut told = BTreeMap::<_, Vec<_>>::new();
         for wish in wishes {
             match wish {
                 Wish::Tell {
@@ -126,7 +128,7 @@ impl Task {
                     let is_urgent = is_first || held.is_some_and(|held| held.is_urgent());
                     let now = Instant::now();
                     if self.outbox.may_send(group, slot, is_urgent, now) {
-                        self.tell(&connected, group, slot, from);
+                        told.entry((group, from)).or_default().push(slot);
                     }
                 }
                 Wish::Sync(group, peer) => self.outbox.add(peer, Errand::Sync(group)),
@@ -139,25 +141,39 @@ impl Task {
                 }
             }
         }
+        for ((group, from), slots) in told {
+            self.tell(&connected, group, slots, from);
+        }
         Ok(())
     }
 
-    /// Sends what fills a slot to connected members, and tells a user about whom it is.
-    fn tell(&mut self, connected: &HashSet<PeerId>, id: GroupId, slot: Slot, from: Option<PeerId>) {
+    /// Sends what fills these slots to connected members, and tells the users about whom they are.
+    fn tell(
+        &mut self,
+        connected: &HashSet<PeerId>,
+        id: GroupId,
+        slots: impl IntoIterator<Item = Slot>,
+        from: Option<PeerId>,
+    ) {
         let Some(group) = self.groups.get(&id) else {
             return;
         };
+        let slots: Vec<_> = slots.into_iter().collect();
         let is_reached = |peer: &PeerId| Some(*peer) != from && connected.contains(peer);
         for peer in peers_of(&group).filter(is_reached) {
-            self.outbox.add(peer, Errand::Tell(id, slot));
             // A member that has just come is met for the first time.
-            if self.groups.confirmed(&id, &peer).is_none() {
+            if slots.len() > MANY || self.groups.confirmed(&id, &peer).is_none() {
                 self.outbox.add(peer, Errand::Sync(id));
+            } else {
+                let errands = slots.iter().map(|slot| Errand::Tell(id, *slot));
+                errands.for_each(|errand| self.outbox.add(peer, errand));
             }
         }
-        if let Slot::Entry(_, user) | Slot::Leave(user) = slot {
-            for peer in nodes_of(&group, &user).filter(is_reached) {
-                self.outbox.add(peer, Errand::Prove(id, user));
+        for slot in slots {
+            if let Slot::Entry(_, user) | Slot::Leave(user) = slot {
+                for peer in nodes_of(&group, &user).filter(is_reached) {
+                    self.outbox.add(peer, Errand::Prove(id, user));
+                }
             }
         }
     }

@@ -125,6 +125,9 @@ impl NodeCore {
             }
         }
         reading.await??;
+        for key in self.groups.announcements() {
+            self.publisher.provide(key).await;
+        }
         self.publisher.end_comparison().await;
         Ok(())
     }

@@ -21,6 +21,7 @@ use tokio::{
 use super::{
     announce,
     core::NodeCore,
+    groups::meet_members,
     known_peers, poll_catalogues, recovery, rehash,
     return_memory::return_memory,
     share_states::{inspect_doubtful, keep_states},
@@ -92,6 +93,8 @@ pub(super) fn begin_serving(
 pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     let duties = &core.duties;
     duties.run("return-memory", return_memory);
+    let node = Arc::clone(core);
+    duties.run("meet-members", move || meet_members(Arc::clone(&node)));
     let node = Arc::clone(core);
     duties.run_single("inspect-shares", move || {
         announce::announce_everything(Arc::clone(&node))

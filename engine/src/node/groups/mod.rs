@@ -6,6 +6,7 @@
 mod change;
 mod error;
 mod joins;
+mod meet;
 mod select;
 mod show;
 #[cfg(test)]
@@ -18,6 +19,8 @@ pub use types::{
 };
 
 use std::sync::Arc;
+
+pub(super) use meet::meet_members;
 
 use super::{Node, blocking::blocking};
 use crate::groups::{Group, GroupError, Groups};

@@ -1,0 +1,366 @@
+//! Members and others that follow no rule of the group protocol.
+
+use std::time::{Duration, Instant};
+
+use libp2p::identity::Keypair;
+use pelago::{GroupId, GroupLink, Secret, UserKey};
+use pelago_behaviour::{
+    Protocol,
+    group::{Answer, JoinOutcome, Request, read_answer, write_request},
+    streams::Outbound,
+};
+use pelago_groups::{
+    Body, Digest, Entry, Held, InviteKey, JoinRequest, MAX_NUMBER, NodeConsent, NodeKey, Ownership,
+    Roster, Statement, acts, consent_message,
+};
+
+use crate::{
+    groups::{ask_link, auto_link, founded, home, join, key, until, user},
+    nodes::{Home, in_time},
+    raw::Client,
+};
+
+/// A user whose node is a peer that sends what a test chooses.
+struct Member {
+    keypair: Keypair,
+    secret: Secret<UserKey>,
+    profile: Statement,
+    held: Held,
+    stream: Outbound,
+    _client: Client,
+}
+
+impl Member {
+    /// Connects, without joining anything.
+    async fn connect(home: &Home, name: &str, group: GroupId) -> Self {
+        let keypair = Keypair::generate_ed25519();
+        let secret = user(name).secret;
+        let profile = profile(&secret, name, &[&keypair], None);
+        let client = Client::connect_as(&keypair, home).await;
+        Self {
+            stream: client.open(Protocol::Group).await,
+            held: Held::new(group),
+            _client: client,
+            keypair,
+            secret,
+            profile,
+        }
+    }
+
+    /// Joins by a link.
+    async fn join(home: &Home, name: &str, link: &GroupLink) -> Self {
+        let mut member = Self::connect(home, name, link.group).await;
+        let (outcome, proof) = member.ask(&link.invite, "").await.unwrap();
+        assert_eq!(outcome, JoinOutcome::Accepted);
+        member.held.merge(proof);
+        assert!(Roster::of(&member.held).is_in(&member.secret.key()));
+        member
+    }
+
+    /// Asks to join by an invite.
+    async fn ask(
+        &mut self,
+        invite: &Secret<InviteKey>,
+        message: &str,
+    ) -> Option<(JoinOutcome, Vec<Statement>)> {
+        let group = self.held.group();
+        let profile = self.profile.clone();
+        let join = JoinRequest::new(&self.secret, profile, group, invite, message.to_owned());
+        let request = Request::Join {
+            group,
+            request: join.request().as_bytes().to_vec(),
+            profile: join.profile().as_bytes().to_vec(),
+            origin: None,
+        };
+        match self.exchange(&request).await {
+            Answer::Join {
+                outcome,
+                statements,
+            } => Some((outcome, read(&statements))),
+            _ => None,
+        }
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Answer {
+        in_time(async {
+            write_request(&mut self.stream, request).await.unwrap();
+            read_answer(&mut self.stream).await.unwrap()
+        })
+        .await
+    }
+
+    async fn push(&mut self, statements: &[Statement]) -> Answer {
+        let request = Request::Push {
+            group: self.held.group(),
+            digest: self.held.digest(),
+            statements: statements
+                .iter()
+                .map(|one| one.as_bytes().to_vec())
+                .collect(),
+        };
+        self.exchange(&request).await
+    }
+
+    fn entry(&self, about: UserKey, is_in: bool, number: u64) -> Entry {
+        Entry {
+            author: self.secret.key(),
+            group: self.held.group(),
+            is_in,
+            number,
+            ownership: None,
+            role_number: 0,
+            user: about,
+            via: None,
+        }
+    }
+
+    fn sign(&self, entry: Entry) -> Statement {
+        Statement::sign(Body::Entry(entry), &self.secret)
+    }
+}
+
+/// What a user states of himself, with these nodes.
+fn profile(
+    secret: &Secret<UserKey>,
+    name: &str,
+    nodes: &[&Keypair],
+    before: Option<&Statement>,
+) -> Statement {
+    let nodes = nodes.iter().map(|keypair| {
+        let pair = (*keypair).clone().try_into_ed25519().unwrap();
+        let consent = pair
+            .sign(&consent_message(&secret.key()))
+            .try_into()
+            .unwrap();
+        NodeConsent {
+            consent: serde_bytes::ByteArray::new(consent),
+            node: NodeKey::from_bytes(pair.public().to_bytes()),
+        }
+    });
+    acts::name_user(secret, name.parse().unwrap(), nodes.collect(), before).unwrap()
+}
+
+fn read(statements: &[Vec<u8>]) -> Vec<Statement> {
+    let read = statements
+        .iter()
+        .map(|bytes| Statement::from_bytes(bytes).unwrap());
+    read.collect()
+}
+
+async fn names(home: &Home) -> Vec<UserKey> {
+    let members = home.node.group_members("family").await.unwrap();
+    members.into_iter().map(|member| member.user).collect()
+}
+
+async fn counted(home: &Home, result: &str) -> u64 {
+    home.counted(&format!(
+        "pelago_groups_statements_total{{result=\"{result}\"}}"
+    ))
+    .await
+}
+
+/// A member signs entries as if he were an owner; an owner who was dropped signs more.
+#[tokio::test]
+async fn what_a_user_without_a_say_signs_has_no_force() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let mut mallory = Member::join(&anna, "mallory", &auto_link(&anna, 1).await).await;
+    let mut owner_of_himself = mallory.entry(key("mallory"), true, 9);
+    owner_of_himself.ownership = Some(Ownership::Now);
+    let forged = [
+        mallory.sign(owner_of_himself),
+        mallory.sign(mallory.entry(key("eve"), true, 1)),
+        mallory.sign(mallory.entry(key("anna"), false, MAX_NUMBER)),
+    ];
+    let answer = mallory.push(&forged).await;
+    assert!(matches!(answer, Answer::Held { .. }));
+    assert_eq!(counted(&anna, "ignored").await, 3);
+    assert_eq!(names(&anna).await.len(), 2);
+
+    let name = key("mallory").to_string();
+    anna.node.group_owner_add("family", &name).await.unwrap();
+    mallory.push(&forged).await;
+    assert!(names(&anna).await.contains(&key("eve")));
+    assert!(
+        names(&anna).await.contains(&key("anna")),
+        "owners do not decide about the founder"
+    );
+    anna.node
+        .group_owner_drop("family", &name, Some(Vec::new()))
+        .await
+        .unwrap();
+    assert!(!names(&anna).await.contains(&key("eve")));
+    let past = mallory.sign(mallory.entry(key("eve"), true, 7));
+    mallory.push(&[past]).await;
+    assert!(!names(&anna).await.contains(&key("eve")));
+}
+
+/// A removed member sends his old admission again, signs for himself, and asks by his old link.
+#[tokio::test]
+async fn a_removed_member_does_not_come_back_by_what_he_kept() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let link = auto_link(&anna, 2).await;
+    let mut mallory = Member::join(&anna, "mallory", &link).await;
+    let kept: Vec<_> = mallory.held.statements().cloned().collect();
+    anna.node.group_remove("family", "mallory").await.unwrap();
+    for _ in 0..2 {
+        let answer = mallory.push(&kept).await;
+        // The answer tells what happened to him, and nothing of others.
+        let Answer::Nothing { statements } = answer else {
+            panic!("{answer:?}");
+        };
+        mallory.held.merge(read(&statements));
+        assert!(Roster::of(&mallory.held).is_out(&key("mallory")));
+        assert_eq!(names(&anna).await, [key("anna")]);
+    }
+    let himself = mallory.sign(mallory.entry(key("mallory"), true, 99));
+    mallory.push(&[himself]).await;
+    let asked = mallory.ask(&link.invite, "again").await.unwrap();
+    assert_eq!(asked.0, JoinOutcome::Rejected);
+    assert_eq!(names(&anna).await, [key("anna")]);
+    assert!(anna.node.group_requests("family").unwrap().is_empty());
+}
+
+/// A stranger gets the same bytes for a group that exists, for one that does not, and for any request.
+#[tokio::test]
+async fn a_stranger_cannot_tell_a_group_from_none() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let group = anna.node.group_id("family").unwrap();
+    let link = ask_link(&anna).await;
+    let other = GroupId::from_bytes([7; 32]);
+    let invite = Secret::<InviteKey>::from_seed([7; 32]);
+    let digest = Digest::from_bytes([0; 32]);
+    let mut answers = Vec::new();
+    for group in [group, other] {
+        let mut eve = Member::connect(&anna, "eve", group).await;
+        let admission = eve.sign(eve.entry(key("eve"), true, 1));
+        let begun = Instant::now();
+        let sync = Request::Sync {
+            group,
+            digest,
+            revision: 0,
+        };
+        answers.push(eve.exchange(&sync).await);
+        answers.push(eve.push(&[admission]).await);
+        assert_eq!(eve.ask(&invite, "").await, None);
+        // She knows the key of the invite, as its members do, and not its secret.
+        let profile = eve.profile.clone();
+        let mut forged = JoinRequest::new(&eve.secret, profile, group, &invite, String::new())
+            .asked()
+            .clone();
+        forged.invite = link.invite.key();
+        let forged = Statement::sign(Body::Request(forged), &eve.secret);
+        let forged = Request::Join {
+            group,
+            request: forged.as_bytes().to_vec(),
+            profile: eve.profile.as_bytes().to_vec(),
+            origin: None,
+        };
+        answers.push(eve.exchange(&forged).await);
+        assert!(
+            begun.elapsed() >= Duration::from_millis(40),
+            "each answer takes its time"
+        );
+    }
+    let nothing = Answer::Nothing {
+        statements: Vec::new(),
+    };
+    assert!(
+        answers.iter().all(|answer| *answer == nothing),
+        "{answers:?}"
+    );
+    assert_eq!(anna.node.group_requests("family").unwrap(), []);
+}
+
+/// A link that became public: many users ask by it from one place, and one from another.
+#[tokio::test]
+async fn a_flood_of_requests_leaves_an_honest_one() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let (public, private) = (ask_link(&anna).await, ask_link(&anna).await);
+    let mut honest = Member::connect(&anna, "honest", public.group).await;
+    assert_eq!(
+        honest.ask(&public.invite, "it is me").await.unwrap().0,
+        JoinOutcome::Pending
+    );
+    let mut other = Member::connect(&anna, "other", public.group).await;
+    assert_eq!(
+        other.ask(&private.invite, "").await.unwrap().0,
+        JoinOutcome::Pending
+    );
+    let mut flood = Member::connect(&anna, "flood", public.group).await;
+    for number in 0..50_u8 {
+        flood.secret = Secret::from_seed([number; 32]);
+        flood.profile = profile(&flood.secret, "flood", &[&flood.keypair], None);
+        flood.ask(&public.invite, "").await;
+    }
+    let requests = anna.node.group_requests("family").unwrap();
+    let has = |name: &str| requests.iter().any(|request| request.user == key(name));
+    assert!(has("honest") && has("other"));
+    assert_eq!(requests.len(), 32 + 1);
+    anna.node
+        .group_revoke("family", &public.invite.key().to_string())
+        .await
+        .unwrap();
+    assert_eq!(anna.node.group_requests("family").unwrap().len(), 1);
+}
+
+/// A member states another's node as his own; the node has not agreed.
+#[tokio::test]
+async fn the_node_of_another_cannot_be_claimed() {
+    let (anna, bert) = (home("anna").await, home("bert").await);
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    let mut mallory = Member::join(&anna, "mallory", &auto_link(&anna, 1).await).await;
+    let Body::User(mut stated) = mallory.profile.body().clone() else {
+        unreachable!();
+    };
+    stated.number += 1;
+    stated.nodes[0].node = {
+        let digits = bert.node.peer_id().to_bytes();
+        NodeKey::from_bytes(digits[digits.len() - 32..].try_into().unwrap())
+    };
+    let claim = Statement::sign(Body::User(stated), &mallory.secret);
+    let refused = counted(&anna, "refused").await;
+    mallory.push(&[claim]).await;
+    assert_eq!(counted(&anna, "refused").await, refused + 1);
+    let members = anna.node.group_members("family").await.unwrap();
+    let of_mallory = members
+        .iter()
+        .find(|member| member.user == key("mallory"))
+        .unwrap();
+    assert_eq!(of_mallory.peers, [mallory.keypair.public().to_peer_id()]);
+}
+
+/// One who was admitted elsewhere brings the proof: Anna's node takes it, and forwards what is new.
+#[tokio::test]
+async fn a_member_whom_this_node_does_not_know_proves_it() {
+    let (anna, bert) = (home("anna").await, home("bert").await);
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, |node| !node.groups().unwrap().is_empty()).await;
+    anna.node
+        .group_owner_add("family", &key("bert").to_string())
+        .await
+        .unwrap();
+    // Bert, an owner, admits Carl where no node sees it.
+    let mut carl = Member::connect(&anna, "carl", bert.node.group_id("family").unwrap()).await;
+    let bert_secret = user("bert").secret;
+    let admitted = Statement::sign(
+        Body::Entry(Entry {
+            author: bert_secret.key(),
+            user: carl.secret.key(),
+            ..carl.entry(carl.secret.key(), true, 1)
+        }),
+        &bert_secret,
+    );
+    let proof = [admitted, carl.profile.clone()];
+    let answer = carl.push(&proof).await;
+    assert!(matches!(answer, Answer::Nothing { statements } if statements.is_empty()));
+    until(&anna.node, |node| node.groups().unwrap()[0].members == 3).await;
+    until(&bert.node, |node| node.groups().unwrap()[0].members == 3).await;
+    let held = carl.push(&proof).await;
+    assert!(matches!(held, Answer::Held { .. }), "he is a member now");
+}
