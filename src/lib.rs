@@ -86,4 +86,6 @@ use {
     pelago_store::durable,
 };
 #[cfg(feature = "cli")]
-use {pelago_engine::memory, pelago_store as store};
+use pelago_engine::memory;
+#[cfg(any(feature = "cli", feature = "fuzzing"))]
+use pelago_store as store;
