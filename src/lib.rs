@@ -36,19 +36,19 @@ pub use pelago_content::{
 };
 #[doc(inline)]
 pub use pelago_engine::node::{
-    BeingWritten, Catalogue, Cell, CheckEvent, CheckedShare, Choice, Closed, CodedError,
-    ContentInfo, Difference, Differences, DiskSpace, Download, DownloadDetail, DownloadError,
-    DownloadRequest, DownloadSource, DownloadState, DownloadStatus, DropOutcome, Duty, DutyFailure,
-    DutyState, Exclusion, Failure, FileBeingWritten, Finished, Follower, Followers, FoundFile,
-    GroupDetail, GroupError, GroupInfo, Health, Holder, InvalidAddress, InvalidLinks,
-    InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget, InviteInfo, InviteOptions, JoinInfo,
-    JoinStatus, LinkOmission, Links, ListError, Listed, LocalUser, ManageError, MemberInfo, Mode,
-    NewFileError, NewPosition, Node, NotAMember, Notice, NoticeKind, OpenError, OpenRequest,
-    Output, Peer, PeerAddress, PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn,
-    Removed, RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer,
-    SourceState, SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable,
-    UnavailableShares, UnshareError, UnshareRequest, Upload, UploadError, WaitReason,
-    WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
+    BeingWritten, Catalogue, CatalogueOf, Cell, CheckEvent, CheckedShare, Choice, Closed,
+    CodedError, ContentInfo, Difference, Differences, DiskSpace, Download, DownloadDetail,
+    DownloadError, DownloadRequest, DownloadSource, DownloadState, DownloadStatus, DropOutcome,
+    Duty, DutyFailure, DutyState, Exclusion, Failure, FileBeingWritten, Finished, Follower,
+    Followers, FoundFile, GroupDetail, GroupError, GroupInfo, Health, Holder, InvalidAddress,
+    InvalidLinks, InvalidPeerId, InvalidPeers, InvalidRate, InvalidTarget, InviteInfo,
+    InviteOptions, JoinInfo, JoinStatus, LinkOmission, Links, ListError, Listed, LocalUser,
+    ManageError, MemberInfo, Mode, NewFileError, NewPosition, Node, NotAMember, Notice, NoticeKind,
+    OpenError, OpenRequest, Output, Peer, PeerAddress, PeerChoice, Rate, Rates, ReadError,
+    ReadRequest, Reading, RelyOn, Removed, RequestInfo, Settings, ShareError, ShareRequest,
+    ShareState, Shared, Sharer, SourceState, SourceStatus, StartError, Stat, Status, SystemLimits,
+    Target, Unavailable, UnavailableShares, UnshareError, UnshareRequest, Upload, UploadError,
+    WaitReason, WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{

@@ -45,15 +45,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// The parameter in the path of the URL.
-pub(super) struct PathParameter(pub(super) String);
+/// The parameter in the path of the URL, or a tuple of several.
+pub(super) struct PathParameter<T = String>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParameter<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Self(name)),
+            Ok(Path(value)) => Ok(Self(value)),
             Err(refusal) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
         }
     }

@@ -31,6 +31,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gateway;
+mod groups;
 mod hex;
 mod host;
 mod local;

@@ -21,6 +21,6 @@ pub(super) async fn open(
     State(node): State<Node>,
     JsonBody(request): JsonBody<OpenRequest>,
 ) -> Result<Json<ContentInfo>, ApiError> {
-    let content = node.open(open_request(&request)?).await?;
+    let content = node.open(open_request(&node, &request)?).await?;
     Ok(Json(content.into()))
 }

@@ -14,8 +14,8 @@ use utoipa::{
 };
 
 use super::types::{
-    DownloadRemoved, FileBeingWritten, FileWritten, Hello, Peer, PeerRemoved, Problem, Ready,
-    Setting, ShareRemoved, Shared, Status,
+    DownloadRemoved, FileBeingWritten, FileWritten, Group, GroupRemoved, Hello, Join, JoinRemoved,
+    Peer, PeerRemoved, Problem, Ready, Setting, ShareRemoved, Shared, Status,
 };
 
 /// The parts of the document that concern the whole API.
@@ -31,7 +31,11 @@ use super::types::{
         DownloadRemoved,
         FileBeingWritten,
         FileWritten,
+        Group,
+        GroupRemoved,
         Hello,
+        Join,
+        JoinRemoved,
         Peer,
         PeerRemoved,
         Problem,

@@ -1,4 +1,4 @@
-//! Links as QR codes, for the camera of another device.
+//! Links and other texts as QR codes, for the camera of another device.
 
 use axum::{
     extract::State,
@@ -9,9 +9,9 @@ use qrcode::{EcLevel, Version, render::svg, types::QrError};
 
 use super::{
     error::ApiError,
-    extract::QueryParameters,
+    extract::{JsonBody, QueryParameters},
     openapi::Refused,
-    types::{ErrorInfo, QrQuery},
+    types::{ErrorInfo, QrQuery, QrRequest},
 };
 use crate::{content::Link, node::Node};
 
@@ -97,15 +97,40 @@ pub(super) async fn image(
     QueryParameters(query): QueryParameters<QrQuery>,
 ) -> Result<Response, ApiError> {
     let mut links = node.links(Some(query.what)).await?.into_iter();
-    let refused = |message: String| ErrorInfo::new("not-drawn", message);
     let shared = links.next().ok_or_else(|| {
         refused("this node shares nothing: share a file or folder first".to_owned())
     })?;
     let code = QrCode::of(&shared.link).map_err(|error| refused(error.to_string()))?;
+    Ok(drawn(&code))
+}
+
+/// A text as a QR code. The text is in the body, as it may be a secret.
+#[utoipa::path(
+    post, path = "/v1/qr", operation_id = "qr",
+    request_body = QrRequest,
+    responses(
+        (
+            status = 200, description = "Done",
+            body = String, content_type = "image/svg+xml",
+        ),
+        Refused,
+    ),
+)]
+pub(super) async fn of_text(JsonBody(request): JsonBody<QrRequest>) -> Result<Response, ApiError> {
+    let code = QrCode::of_text(&request.text).map_err(|error| refused(error.to_string()))?;
+    Ok(drawn(&code))
+}
+
+fn refused(message: String) -> ErrorInfo {
+    ErrorInfo::new("not-drawn", message)
+}
+
+/// The code as the response to a request.
+fn drawn(code: &QrCode) -> Response {
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((headers, code.svg()).into_response())
+    (headers, code.svg()).into_response()
 }

@@ -14,7 +14,7 @@ use super::{
     App, Users, catalogue, downloads, events,
     extract::MAX_BODY_LEN,
     fallback::{locked, not_allowed, unknown},
-    files, gateway, metrics, open,
+    files, gateway, groups, metrics, open,
     openapi::{self, Document, OpenApiDocument},
     page, qr, settings, shares, sign_in, status, user,
 };
@@ -48,9 +48,27 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(shares::unavailable))
         .routes(routes!(shares::exclusions))
         .routes(routes!(qr::image))
+        .routes(routes!(qr::of_text))
         .routes(routes!(files::add))
         .routes(routes!(open::open))
         .routes(routes!(catalogue::catalogue))
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::one, groups::rename, groups::leave))
+        .routes(routes!(
+            groups::members::list,
+            groups::members::add,
+            groups::members::remove_by_invite
+        ))
+        .routes(routes!(groups::members::remove))
+        .routes(routes!(groups::owners::add))
+        .routes(routes!(groups::owners::outcomes))
+        .routes(routes!(groups::owners::remove))
+        .routes(routes!(groups::invites::list, groups::invites::invite))
+        .routes(routes!(groups::invites::revoke))
+        .routes(routes!(groups::requests::list))
+        .routes(routes!(groups::requests::accept))
+        .routes(routes!(groups::requests::reject))
+        .routes(routes!(groups::joins::list, groups::joins::join))
         .routes(routes!(downloads::list, downloads::download))
         .routes(routes!(downloads::one, downloads::remove))
         .routes(routes!(downloads::detail))

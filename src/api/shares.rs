@@ -8,13 +8,14 @@ use futures::{
     future::{Either, ready},
     stream,
 };
+use pelago_groups::GroupId;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
 };
 
 use super::{
-    convert::share_request,
+    convert::{group_id, share_request},
     error::ApiError,
     extract::{JsonBody, QueryParameters},
     ndjson::{lines, until},
@@ -25,7 +26,7 @@ use super::{
         ShareRequest, Shared, UnavailableShares, UnshareQuery,
     },
 };
-use crate::node::Node;
+use crate::node::{self, Node};
 
 /// Events of a check that are queued, at most. The check waits for its reader then.
 const CHECK_EVENTS_QUEUED: usize = 16;
@@ -62,13 +63,21 @@ pub(super) async fn share(
     State(node): State<Node>,
     JsonBody(request): JsonBody<ShareRequest>,
 ) -> Result<Response, ApiError> {
-    let request = share_request(request)?;
+    let (request, is_for_both) = share_request(&node, request)?;
     let size = size_of(request.path.clone()).await;
     let (sender, hashed) = watch::channel(0);
     let sharing = async move {
         let show = move |bytes| {
             sender.send_replace(bytes);
         };
+        if is_for_both {
+            let groups = Vec::new();
+            let request = node::ShareRequest {
+                groups,
+                ..request.clone()
+            };
+            node.share(request, show.clone()).await?;
+        }
         node.share(request, show).await
     };
     let events = until(hashed, sharing.boxed()).map(move |event| match event {
@@ -170,10 +179,28 @@ pub(super) async fn links(
     QueryParameters(query): QueryParameters<LinksQuery>,
     uri: Uri,
 ) -> Result<ListPage<Shared>, ApiError> {
+    let group = group_id(&node, query.group.as_deref())?;
     let links = node.links(query.what.clone()).await?;
-    let links = links.into_iter().map(Shared::from).collect();
+    let links = links
+        .into_iter()
+        .filter_map(|shared| for_group(shared, group));
+    let links = links.map(Shared::from).collect();
     let key = |shared: &Shared| (shared.name.clone(), shared.hash.clone());
     page(links, query.page_query(), &uri, key)
+}
+
+/// The share with a link for the members of `group`, if it is shared with it; without a group, the
+/// share as it is.
+fn for_group(mut shared: node::Shared, group: Option<GroupId>) -> Option<node::Shared> {
+    let Some(group) = group else {
+        return Some(shared);
+    };
+    shared.link.group = Some(*group.as_bytes());
+    shared.link.is_unlisted = false;
+    shared
+        .scopes
+        .contains(node::Scope::Group(group))
+        .then_some(shared)
 }
 
 /// Stops sharing.
@@ -186,6 +213,11 @@ pub(super) async fn unshare(
     State(node): State<Node>,
     QueryParameters(query): QueryParameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
-    let unshared = node.unshare(query.into()).await?;
+    let request = node::UnshareRequest {
+        group: group_id(&node, query.group.as_deref())?,
+        path: query.path.map(PathBuf::from),
+        what: query.what,
+    };
+    let unshared = node.unshare(request).await?;
     Ok(Json(unshared.into_iter().map(Into::into).collect()))
 }

@@ -9,6 +9,7 @@ use super::{
     download::DownloadArgs,
     downloads::DownloadsArgs,
     global::{FlagSetting, Global},
+    group::GroupArgs,
     hash::HashArgs,
     limit::LimitArgs,
     link::LinkArgs,
@@ -77,6 +78,8 @@ pub(super) enum Command {
     Settings(SettingsArgs),
     /// Show or change the upload and download limits of the running node
     Limit(LimitArgs),
+    /// Share files with the members of a group alone: found, join and manage groups
+    Group(GroupArgs),
     /// List the peers that the running node is connected to
     Peers,
     /// Show the state of the running node
@@ -175,7 +178,33 @@ mod tests {
             "pelago hash a b".to_owned(),
             "pelago share a b --unlisted".to_owned(),
             "pelago share a --name x --no-serve".to_owned(),
+            "pelago share a --group family --group 0123abcd".to_owned(),
             "pelago unshare x".to_owned(),
+            "pelago unshare x --group family".to_owned(),
+            "pelago list --group family --wait 1".to_owned(),
+            "pelago link x --group family".to_owned(),
+            "pelago download x --group family".to_owned(),
+            "pelago download x --public".to_owned(),
+            "pelago group create family".to_owned(),
+            "pelago group list".to_owned(),
+            "pelago group show family".to_owned(),
+            "pelago group rename family friends".to_owned(),
+            "pelago group members family".to_owned(),
+            "pelago group invite family --auto --uses 2 --expires 12h --qr".to_owned(),
+            "pelago group invites family".to_owned(),
+            "pelago group revoke family 0123abcd".to_owned(),
+            "pelago group join --message me --wait 30".to_owned(),
+            "pelago group joins".to_owned(),
+            "pelago group add family 0123abcd".to_owned(),
+            "pelago group requests family".to_owned(),
+            "pelago group accept family bert".to_owned(),
+            "pelago group reject family bert".to_owned(),
+            "pelago group remove family bert".to_owned(),
+            "pelago group remove family --invite 0123abcd".to_owned(),
+            "pelago group owner add family bert".to_owned(),
+            "pelago group owner drop family bert --undo carl --undo dora".to_owned(),
+            "pelago group owner drop family bert --dry-run".to_owned(),
+            "pelago group leave family".to_owned(),
             "pelago list --peer localhost:1".to_owned(),
             "pelago downloads --watch".to_owned(),
             "pelago pause a b".to_owned(),
@@ -310,6 +339,25 @@ mod tests {
                 "cannot be used with",
             ),
             ("pelago status -v -q".to_owned(), "cannot be used with"),
+            ("pelago list --wait 1".to_owned(), "required"),
+            (
+                "pelago list --network --group x".to_owned(),
+                "cannot be used with",
+            ),
+            (
+                "pelago share x --group y --no-serve".to_owned(),
+                "cannot be used with",
+            ),
+            ("pelago group remove x".to_owned(), "required"),
+            (
+                "pelago group remove x y --invite z".to_owned(),
+                "cannot be used with",
+            ),
+            ("pelago group invite x --uses 0".to_owned(), "0 is not in"),
+            (
+                "pelago group invite x --expires 7".to_owned(),
+                "use a number with a unit",
+            ),
         ] {
             let refused = parse(&line).unwrap_err();
             assert!(refused.to_string().contains(reason), "{line}: {refused}");

@@ -113,6 +113,9 @@ mod tests {
                 holders: Vec::new(),
                 state: None,
                 unlisted: false,
+                groups: Vec::new(),
+                group_only: false,
+                offline: false,
                 unavailable_files: 0,
             },
             from: from

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use super::{
     attach::{self, NodeState},
     context::Context,
+    headings::SHARING,
     local,
     output::{Exit, Printer},
     qr,
@@ -20,6 +21,10 @@ pub(super) struct LinkArgs {
     /// A hash, at least 6 of its first digits, or a name [default: all shares]
     #[arg(value_name = "HASH|NAME")]
     what: Option<String>,
+
+    /// Print the links of what is shared with this group, for its members
+    #[arg(long, value_name = "GROUP", conflicts_with = "http", help_heading = SHARING)]
+    group: Option<String>,
 
     /// Draw each link as a QR code, too
     #[arg(long)]
@@ -44,8 +49,14 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
         output.result(&gateway, || gateway.url.clone())?;
         return Ok(Exit::Done);
     }
-    let links = match attach::find_or_lock(&context.data_folder).await? {
-        NodeState::Running(client) => client.links(what).await?,
+    let group = args.group.as_deref();
+    let node = match &group {
+        // Only a node knows the groups of its user.
+        Some(_) => NodeState::Running(attach::require_running(context).await?),
+        None => attach::find_or_lock(&context.data_folder).await?,
+    };
+    let links = match node {
+        NodeState::Running(client) => client.links(what, group).await?,
         NodeState::Absent(folder) => {
             let links = local::links(&folder, what)?;
             output.note(format_args!(
@@ -91,7 +102,8 @@ pub(super) fn draw(output: &Printer, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_code(output: &Printer, code: &QrCode) -> anyhow::Result<()> {
+/// Draws a QR code, for people.
+pub(super) fn print_code(output: &Printer, code: &QrCode) -> anyhow::Result<()> {
     // Without colours, some terminals show a code that cannot be read: so NO_COLOR is ignored.
     output.raw(&qr::drawn(code, io::stdout().is_terminal()))
 }

@@ -1,9 +1,11 @@
-//! `pelago list`: lists what this node or its peers share.
+//! `pelago list`: lists what this node, its peers or the members of a group share.
+
+use std::collections::HashMap;
 
 use super::{
     attach::{self, NodeHandle, NodeState},
     context::Context,
-    headings::NETWORK,
+    headings::{NETWORK, SHARING},
     local,
     output::{Exit, Printer},
     signals::Signals,
@@ -24,26 +26,33 @@ pub(super) struct ListArgs {
     peer: Option<String>,
 
     /// List the shares of all reachable peers
-    #[arg(long, conflicts_with = "peer", help_heading = NETWORK)]
+    #[arg(long, group = "others", conflicts_with = "peer", help_heading = NETWORK)]
     network: bool,
 
+    /// List what the members of this group share with it, also what members listed before they went
+    /// offline
+    #[arg(
+        long, value_name = "GROUP", group = "others", conflicts_with = "peer", help_heading = SHARING
+    )]
+    group: Option<String>,
+
     /// Time to wait for peers to be found [default: 3]
-    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds, help_heading = NETWORK)]
+    #[arg(long, value_name = "SECONDS", requires = "others", value_parser = seconds, help_heading = NETWORK)]
     wait: Option<f64>,
 
     /// List files that are not shared yet, because programs may still write to them
-    #[arg(long, conflicts_with_all = ["peer", "network"])]
+    #[arg(long, conflicts_with_all = ["peer", "others"])]
     being_written: bool,
 
     /// List the paths in watched folders that you withdrew; `pelago share PATH` shares one again
-    #[arg(long, conflicts_with_all = ["peer", "network", "being_written"])]
+    #[arg(long, conflicts_with_all = ["peer", "others", "being_written"])]
     excluded: bool,
 }
 
 impl ListArgs {
     /// Whether it needs a node.
     pub(super) const fn needs_node(&self) -> bool {
-        self.peer.is_some() || self.network
+        self.peer.is_some() || self.network || self.group.is_some()
     }
 }
 
@@ -57,11 +66,14 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if args.excluded {
         return run_excluded(context).await;
     }
+    let mut names = HashMap::new();
     let (listed, writing, unavailable) = match attach::find_or_lock(&context.data_folder).await? {
         NodeState::Running(client) => {
             // A node of an older version has no such routes.
             let writing = client.being_written().await.unwrap_or_default();
             let unavailable = client.unavailable().await.unwrap_or_default();
+            let groups = client.groups().await.unwrap_or_default();
+            names.extend(groups.into_iter().map(|group| (group.id, group.name)));
             (client.shares().await?, writing, unavailable)
         }
         NodeState::Absent(folder) => {
@@ -76,7 +88,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
         ));
     }
     let text = || {
-        let table = describe(&listed, false, Printer::width());
+        let table = describe(&listed, false, &names, Printer::width());
         let files = describe_files(&unavailable);
         let parts = [table, files, describe_writing(&writing)];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
@@ -124,6 +136,7 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
     let node = NodeHandle::open(context).await?;
     let query = CatalogueQuery {
         peer: args.peer.clone(),
+        group: args.group.clone(),
         wait: args.wait,
         ..CatalogueQuery::default()
     };
@@ -153,14 +166,22 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
              it, or did not answer in time (`pelago list --peer ADDR` lists the shares of one peer)",
         ));
     }
-    let text = || describe(&listed, args.network, Printer::width());
+    let with_peers = args.network || args.group.is_some();
+    let text = || describe(&listed, with_peers, &HashMap::new(), Printer::width());
     context.output.result(&listed, text)?;
     node.end(&context.output, &mut signals).await;
     Ok(Exit::Done)
 }
 
 /// The shares as a table; no text if there are none.
-fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String {
+///
+/// `names` are those of groups, by their ids.
+fn describe(
+    listed: &[Listed],
+    with_peers: bool,
+    names: &HashMap<String, String>,
+    width: Option<usize>,
+) -> String {
     let peers = with_peers.then_some(Column::number("PEERS").drop_order(2));
     // The column of states is left out where all are available.
     let is_unavailable = |entry: &Listed| {
@@ -171,19 +192,24 @@ fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String
     let with_states = listed.iter().any(is_unavailable);
     let states = with_states.then_some(Column::text("STATE"));
     // So is that of scopes where all are listed.
-    let with_scopes = listed.iter().any(|entry| entry.unlisted);
+    let is_scoped = |entry: &Listed| entry.unlisted || !entry.groups.is_empty();
+    let with_scopes = !with_peers && listed.iter().any(is_scoped);
     let scopes = with_scopes.then_some(Column::text("SCOPE"));
     let columns = [SIZE, KIND].into_iter().chain(peers).chain(states);
     let columns = columns.chain(scopes);
     let columns = columns.chain([HASH, NAME]);
     let row = |entry: &Listed| {
-        let peers = with_peers.then(|| entry.peers.to_string());
+        let peers = with_peers.then(|| match (entry.offline, entry.peers, entry.state) {
+            (true, ..) => "offline".to_owned(),
+            (false, 0, Some(_)) => "you".to_owned(),
+            (false, peers, _) => peers.to_string(),
+        });
         let state = entry.state.filter(|_| with_states).map(state_word);
         let cells = [bytes(entry.size), kind(entry).to_owned()]
             .into_iter()
             .chain(peers)
             .chain(state.map(str::to_owned))
-            .chain(with_scopes.then(|| scope_word(entry).to_owned()));
+            .chain(with_scopes.then(|| scope_words(entry, names)));
         cells
             .chain([entry.hash.clone(), escape(&entry.name)])
             .collect()
@@ -191,12 +217,22 @@ fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(width)
 }
 
-/// The scope of an entry, for people.
-const fn scope_word(entry: &Listed) -> &'static str {
-    match entry.unlisted {
-        true => "unlisted",
-        false => "listed",
-    }
+/// The scopes of an entry, for people.
+fn scope_words(entry: &Listed, names: &HashMap<String, String>) -> String {
+    let open = match (entry.group_only, entry.unlisted) {
+        (true, _) => None,
+        (false, true) => Some("unlisted".to_owned()),
+        (false, false) => Some("listed".to_owned()),
+    };
+    let group = |id: &String| {
+        let digits = id.get(..8).unwrap_or(id).to_owned();
+        names.get(id).map_or(digits, |name| escape(name))
+    };
+    let words: Vec<_> = open
+        .into_iter()
+        .chain(entry.groups.iter().map(group))
+        .collect();
+    words.join(", ")
 }
 
 /// A state, for people.
@@ -266,6 +302,10 @@ mod tests {
     use super::*;
     use crate::api::types::FileBeingWritten;
 
+    fn describe_own(listed: &[Listed]) -> String {
+        describe(listed, false, &HashMap::new(), None)
+    }
+
     #[test]
     fn names_come_last_and_are_escaped() {
         let entry = |name: &str, size| Listed {
@@ -276,22 +316,25 @@ mod tests {
             peers: 2,
             holders: Vec::new(),
             unlisted: false,
+            groups: Vec::new(),
+            group_only: false,
+            offline: false,
             state: None,
             unavailable_files: 0,
         };
         let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
         assert_eq!(
-            describe(&listed, true, None),
+            describe(&listed, true, &HashMap::new(), None),
             "   SIZE  KIND  PEERS  HASH  NAME\n\
              \x20   1 B  file      2  abab  a\\nb\\u{1b}[31m\n\
              1.0 MiB  file      2  abab  é"
         );
-        assert!(!describe(&listed, false, None).contains("PEERS"));
-        assert_eq!(describe(&[], true, None), "");
+        assert!(!describe_own(&listed).contains("PEERS"));
+        assert_eq!(describe(&[], true, &HashMap::new(), None), "");
     }
 
     #[test]
-    fn unlisted_shares_are_marked() {
+    fn shares_that_are_not_for_everyone_are_marked() {
         let listed = Listed {
             hash: "ab".to_owned(),
             name: "a".to_owned(),
@@ -300,19 +343,34 @@ mod tests {
             peers: 0,
             holders: Vec::new(),
             unlisted: false,
+            groups: Vec::new(),
+            group_only: false,
+            offline: false,
             state: Some(ShareState::Available),
             unavailable_files: 0,
         };
-        assert!(!describe(std::slice::from_ref(&listed), false, None).contains("SCOPE"));
+        assert!(!describe_own(std::slice::from_ref(&listed)).contains("SCOPE"));
         let unlisted = Listed {
             unlisted: true,
             ..listed.clone()
         };
+        let both = Listed {
+            groups: vec!["ab12".to_owned()],
+            ..listed.clone()
+        };
+        let grouped = Listed {
+            groups: vec!["ab12".to_owned(), "0123456789".to_owned()],
+            group_only: true,
+            ..listed.clone()
+        };
+        let names = HashMap::from([("ab12".to_owned(), "fam\u{7}ily".to_owned())]);
         assert_eq!(
-            describe(&[listed, unlisted], false, None),
-            "SIZE  KIND  SCOPE     HASH  NAME\n\
-             \x201 B  file  listed    ab    a\n\
-             \x201 B  file  unlisted  ab    a"
+            describe(&[listed, unlisted, both, grouped], false, &names, None),
+            "SIZE  KIND  SCOPE                  HASH  NAME\n\
+             \x201 B  file  listed                 ab    a\n\
+             \x201 B  file  unlisted               ab    a\n\
+             \x201 B  file  listed, fam\\u{7}ily    ab    a\n\
+             \x201 B  file  fam\\u{7}ily, 01234567  ab    a"
         );
     }
 
@@ -326,14 +384,17 @@ mod tests {
             peers: 0,
             holders: Vec::new(),
             unlisted: false,
+            groups: Vec::new(),
+            group_only: false,
+            offline: false,
             state: Some(state),
             unavailable_files: 0,
         };
         let available = entry("a", ShareState::Available);
         let all = [available.clone(), entry("b", ShareState::BeingWritten)];
-        assert!(!describe(&[available], false, None).contains("STATE"));
+        assert!(!describe_own(&[available]).contains("STATE"));
         assert_eq!(
-            describe(&all, false, None),
+            describe_own(&all),
             "SIZE  KIND  STATE          HASH  NAME\n\
              \x201 B  file  available      ab    a\n\
              \x201 B  file  being written  ab    b"

@@ -33,6 +33,7 @@ mod downloads;
 mod downloads_table;
 mod ending;
 mod global;
+mod group;
 mod handover;
 mod hash;
 mod headings;
@@ -177,6 +178,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Move(args) => reorder::run(context, &args).await,
         Command::Settings(args) => settings::run(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
+        Command::Group(args) => group::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
         Command::User(command) => user::run(context, &command).await,

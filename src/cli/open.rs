@@ -8,7 +8,7 @@ use super::{
     attach::NodeHandle,
     context::Context,
     download::{self, DownloadArgs},
-    headings::NETWORK,
+    headings::{NETWORK, SHARING},
     output::{Exit, Printer},
     prompt,
     signals::Signals,
@@ -37,6 +37,14 @@ pub(super) struct OpenArgs {
     #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     peer: Vec<String>,
 
+    /// Ask only the members of this group
+    #[arg(long, value_name = "GROUP", help_heading = SHARING)]
+    group: Option<String>,
+
+    /// Ask all peers, even if the content is known in a group
+    #[arg(long, conflicts_with = "group", help_heading = SHARING)]
+    public: bool,
+
     /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
@@ -61,6 +69,8 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     let request = OpenRequest {
         target: args.target.clone(),
         peers: args.peer.clone(),
+        group: args.group.clone(),
+        public: args.public,
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: context.seconds_without_source(args.timeout),
     };
@@ -87,8 +97,9 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
         format!("{}\nto download it: {again}", describe(&content))
     })?;
     if prompt::is_interactive(output) && prompt::confirm("download it now? [y/N] ").await? {
-        let args =
-            DownloadArgs::for_target(&args.target, &args.peer, &args.bootstrap, args.timeout);
+        let asked = (args.group.clone(), args.public);
+        let (target, peer, bootstrap) = (&args.target, &args.peer, &args.bootstrap);
+        let args = DownloadArgs::for_target(target, asked, peer, bootstrap, args.timeout);
         let request = download::request(context, &args)?;
         return download::fetch(context, node, request, signals, &again).await;
     }
@@ -117,6 +128,8 @@ async fn look(
 
 fn download_command(args: &OpenArgs) -> String {
     let mut words = vec!["pelago", "download", &args.target];
+    words.extend(args.public.then_some("--public"));
+    words.extend(args.group.iter().flat_map(|group| ["--group", group]));
     let flags = [("--peer", &args.peer), ("--bootstrap", &args.bootstrap)];
     for (flag, values) in flags {
         words.extend(values.iter().flat_map(|value| [flag, value]));

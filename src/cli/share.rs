@@ -46,6 +46,11 @@ pub(super) struct ShareArgs {
     #[arg(long, help_heading = SHARING)]
     unlisted: bool,
 
+    /// Share only with the members of this group; repeatable. What the path is shared with already
+    /// stays
+    #[arg(long, value_name = "GROUP", conflicts_with = "no_serve", help_heading = SHARING)]
+    group: Vec<String>,
+
     /// Hash all files again, even those that look unchanged: a program that writes through a memory
     /// mapping may leave no other trace
     #[arg(long)]
@@ -244,6 +249,9 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
         path: paths::absolute(path)?,
         name: args.name.clone(),
         unlisted: args.unlisted,
+        groups: args.group.clone(),
+        // With both flags, the share is for the groups and for everyone who has the hash.
+        everyone: args.unlisted.then_some(true),
         rehash: args.rehash,
         skip_unsupported: args.skip_unsupported,
     })

@@ -1,6 +1,10 @@
 //! Formats numbers, names and commands for people.
 
-use std::{borrow::Cow, fmt::Write, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::store::{ByteSize, TimeSpan, escaped, is_unsafe};
 
@@ -27,6 +31,23 @@ pub(super) fn rate(bytes: u64) -> String {
 /// A span of time by its two largest units: `3 min 5 s`.
 pub(super) fn time(time: Duration) -> String {
     TimeSpan(time).to_string()
+}
+
+/// The time since a moment, which is in milliseconds since 1970.
+pub(super) fn since(unix_ms: u64) -> String {
+    time(Duration::from_millis(now_unix_ms().saturating_sub(unix_ms)))
+}
+
+/// The time until a moment, which is in milliseconds since 1970.
+pub(super) fn until(unix_ms: u64) -> String {
+    // Rounded up, so that a week that has just begun is a week.
+    let seconds = unix_ms.saturating_sub(now_unix_ms()).div_ceil(1000);
+    time(Duration::from_secs(seconds))
+}
+
+fn now_unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// `1 source`, `2 sources`.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     attach::{self, NodeState},
     context::Context,
+    headings::SHARING,
     local,
     output::Exit,
     paths,
@@ -20,6 +21,10 @@ pub(super) struct UnshareArgs {
     /// share them again
     #[arg(value_name = "HASH|NAME|PATH")]
     what: String,
+
+    /// Stop sharing with this group only
+    #[arg(long, value_name = "GROUP", help_heading = SHARING)]
+    group: Option<String>,
 }
 
 /// The argument; made absolute if it can only be a path.
@@ -34,8 +39,14 @@ fn absolute_if_path(given: &str) -> anyhow::Result<String> {
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
     let what = absolute_if_path(&args.what)?;
     let path = paths::absolute(Path::new(&what))?;
-    let unshared = match attach::find_or_lock(&context.data_folder).await? {
-        NodeState::Running(client) => client.unshare(&what, Some(path)).await?,
+    let group = args.group.clone();
+    let node = match &group {
+        // Only a node knows the groups of its user.
+        Some(_) => NodeState::Running(attach::require_running(context).await?),
+        None => attach::find_or_lock(&context.data_folder).await?,
+    };
+    let unshared = match node {
+        NodeState::Running(client) => client.unshare(&what, Some(path), group).await?,
         NodeState::Absent(folder) => {
             let folders = context.config.storage.share_folders.clone();
             local::unshare(&folder, folders, &what, Path::new(&path))?

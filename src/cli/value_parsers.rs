@@ -5,6 +5,9 @@ use crate::{
     node::{InvalidAddress, InvalidPeerId, PeerAddress, PeerChoice},
 };
 
+/// The longest time that something may be valid, in seconds: ten years.
+const MAX_LIFETIME: u64 = 3650 * 86_400;
+
 /// A valid address of a peer, as it was given.
 pub(super) fn peer_address(text: &str) -> Result<String, InvalidAddress> {
     text.parse::<PeerAddress>().map(|_| text.to_owned())
@@ -15,6 +18,25 @@ pub(super) fn peer_choice(text: &str) -> Result<String, InvalidPeerId> {
     text.parse::<PeerChoice>().map(|_| text.to_owned())
 }
 
+/// How long something is valid, in seconds: a number of minutes, hours or days, such as `12h`.
+pub(super) fn lifetime(text: &str) -> Result<u64, String> {
+    let wrong = || {
+        format!("{text:?} is not a valid time: use a number with a unit, such as 30m, 12h or 7d")
+    };
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let lifetime = number
+        .checked_mul(seconds)
+        .filter(|time| (1..=MAX_LIFETIME).contains(time));
+    lifetime.ok_or_else(|| format!("{text:?} is not a valid time: use 1m to 3650d"))
+}
+
 /// A time to wait, in seconds.
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| {
@@ -22,4 +44,29 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
     })?;
     api::seconds::duration(seconds).map_err(|error| error.to_string())?;
     Ok(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_have_a_unit_and_bounds() {
+        for (text, seconds) in [("1m", 60), ("12h", 43_200), ("7d", 604_800)] {
+            assert_eq!(lifetime(text), Ok(seconds));
+        }
+        for wrong in [
+            "",
+            "7",
+            "d",
+            "-1d",
+            "1.5h",
+            "0d",
+            "3651d",
+            "1é",
+            "99999999999999999999d",
+        ] {
+            assert!(lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -118,7 +118,8 @@ fn each_verb_has_a_page_of_the_manual() {
     let written = a.run(&["man", "--output", "man1"]).done();
     written
         .prints("man1/pelago.1\n")
-        .prints("man1/pelago-share.1\n");
+        .prints("man1/pelago-share.1\n")
+        .prints("man1/pelago-group-invite.1\n");
     let page = fs::read_to_string(a.path("man1/pelago-share.1")).unwrap();
     assert!(
         page.contains("unlisted") && page.contains("data\\-dir"),

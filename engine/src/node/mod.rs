@@ -54,7 +54,7 @@ mod user_file;
 mod watch;
 
 pub use being_written::{BeingWritten, FileBeingWritten};
-pub use catalogues::{Catalogue, Choice, ListError, Listed, Sharer};
+pub use catalogues::{Catalogue, CatalogueOf, Choice, ListError, Listed, Sharer};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
 pub use downloads::{
     DownloadDetail, DownloadError, DownloadRequest, DownloadSource, InvalidTarget, ManageError,

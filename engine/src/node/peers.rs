@@ -7,7 +7,7 @@ use pelago_content::Link;
 use pelago_groups::GroupId;
 use tokio::sync::watch;
 
-use super::{Catalogue, ListError, Node, PeerAddress, Shared, catalogues};
+use super::{Catalogue, CatalogueOf, ListError, Node, PeerAddress, Shared, catalogues};
 use crate::network::{self, Closed, Reach};
 
 /// The most addresses that a link names.
@@ -144,15 +144,14 @@ impl Node {
         self.core.network.lookup_requests()
     }
 
-    /// The catalogue of the peer at this address, or of all peers in reach, if
-    /// [`cache_catalogue`](Self::cache_catalogue) still keeps it.
+    /// A catalogue, if [`cache_catalogue`](Self::cache_catalogue) still keeps it.
     #[must_use]
-    pub fn cached_catalogue(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
+    pub fn cached_catalogue(&self, of: &CatalogueOf) -> Option<Arc<Catalogue>> {
         self.core.catalogue.get(of)
     }
 
     /// Keeps a catalogue for a caller that reads it page by page.
-    pub fn cache_catalogue(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
+    pub fn cache_catalogue(&self, of: CatalogueOf, catalogue: &Arc<Catalogue>) {
         self.core.catalogue.keep(of, catalogue);
     }
 }

@@ -6,6 +6,7 @@
 mod downloads;
 mod error;
 mod events;
+mod groups;
 mod node;
 mod shares;
 mod transport;

@@ -72,7 +72,8 @@ impl Client {
         self.stream("/v1/shares/check", &()).await
     }
 
-    /// Stops sharing `what`: a hash, a name, or an absolute path. See [`UnshareQuery`].
+    /// Stops sharing `what`: a hash, a name, or an absolute path, with `group` alone if there is one.
+    /// See [`UnshareQuery`].
     ///
     /// # Errors
     ///
@@ -81,23 +82,31 @@ impl Client {
         &self,
         what: &str,
         path: Option<String>,
+        group: Option<String>,
     ) -> Result<Vec<Shared>, CallError> {
         let query = UnshareQuery {
             what: what.to_owned(),
             path,
+            group,
         };
         let request = request(Method::DELETE, &with_query("/v1/shares", &query)?, None);
         self.answer(request?).await
     }
 
-    /// The shares with a hash or a name, or all shares, each with its link.
+    /// The shares with a hash or a name, or all shares, each with its link; with `group`, those of the
+    /// group with links for its members.
     ///
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn links(&self, what: Option<&str>) -> Result<Vec<Shared>, CallError> {
+    pub async fn links(
+        &self,
+        what: Option<&str>,
+        group: Option<&str>,
+    ) -> Result<Vec<Shared>, CallError> {
         let query = LinksQuery {
             what: what.map(str::to_owned),
+            group: group.map(str::to_owned),
             ..LinksQuery::default()
         };
         self.list(&with_query("/v1/links", &query)?).await

@@ -25,11 +25,25 @@ impl From<node::Listed> for types::Listed {
             kind: from.kind.into(),
             peers: from.peers,
             holders: Vec::new(),
-            unlisted: from.is_unlisted,
+            unlisted: from.scopes.contains(node::Scope::Unlisted),
+            groups: groups(&from.scopes),
+            group_only: is_group_only(&from.scopes),
+            offline: false,
             state: Some(from.state.into()),
             unavailable_files: from.unavailable_files,
         }
     }
+}
+
+/// The ids of the groups among the scopes.
+pub(super) fn groups(scopes: &node::Scopes) -> Vec<String> {
+    scopes.groups().map(|group| group.to_string()).collect()
+}
+
+/// Whether all scopes are groups.
+pub(super) fn is_group_only(scopes: &node::Scopes) -> bool {
+    let is_group = |scope| matches!(scope, node::Scope::Group(_));
+    !scopes.is_empty() && scopes.iter().all(is_group)
 }
 
 /// A share of other peers, with their names if all of them are known.
@@ -40,9 +54,11 @@ pub(in crate::api) fn offered(
     let is_complete = from.peers == from.holders.len() as u64;
     let named = from.holders.iter().map(|peer| names.get(peer).cloned());
     let holders = named.collect::<Option<_>>().filter(|_| is_complete);
+    // In the list of a group, entries of this node have its scopes.
+    let is_own = !from.scopes.is_empty();
     types::Listed {
         holders: holders.unwrap_or_default(),
-        state: None,
+        state: is_own.then(|| from.state.into()),
         ..from.into()
     }
 }

@@ -3,6 +3,7 @@
 mod content;
 mod downloads;
 mod errors;
+mod groups;
 mod health;
 mod node;
 mod requests;
@@ -14,7 +15,8 @@ use std::path::Path;
 pub(super) use self::{
     content::offered,
     downloads::in_order,
-    requests::{address, download_request, limits_change, open_request, share_request},
+    groups::{group_link, invite_options, members_removed, name, new_invite, user_key},
+    requests::{address, download_request, group_id, limits_change, open_request, share_request},
     shares::{file_written, share_removed, shared},
 };
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pelago_groups::GroupId;
+
 use crate::{
     api::{
         error::ApiError,
@@ -43,28 +45,37 @@ pub(in crate::api) fn limits_change(
     Ok(changes)
 }
 
-/// A request to share.
+/// A request to share, and whether it is to be shared with everyone first, as the request itself is
+/// for groups.
 pub(in crate::api) fn share_request(
+    node: &Node,
     from: types::ShareRequest,
-) -> Result<node::ShareRequest, ApiError> {
-    Ok(node::ShareRequest {
+) -> Result<(node::ShareRequest, bool), ApiError> {
+    let groups = from.groups.iter().map(|group| node.group_id(group));
+    let groups: Vec<_> = groups.collect::<Result<_, _>>()?;
+    let is_for_everyone = from.everyone.unwrap_or(groups.is_empty());
+    if !is_for_everyone && groups.is_empty() {
+        let message = "with everyone false, groups has to name one";
+        return Err(ApiError::bad("bad-request", message));
+    }
+    let is_for_both = is_for_everyone && !from.unlisted && !groups.is_empty();
+    let request = node::ShareRequest {
         path: absolute(from.path)?,
         name: from.name,
-        unlisted: from.unlisted,
-        groups: Vec::new(),
+        unlisted: from.unlisted && is_for_everyone,
+        groups,
         rehash: from.rehash,
         skip_unsupported: from.skip_unsupported,
-    })
+    };
+    Ok((request, is_for_both))
 }
 
-impl From<types::UnshareQuery> for node::UnshareRequest {
-    fn from(from: types::UnshareQuery) -> Self {
-        Self {
-            what: from.what,
-            path: from.path.map(PathBuf::from),
-            group: None,
-        }
-    }
+/// The id of the group that a request names, if it names one.
+pub(in crate::api) fn group_id(
+    node: &Node,
+    group: Option<&str>,
+) -> Result<Option<GroupId>, ApiError> {
+    Ok(group.map(|group| node.group_id(group)).transpose()?)
 }
 
 /// A request to download.
@@ -84,8 +95,8 @@ pub(in crate::api) async fn download_request(
         },
         peers: addresses(&from.peers)?,
         from: peer_choices(&from.from)?,
-        group: None,
-        is_public: false,
+        group: group_id(node, from.group.as_deref())?,
+        is_public: from.public,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         waits: from.wait,
@@ -120,6 +131,7 @@ async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {
 
 /// A request to describe content.
 pub(in crate::api) fn open_request(
+    node: &Node,
     from: &types::OpenRequest,
 ) -> Result<node::OpenRequest, ApiError> {
     let link = match from.target.parse() {
@@ -134,9 +146,9 @@ pub(in crate::api) fn open_request(
     let timeout = seconds::duration(from.timeout_seconds);
     Ok(node::OpenRequest {
         link,
+        group: group_id(node, from.group.as_deref())?,
+        is_public: from.public,
         peers: addresses(&from.peers)?,
-        group: None,
-        is_public: false,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
     })

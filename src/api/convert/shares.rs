@@ -2,7 +2,10 @@
 
 use pelago_content as content;
 
-use super::path_text;
+use super::{
+    content::{groups, is_group_only},
+    path_text,
+};
 use crate::{api::types, node};
 
 impl From<node::Shared> for types::Shared {
@@ -14,7 +17,9 @@ impl From<node::Shared> for types::Shared {
             kind: from.kind.into(),
             path: Some(path_text(&from.path)),
             link: from.link.to_string(),
-            unlisted: from.link.is_unlisted,
+            unlisted: from.scopes.contains(node::Scope::Unlisted),
+            groups: groups(&from.scopes),
+            group_only: is_group_only(&from.scopes),
             replaced: from.replaced.map(|hash| hash.to_string()),
             in_doubt: from.in_doubt,
             notes: from.notes,
@@ -78,7 +83,9 @@ pub(in crate::api) fn shared(listed: &node::Listed, peers: &[String]) -> types::
         kind: listed.kind.into(),
         path: listed.path.as_deref().map(path_text),
         link: link.to_string(),
-        unlisted: listed.is_unlisted,
+        unlisted: listed.scopes.contains(node::Scope::Unlisted),
+        groups: groups(&listed.scopes),
+        group_only: is_group_only(&listed.scopes),
         replaced: None,
         in_doubt: false,
         notes: Vec::new(),

@@ -47,8 +47,9 @@ const RETRY_SECONDS: u64 = 5;
             status = 200,
             description = "Events: hello Hello, status Status, download DownloadStatus, \
             download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written \
-            FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, \
-            settings list of Setting, log LogLine, ready",
+            FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, group Group, \
+            group-removed GroupRemoved, join Join, join-removed JoinRemoved, settings list of \
+            Setting, log LogLine, ready",
             body = String, content_type = "text/event-stream",
         ),
         Refused,

@@ -17,7 +17,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status};
+use crate::{
+    api::types::{Group, Join},
+    node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status},
+};
 
 /// How often the node is polled. People notice no delay.
 pub(super) const INTERVAL: Duration = Duration::from_millis(250);
@@ -66,6 +69,10 @@ pub(super) struct Snapshot {
     pub(super) writing: Vec<FileBeingWritten>,
     /// Ordered by peer id.
     pub(super) peers: Vec<Peer>,
+    /// Ordered by id.
+    pub(super) groups: Vec<Group>,
+    /// Ordered by group.
+    pub(super) joins: Vec<Join>,
 }
 
 /// The shares at one moment.
@@ -87,6 +94,8 @@ impl Snapshot {
             shares: Arc::default(),
             writing: Vec::new(),
             peers: Vec::new(),
+            groups: Vec::new(),
+            joins: Vec::new(),
         }
     }
 
@@ -95,6 +104,8 @@ impl Snapshot {
         same_status(self.status.as_ref(), other.status.as_ref())
             && self.downloads == other.downloads
             && self.peers == other.peers
+            && self.groups == other.groups
+            && self.joins == other.joins
             && self.writing == other.writing
             && Arc::ptr_eq(&self.shares, &other.shares)
     }
@@ -191,12 +202,21 @@ async fn snapshot(node: &Node, shares: &mut Listing) -> Result<Snapshot, ListErr
         // The order of connections varies.
         peer.addresses.sort();
     }
+    // A node without a user has no groups.
+    let groups = node.groups().unwrap_or_default().into_iter();
+    let mut groups: Vec<_> = groups.map(Group::from).collect();
+    groups.sort_by(|one, other| one.id.cmp(&other.id));
+    let joins = node.group_joins().unwrap_or_default().into_iter();
+    let mut joins: Vec<_> = joins.map(Join::from).collect();
+    joins.sort_by(|one, other| one.group.cmp(&other.group));
     Ok(Snapshot {
         status: Some(node.status().await?),
         downloads,
         shares: shares.renewed(node).await?,
         writing: node.being_written().files,
         peers,
+        groups,
+        joins,
     })
 }
 

@@ -21,7 +21,8 @@ use crate::{
         settings::listed,
         status::Addresses,
         types::{
-            DownloadRemoved, DownloadStatus, FileBeingWritten, Hello, Peer, PeerRemoved, Ready,
+            DownloadRemoved, DownloadStatus, FileBeingWritten, GroupRemoved, Hello, JoinRemoved,
+            Peer, PeerRemoved, Ready,
         },
     },
     config::LiveSettings,
@@ -66,6 +67,8 @@ struct Update {
     shares: Difference,
     writing: Difference,
     peers: Difference,
+    groups: Difference,
+    joins: Difference,
 }
 
 /// Events in the text format of the stream.
@@ -209,6 +212,8 @@ impl Update {
             shares: Difference::default(),
             writing: Difference::default(),
             peers: Difference::default(),
+            groups: Difference::default(),
+            joins: Difference::default(),
         }
     }
 
@@ -258,6 +263,10 @@ impl Update {
                 None => break,
             }
         }
+        if topics.groups {
+            self.push_groups(sent, frame);
+        }
+        let new = &*self.snapshot;
         // Each link holds the addresses of the node.
         let has_new_addresses = sent.shares.peers != new.shares.peers;
         let (sent, listed) = (&sent.shares.listed, &new.shares.listed);
@@ -268,6 +277,32 @@ impl Update {
                 }
                 Some(Step::Removed(listed)) => {
                     frame.event("share-removed", &share_removed(listed));
+                }
+                None => break,
+            }
+        }
+    }
+
+    fn push_groups(&mut self, sent: &Snapshot, frame: &mut Frame) {
+        let new = &*self.snapshot;
+        while !frame.is_full() {
+            let (old, new) = (&sent.groups, &new.groups);
+            match self.groups.next(old, new, false, |group| &group.id) {
+                Some(Step::Changed(group)) => frame.event("group", group),
+                Some(Step::Removed(group)) => {
+                    let id = group.id.clone();
+                    frame.event("group-removed", &GroupRemoved { id });
+                }
+                None => break,
+            }
+        }
+        while !frame.is_full() {
+            let (old, new) = (&sent.joins, &new.joins);
+            match self.joins.next(old, new, false, |join| &join.group) {
+                Some(Step::Changed(join)) => frame.event("join", join),
+                Some(Step::Removed(join)) => {
+                    let group = join.group.clone();
+                    frame.event("join-removed", &JoinRemoved { group });
                 }
                 None => break,
             }

@@ -9,6 +9,7 @@ pub(super) struct Topics {
     pub(super) downloads: bool,
     pub(super) shares: bool,
     pub(super) peers: bool,
+    pub(super) groups: bool,
     pub(super) settings: bool,
     pub(super) log: bool,
 }
@@ -20,6 +21,7 @@ impl Topics {
             downloads: of.is_none(),
             shares: of.is_none(),
             peers: of.is_none(),
+            groups: of.is_none(),
             settings: of.is_none(),
             log: false,
         };
@@ -30,12 +32,13 @@ impl Topics {
                 "downloads" => topics.downloads = true,
                 "shares" => topics.shares = true,
                 "peers" => topics.peers = true,
+                "groups" => topics.groups = true,
                 "settings" => topics.settings = true,
                 "log" => topics.log = true,
                 other => {
                     let message = format!(
-                        "{other:?} is not a topic: use status, downloads, shares, peers, settings \
-                         or log"
+                        "{other:?} is not a topic: use status, downloads, shares, peers, groups, \
+                         settings or log"
                     );
                     return Err(ApiError::bad("bad-request", message));
                 }

@@ -112,9 +112,9 @@ async fn any_name_can_be_unshared() {
         )
         .await
         .unwrap();
-        let unshared = client.unshare(name, None).await.unwrap();
+        let unshared = client.unshare(name, None, None).await.unwrap();
         assert_eq!(unshared[0].name, name);
-        let Err(CallError::Refused(error)) = client.unshare(name, None).await else {
+        let Err(CallError::Refused(error)) = client.unshare(name, None, None).await else {
             panic!("{name} is still shared");
         };
         assert_eq!(error.code, "not-shared");
@@ -175,14 +175,14 @@ async fn only_shares_have_links() {
         .await
         .unwrap();
     assert_eq!(
-        client.links(None).await.unwrap(),
+        client.links(None, None).await.unwrap(),
         std::slice::from_ref(&shared)
     );
     assert_eq!(
-        client.links(Some("a b.txt")).await.unwrap(),
+        client.links(Some("a b.txt"), None).await.unwrap(),
         std::slice::from_ref(&shared)
     );
-    let Err(CallError::Refused(error)) = client.links(Some("b")).await else {
+    let Err(CallError::Refused(error)) = client.links(Some("b"), None).await else {
         panic!("there is no b")
     };
     assert_eq!(error.code, "not-shared");
@@ -190,6 +190,8 @@ async fn only_shares_have_links() {
     let open = |target: &str| OpenRequest {
         target: target.to_owned(),
         peers: Vec::new(),
+        group: None,
+        public: false,
         bootstrap: Vec::new(),
         timeout_seconds: 0.0,
     };

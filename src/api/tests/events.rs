@@ -115,14 +115,14 @@ async fn the_state_comes_first_and_then_its_changes() {
     assert_eq!(status["api"], served.address.to_string());
     let a = events.until("share").await;
     assert_eq!(a["name"], "a");
-    let mut link = serde_json::to_value(&client.links(None).await.unwrap()[0]).unwrap();
+    let mut link = serde_json::to_value(&client.links(None, None).await.unwrap()[0]).unwrap();
     link["state"] = "available".into();
     assert_eq!(a, link);
     events.until("ready").await;
 
     share("b").await;
     assert_eq!(events.until("share").await["name"], "b");
-    client.unshare("a", None).await.unwrap();
+    client.unshare("a", None, None).await.unwrap();
     let gone = events.until("share-removed").await;
     assert_eq!((&gone["hash"], &gone["name"]), (&a["hash"], &"a".into()));
     assert_eq!(gone["path"], path("a"));

@@ -10,6 +10,7 @@ mod access;
 mod calls;
 mod events;
 mod files;
+mod groups;
 mod openapi;
 mod pages;
 mod settings;

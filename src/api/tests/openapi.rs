@@ -100,7 +100,7 @@ async fn lists_come_in_pages_that_the_client_follows() {
         next.clone_into(&mut path);
     }
     assert_eq!(names, [vec!["a", "b"], vec!["c"]]);
-    assert_eq!(client.links(None).await.unwrap().len(), 3);
+    assert_eq!(client.links(None, None).await.unwrap().len(), 3);
     for wrong in ["limit=0", "limit=10001", "after=x"] {
         let head = format!(
             "GET /v1/shares?{wrong} HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}"

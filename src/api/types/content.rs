@@ -54,6 +54,12 @@ pub struct Shared {
     /// listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlisted: bool,
+    /// The ids of the groups whose members may have it: 64 hex digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Whether only the members of these groups may have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub group_only: bool,
     /// The hash that was shared from its path until now, if that was other content: 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
@@ -101,7 +107,17 @@ pub struct Listed {
     /// listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlisted: bool,
-    /// Whether it is available from this node; absent for content of other peers.
+    /// The ids of the groups whose members may have it, of a share of this node: 64 hex digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Whether only the members of these groups may have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub group_only: bool,
+    /// In the list of a group: whether no member who has it is in reach. Such an entry is what
+    /// members listed when they were last in reach.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// Whether it is available from this node; absent for what this node does not share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ShareState>,
     /// For a folder that this node shares: the number of its files that are not available.

@@ -23,6 +23,14 @@ pub struct DownloadRequest {
     /// Peer ids or names of the only peers to ask. Empty: all peers.
     #[serde(default)]
     pub from: Vec<String>,
+    /// A group, by its id, at least 8 of its first digits, or its name: its members are the only
+    /// peers to ask, and the only ones who may have the download from this node. Default: the group in
+    /// which this node knows the content, by the link, a list or a share; none otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether to ask all peers, even if this node knows the content in a group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Addresses of further bootstrap nodes.
     #[serde(default)]
     pub bootstrap: Vec<String>,
@@ -73,6 +81,8 @@ impl DownloadRequest {
             in_place: false,
             peers: Vec::new(),
             from: Vec::new(),
+            group: None,
+            public: false,
             bootstrap: Vec::new(),
             timeout_seconds,
             wait: false,

@@ -24,6 +24,10 @@ pub struct CatalogueQuery {
     /// The address of a peer, to list its shares. Default: the shares of all peers in reach.
     #[serde(default)]
     pub peer: Option<String>,
+    /// A group, by its id, at least 8 of its first digits, or its name, to list what its members share
+    /// with it. Excludes `peer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Seconds to wait for responses of peers. Excludes `peer`.
     #[serde(default)]
     pub wait: Option<f64>,

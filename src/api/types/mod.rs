@@ -11,6 +11,7 @@ mod downloads;
 mod error;
 mod events;
 mod gateway;
+mod groups;
 mod health;
 mod limits;
 mod lists;
@@ -34,6 +35,11 @@ pub use downloads::{
 pub use error::{ErrorInfo, Failure, Problem};
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use gateway::{Gateway, GatewayQuery};
+pub use groups::{
+    DropOutcome, DropQuery, Group, GroupDetail, GroupInvite, GroupMember, GroupNameRequest,
+    GroupRemoved, GroupRequest, GroupRole, GroupUser, InviteMode, InviteRequest, Join, JoinRemoved,
+    JoinRequest, JoinStatus, MembersRemoved, NewInvite, QrRequest, RemoveMembersQuery,
+};
 pub use health::{
     DiskSpace, Duty, Health, Notice, SystemLimits, UnreadFile, WaitingDownload, WatchedFolder,
     WatchedPart,

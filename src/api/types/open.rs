@@ -15,6 +15,14 @@ pub struct OpenRequest {
     /// Addresses of further peers to ask.
     #[serde(default)]
     pub peers: Vec<String>,
+    /// A group, by its id, at least 8 of its first digits, or its name, whose members are the only
+    /// peers to ask. Default: the group in which this node knows the content, by the link, a list or a
+    /// share; none otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether to ask all peers, even if this node knows the content in a group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Addresses of further bootstrap nodes.
     #[serde(default)]
     pub bootstrap: Vec<String>,

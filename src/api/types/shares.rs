@@ -18,6 +18,14 @@ pub struct ShareRequest {
     /// it.
     #[serde(default)]
     pub unlisted: bool,
+    /// The groups to share it with, each by its id, at least 8 of its first digits, or its name. What
+    /// the path is shared with already stays.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Whether to share it with everyone, or if it is unlisted with everyone who has the hash.
+    /// Default: only without `groups`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub everyone: Option<bool>,
     /// Whether to hash all files again, even those that look unchanged since they were hashed.
     #[serde(default)]
     pub rehash: bool,
@@ -34,6 +42,8 @@ impl ShareRequest {
             path: path.into(),
             name: None,
             unlisted: false,
+            groups: Vec::new(),
+            everyone: None,
             rehash: false,
             skip_unsupported: false,
         }
@@ -72,6 +82,10 @@ pub struct UnshareQuery {
     /// called `what`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// A group, by its id, at least 8 of its first digits, or its name: shares with other groups and
+    /// with everyone stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// Which links to return.
@@ -82,6 +96,10 @@ pub struct LinksQuery {
     /// A hash (64 hex digits) or a name. Default: the links of all shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// A group, by its id, at least 8 of its first digits, or its name: the links of what is shared
+    /// with it, for its members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Items of the page: 1 to 10000, by default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,

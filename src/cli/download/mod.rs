@@ -53,6 +53,17 @@ pub(super) struct DownloadArgs {
     #[arg(long, value_name = "PEER", value_parser = peer_choice, help_heading = NETWORK)]
     from: Vec<String>,
 
+    /// Ask only the members of this group, and share the download only with them
+    #[arg(
+        long, value_name = "GROUP", conflicts_with_all = ["listed", "unlisted"],
+        help_heading = SHARING
+    )]
+    group: Option<String>,
+
+    /// Ask all peers, even if the content is known in a group
+    #[arg(long, conflicts_with = "group", help_heading = SHARING)]
+    public: bool,
+
     /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
     bootstrap: Vec<String>,
@@ -143,12 +154,15 @@ impl DownloadArgs {
     /// The arguments for a valid target, and the defaults for all else.
     pub(super) fn for_target(
         target: &str,
+        (group, public): (Option<String>, bool),
         peer: &[String],
         bootstrap: &[String],
         timeout: Option<f64>,
     ) -> Self {
         Self {
             target: Some(target.to_owned()),
+            group,
+            public,
             peer: peer.to_vec(),
             bootstrap: bootstrap.to_vec(),
             timeout,
@@ -194,6 +208,8 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         in_place: args.output.is_none() && !args.overwrite,
         peers: args.peer.clone(),
         from: args.from.clone(),
+        group: args.group.clone(),
+        public: args.public,
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: context.seconds_without_source(args.timeout),
         // With a time-out, the download fails instead of waiting for a source.

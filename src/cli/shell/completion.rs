@@ -1,8 +1,8 @@
 //! Completes the word that is being typed. Commands and flags come from the definition of the
 //! command line, so that a new one needs no code here.
 //!
-//! The name of a value tells its kind: for `HASH`, `NAME`, `PEER`, `ADDR`, `SETTING` and paths,
-//! those that are known are suggested.
+//! The name of a value tells its kind: for `HASH`, `NAME`, `PEER`, `ADDR`, `GROUP`, `MEMBER`, `USER`,
+//! `SETTING` and paths, those that are known are suggested.
 
 use std::{fs, path::MAIN_SEPARATOR};
 
@@ -25,6 +25,10 @@ pub(super) struct Suggestions {
     pub(super) names: Vec<String>,
     pub(super) peers: Vec<String>,
     pub(super) addresses: Vec<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) members: Vec<String>,
+    /// Users who ask to join a group.
+    pub(super) requesters: Vec<String>,
 }
 
 /// Asks the running node for suggestions; called only where a value is one of them.
@@ -85,7 +89,7 @@ impl Completion {
             .flat_map(|name| name.split('|'))
             .collect();
         let is_one_of = |what: &[&str]| names.iter().any(|name| what.contains(name));
-        if is_one_of(&["HASH", "PEER", "ADDR"]) {
+        if is_one_of(&["HASH", "PEER", "ADDR", "GROUP", "MEMBER", "USER"]) {
             let known = (self.ask_node)();
             if is_one_of(&["HASH"]) {
                 values.extend(known.hashes);
@@ -99,6 +103,15 @@ impl Completion {
             }
             if is_one_of(&["ADDR"]) {
                 values.extend(known.addresses);
+            }
+            if is_one_of(&["GROUP"]) {
+                values.extend(known.groups);
+            }
+            if is_one_of(&["MEMBER"]) {
+                values.extend(known.members);
+            }
+            if is_one_of(&["USER"]) {
+                values.extend(known.requesters);
             }
         }
         if is_one_of(&["SETTING"]) {
@@ -261,6 +274,9 @@ mod tests {
             names: vec!["a film.mkv".into(), "evil\u{202e}gpj".into()],
             peers: vec!["anna".into()],
             addresses: vec!["/ip4/192.0.2.1/tcp/1".into()],
+            groups: vec!["family".into()],
+            members: vec!["bert".into()],
+            requesters: vec!["carl".into()],
         }
     }
 
@@ -309,6 +325,26 @@ mod tests {
             [""; 0],
             "a new name is not a known one"
         );
+    }
+
+    #[test]
+    fn groups_and_the_people_in_them_are_known() {
+        assert_eq!(completed("group inv"), ["group invite ", "group invites "]);
+        assert_eq!(completed("group invite f"), ["group invite family "]);
+        assert_eq!(completed("share x --group f"), ["share x --group family "]);
+        assert_eq!(
+            completed("group remove family "),
+            ["group remove family bert "]
+        );
+        assert_eq!(
+            completed("group accept family "),
+            ["group accept family carl "]
+        );
+        assert_eq!(
+            completed("group owner drop family b"),
+            ["group owner drop family bert "]
+        );
+        assert_eq!(completed("group create f"), [""; 0], "a new name");
     }
 
     #[test]

@@ -9,13 +9,19 @@ use std::{
 use tokio::{runtime::Handle, time::timeout};
 
 use super::completion::{AskNode, Suggestions};
-use crate::{api::types::CatalogueQuery, cli::attach};
+use crate::{
+    api::{Client, types::CatalogueQuery},
+    cli::attach,
+};
 
 /// How long a completion may take. Answers that take longer are left out.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long an answer is reused, as people press the key twice.
 const FRESH: Duration = Duration::from_secs(3);
+
+/// Groups whose members and requests are suggested, at most: each takes two calls.
+const MAX_GROUPS: usize = 8;
 
 /// Asks the node that runs on `data_folder`; its calls run on `runtime`.
 pub(super) fn ask_node(runtime: Handle, data_folder: PathBuf) -> AskNode {
@@ -68,7 +74,30 @@ async fn ask(data_folder: &Path) -> (Suggestions, bool) {
         known.peers.extend(peer.name);
         known.addresses.extend(peer.addresses);
     }
+    // A node without a user has no groups.
+    let groups = soon(client.groups()).await.unwrap_or_default();
+    for group in groups.iter().take(MAX_GROUPS) {
+        add_people(&client, &group.id, &mut known).await;
+    }
+    for group in groups {
+        known.groups.extend([group.name, group.id]);
+    }
     (known, is_all)
+}
+
+/// Adds the people in a group, and those who ask to join it.
+async fn add_people(client: &Client, group: &str, known: &mut Suggestions) {
+    let (members, requests) = tokio::join!(
+        soon(client.group_members(group)),
+        soon(client.group_requests(group)),
+    );
+    for member in members.into_iter().flatten() {
+        known.members.extend(member.name);
+        known.members.push(member.user);
+    }
+    for request in requests.into_iter().flatten() {
+        known.requesters.extend([request.name, request.user]);
+    }
 }
 
 /// The answer, if it comes in time.

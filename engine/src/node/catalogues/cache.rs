@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use pelago_groups::GroupId;
 
 use super::Catalogue;
 use crate::network::PeerAddress;
@@ -10,25 +11,35 @@ use crate::network::PeerAddress;
 /// How long a catalogue is kept for its next page. A slower reader causes it to be fetched again.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// The last catalogue that had further pages: of one peer, or of all in reach. One is enough: a
-/// second reader at most causes a catalogue to be fetched again. A handle: clones share the same
-/// catalogue.
+/// The last catalogue that had further pages. One is enough: a second reader at most causes a
+/// catalogue to be fetched again. A handle: clones share the same catalogue.
 #[derive(Clone, Default)]
 pub(in crate::node) struct CatalogueCache(Arc<Mutex<Option<CachedList>>>);
 
-/// The peer that it is of, if of one, and the catalogue.
-type CachedList = (Option<PeerAddress>, Arc<Catalogue>);
+/// Whose catalogue it is, and the catalogue.
+type CachedList = (CatalogueOf, Arc<Catalogue>);
+
+/// Whose catalogue is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogueOf {
+    /// That of all peers in reach.
+    Network,
+    /// That of one peer.
+    Peer(PeerAddress),
+    /// What the members of a group share with it.
+    Group(GroupId),
+}
 
 impl CatalogueCache {
-    /// The catalogue of this peer, or of all in reach, if it is the one kept.
-    pub(in crate::node) fn get(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
+    /// The catalogue, if it is the one kept.
+    pub(in crate::node) fn get(&self, of: &CatalogueOf) -> Option<Arc<Catalogue>> {
         let kept = self.0.lock();
         let (whose, catalogue) = kept.as_ref()?;
-        (whose.as_ref() == of).then(|| Arc::clone(catalogue))
+        (whose == of).then(|| Arc::clone(catalogue))
     }
 
     /// Keeps a catalogue for a while, in place of the one before.
-    pub(in crate::node) fn keep(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
+    pub(in crate::node) fn keep(&self, of: CatalogueOf, catalogue: &Arc<Catalogue>) {
         let is_same = |(_, kept): &CachedList| Arc::ptr_eq(kept, catalogue);
         let mut kept = self.0.lock();
         if kept.as_ref().is_some_and(is_same) {

@@ -8,5 +8,6 @@ mod listed;
 mod merge;
 
 pub(super) use cache::CatalogueCache;
+pub use cache::CatalogueOf;
 pub(super) use find::{find_name, of_connected, of_group, of_network, of_peer};
 pub use listed::{Catalogue, Choice, ListError, Listed, Sharer};

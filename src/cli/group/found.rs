@@ -1,0 +1,179 @@
+//! Founding groups, and groups as a whole.
+
+use super::names::{role_word, short};
+use crate::{
+    api::{
+        Client,
+        types::{Group, GroupDetail, GroupRole, JoinStatus},
+    },
+    cli::{
+        context::Context,
+        output::{Exit, Printer},
+        prompt,
+        table::{Column, Table},
+        text::{escape, quoted, since},
+    },
+};
+
+/// The question before the founder of a group leaves it.
+const LEAVE_ROOT: &str = "you founded this group: without you, it has no new owners, and the present \
+     ones cannot be dropped. Leave it? [y/N] ";
+
+/// The group to found.
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Its name; it need not be unique
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// The group to show.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// The group
+    #[arg(value_name = "GROUP")]
+    group: String,
+}
+
+/// The group to rename.
+#[derive(Debug, clap::Args)]
+pub(super) struct RenameArgs {
+    /// The group
+    #[arg(value_name = "GROUP")]
+    group: String,
+
+    /// Its new name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// The group to leave.
+#[derive(Debug, clap::Args)]
+pub(super) struct LeaveArgs {
+    /// The group
+    #[arg(value_name = "GROUP")]
+    group: String,
+}
+
+pub(super) async fn create(
+    context: &Context,
+    client: &Client,
+    args: &CreateArgs,
+) -> anyhow::Result<Exit> {
+    let group = client.create_group(&args.name).await?;
+    let (name, id) = (escape(&group.name), &group.id);
+    context
+        .output
+        .result(&group, || format!("founded {name}\n  id  {id}"))?;
+    let invite = context.command(&format!("group invite {}", quoted(&group.name)));
+    context
+        .output
+        .note(format_args!("to invite people: `{invite}`"));
+    Ok(Exit::Done)
+}
+
+pub(super) async fn list(context: &Context, client: &Client) -> anyhow::Result<Exit> {
+    let groups = client.groups().await?;
+    let joins = client.joins().await?;
+    let waiting = joins
+        .iter()
+        .filter(|join| join.status != JoinStatus::Accepted);
+    let waiting: Vec<_> = waiting.map(super::join::describe).collect();
+    if groups.is_empty() && waiting.is_empty() {
+        context.output.note(format_args!(
+            "you are in no group: found one with `{}`, or join one with `{}`",
+            context.command("group create NAME"),
+            context.command("group join")
+        ));
+    }
+    let text = || {
+        let table = describe_all(&groups, Printer::width());
+        let lines = waiting.join("\n");
+        let parts = [table, lines];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("\n")
+    };
+    context.output.result(&groups, text)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn show(
+    context: &Context,
+    client: &Client,
+    args: &ShowArgs,
+) -> anyhow::Result<Exit> {
+    let group = client.group(&args.group).await?;
+    context.output.result(&group, || describe(&group))?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn rename(
+    context: &Context,
+    client: &Client,
+    args: &RenameArgs,
+) -> anyhow::Result<Exit> {
+    let group = client.rename_group(&args.group, &args.name).await?;
+    let text = || format!("renamed to {}", escape(&group.name));
+    context.output.result(&group, text)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn leave(
+    context: &Context,
+    client: &Client,
+    args: &LeaveArgs,
+) -> anyhow::Result<Exit> {
+    let group = client.group(&args.group).await?;
+    let is_asked = group.group.role == GroupRole::Root && prompt::is_interactive(&context.output);
+    if is_asked && !prompt::confirm(LEAVE_ROOT).await? {
+        return Ok(Exit::Failed);
+    }
+    let left = client.leave_group(&group.group.id).await?;
+    let text = || format!("left {}", escape(&left.name));
+    context.output.result(&left, text)?;
+    Ok(Exit::Done)
+}
+
+fn describe_all(groups: &[Group], width: Option<usize>) -> String {
+    let columns = [
+        Column::text("GROUP").min_width(16),
+        Column::text("ROLE").drop_order(2),
+        Column::number("MEMBERS").drop_order(1),
+        Column::number("REQUESTS"),
+        Column::text("ID").min_width(8),
+    ];
+    let row = |group: &Group| {
+        vec![
+            escape(&group.name),
+            role_word(group.role).to_owned(),
+            group.members.to_string(),
+            group.pending_requests.to_string(),
+            group.id.clone(),
+        ]
+    };
+    Table::new(columns, groups.iter().map(row)).text(width)
+}
+
+fn describe(detail: &GroupDetail) -> String {
+    let group = &detail.group;
+    let mut lines = vec![
+        format!("group     {}", escape(&group.name)),
+        format!("id        {}", group.id),
+        format!("role      {}", role_word(group.role)),
+        format!("root      {}", detail.founded_by),
+        format!(
+            "members   {}, {} of them owners",
+            group.members, group.owners
+        ),
+        format!(
+            "nodes     {}, {} of them with this roster",
+            detail.nodes, detail.confirmed
+        ),
+        format!("requests  {}", group.pending_requests),
+    ];
+    let heard = group.heard_from_owner_unix_ms;
+    lines.extend(heard.map(|at| format!("owners    last heard from one {} ago", since(at))));
+    let moved = group.moved.as_deref();
+    lines.extend(moved.map(|moved| format!("moved     to the group {}", short(moved))));
+    lines.join("\n")
+}
