@@ -52,6 +52,7 @@ mod misnamer;
 mod networks;
 mod own_files;
 mod page;
+mod page_groups;
 mod page_sessions;
 mod ports;
 mod power;

@@ -58,9 +58,9 @@ export async function pages(path, onpage, signal) {
   }
 }
 
-/** Fetches a response into memory. Resolves to a URL, which the caller has to revoke. */
-export async function blob(path) {
-  const response = await request("GET", path);
+/** Fetches the response to `body`, if any, into memory. Resolves to a URL, which the caller has to revoke. */
+export async function blob(path, body) {
+  const response = await request(body === undefined ? "GET" : "POST", path, body);
   return URL.createObjectURL(await response.blob());
 }
 

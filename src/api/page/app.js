@@ -4,7 +4,9 @@ import { get } from "./content.js";
 import { h, icon, setText } from "./dom.js";
 import { downloads } from "./downloads.js";
 import { rate } from "./format.js";
+import { groups } from "./groups.js";
 import { log } from "./log.js";
+import { requestCount } from "./memberships.js";
 import { network } from "./network.js";
 import { peers } from "./peers.js";
 import { begin, recall } from "./session.js";
@@ -13,7 +15,7 @@ import { shares } from "./shares.js";
 import { listen, observe, state } from "./state.js";
 import { showUser } from "./user.js";
 
-const VIEWS = [downloads, shares, network, peers, settings, log];
+const VIEWS = [downloads, shares, network, groups, peers, settings, log];
 
 const NOTICES = {
   "signed-out": "This page is not signed in. Run `pelago ui` on the node's machine to open a page that is.",
@@ -99,7 +101,12 @@ function showNode() {
 }
 
 function showCounts() {
-  const counts = { downloads: () => running(), shares: () => state.shares.size, peers: () => state.peers.size };
+  const counts = {
+    downloads: () => running(),
+    shares: () => state.shares.size,
+    groups: requestCount,
+    peers: () => state.peers.size,
+  };
   const running = () =>
     [...state.downloads.values()].filter((download) => !["done", "paused", "failed"].includes(download.state)).length;
   for (const [topic, number] of Object.entries(counts)) {

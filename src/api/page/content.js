@@ -3,6 +3,7 @@
 import { blob, call, lines, part } from "./api.js";
 import { attempt, complain, copy, dialog, h, icon, name, toast } from "./dom.js";
 import { bytes, count, short, shortPeer } from "./format.js";
+import { isGroupLink, join } from "./join.js";
 
 /** How long to search for peers that have it, in seconds. */
 const DESCRIBE_SECONDS = 20;
@@ -13,22 +14,23 @@ const isContent = (target) => /^[0-9a-f]{64}$/i.test(target) || /^pelago:/i.test
 
 /** Opens what a person typed: a link or a hash directly, a name as a search of the network. */
 export function get(target) {
+  if (isGroupLink(target)) return join(target);
   if (isContent(target)) open(target);
   else location.hash = `#network/${encodeURIComponent(target)}`;
 }
 
 /**
  * Describes the content of a hash or link as soon as a peer responds, and offers to download it
- * before that.
+ * before that. `options` are fields of both requests, such as the group whose members to ask.
  */
-export async function open(target) {
+export async function open(target, options = {}) {
   const about = h("div", {}, h("p", { class: "busy" }, "Asking peers for it…"));
-  const order = form(target, () => box.close());
+  const order = form(target, options, () => box.close());
   const box = dialog("Get", h("div", { class: "look" }, about, order.element));
   order.button.focus();
   const gone = new AbortController();
   box.addEventListener("close", () => gone.abort());
-  const request = { target, timeout_seconds: DESCRIBE_SECONDS };
+  const request = { target, timeout_seconds: DESCRIBE_SECONDS, ...options };
   try {
     const content = await call("POST", "/v1/look", request, gone.signal);
     about.replaceChildren(...facts(content));
@@ -77,7 +79,7 @@ const LINKS = [
  * The form of a download. `know` shows the options of its kind of content, `wait` shows that no
  * peer has it.
  */
-function form(target, close) {
+function form(target, options, close) {
   const folder = h("input", {
     type: "text",
     placeholder: "the node's download folder",
@@ -104,14 +106,15 @@ function form(target, close) {
         event.preventDefault();
         localStorage.setItem("folder", folder.value.trim());
         const globs = only.value.split("\n").map((glob) => glob.trim()).filter(Boolean);
-        const options = {
+        const chosen = {
+          ...options,
           folder: folder.value.trim(),
           only: globs,
           links: links.value,
           strict_names: strict.checked,
           overwrite: overwrite.checked,
         };
-        if (await download(target, button, options)) close();
+        if (await download(target, button, chosen)) close();
       },
     },
     h("label", {}, "Save in ", h("small", {}, "a folder on the node's machine"), folder),

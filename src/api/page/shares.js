@@ -5,6 +5,7 @@ import { hashButton, openInBrowser, showLink } from "./content.js";
 import { attempt, complain, confirm, dialog, empty, h, icon, iconButton, name, setName, setText, toast } from "./dom.js";
 import { bytes, count, harmless } from "./format.js";
 import { matches } from "./match.js";
+import { groupNames, sortedGroups } from "./memberships.js";
 import { Rows } from "./rows.js";
 import { observe, shareOf, state } from "./state.js";
 
@@ -28,12 +29,18 @@ function row(first) {
     share = now;
     setName(title, now.name);
     const why = unavailable(now);
-    const words = [now.unlisted ? "unlisted" : "", why].filter(Boolean).map((word) => `${word}: `);
+    const words = [scopes(now), why].filter(Boolean).map((word) => `${word}: `);
     setText(where, words.join("") + harmless(now.path ?? ""));
     where.title = where.textContent;
     element.classList.toggle("unavailable", why !== "");
   };
   return { element, update };
+}
+
+// Whom a share is for, unless that is everyone alone.
+function scopes({ unlisted, groups = [], group_only: isGroupOnly }) {
+  const open = unlisted ? "unlisted" : groups.length && !isGroupOnly ? "everyone" : "";
+  return [open, ...groupNames(groups)].filter(Boolean).join(", ");
 }
 
 // Why a share, or a part of a folder, is not available.
@@ -64,12 +71,29 @@ const written = (file) => ({ ...file, name: file.path.split(/[\\/]/).at(-1), isW
 let onunshared = () => {};
 
 async function unshare(share, button) {
+  if (share.groups?.length) return unshareInPart(share, button);
   const places = [...state.shares.values()].filter(({ hash }) => hash === share.hash).length;
   const from = places > 1 ? ` This ends all ${places} shares of this content.` : "";
   const text = `“${harmless(share.name)}” stays on disk, but other peers cannot download it from this node any more.${from}`;
   if (!(await confirm("Stop sharing?", text, "Stop sharing"))) return;
   await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}`));
   onunshared();
+}
+
+// A share that groups have ends for one of them, or for all.
+function unshareInPart(share, button) {
+  const end = (query) => async () => {
+    box.close();
+    await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}${query}`));
+    onunshared();
+  };
+  const names = groupNames(share.groups);
+  const places = share.groups.map((id, at) => h("button", { type: "button", onclick: end(`&group=${part(id)}`) }, `With “${names[at]}”`));
+  const box = dialog(
+    "Stop sharing?",
+    h("p", {}, name(share.name), " stays on disk."),
+    h("footer", {}, places, h("button", { type: "button", class: "danger", onclick: end("") }, "With all")),
+  );
 }
 
 // The paths in watched folders that a person excluded: they stay excluded until a person shares
@@ -97,6 +121,15 @@ function add() {
   const path = h("input", { type: "text", required: true, spellcheck: "false", placeholder: "/home/me/film.mkv", "aria-label": "Path" });
   const title = h("input", { type: "text", placeholder: "the name of the file", "aria-label": "Name" });
   const unlisted = h("input", { type: "checkbox" });
+  const everyone = h("input", { type: "checkbox", checked: true, onchange: () => (unlisted.disabled = !everyone.checked) });
+  const choices = sortedGroups().map((group) => ({ group, box: h("input", { type: "checkbox" }) }));
+  const whom = h(
+    "fieldset",
+    { class: "scopes", hidden: choices.length === 0 },
+    h("legend", {}, "For whom"),
+    h("label", { class: "check" }, everyone, "Everyone"),
+    choices.map(({ group, box }) => h("label", { class: "check" }, box, name(group.name))),
+  );
   const skip = h("input", { type: "checkbox" });
   const bar = h("progress", { hidden: true, "aria-label": "Progress of hashing" });
   const status = h("p", { class: "hint" });
@@ -104,10 +137,14 @@ function add() {
   const closed = new AbortController();
   const share = async (event) => {
     event.preventDefault();
+    const groups = choices.filter(({ box }) => box.checked).map(({ group }) => group.id);
+    if (!everyone.checked && groups.length === 0) return toast("Choose for whom: everyone, or a group", "error");
     const request = {
       path: path.value.trim(),
       name: title.value.trim() || null,
-      unlisted: unlisted.checked,
+      unlisted: everyone.checked && unlisted.checked,
+      groups,
+      everyone: everyone.checked,
       skip_unsupported: skip.checked,
     };
     bar.hidden = false;
@@ -141,6 +178,7 @@ function add() {
       { onsubmit: share },
       h("label", {}, "Path ", h("small", {}, "on the node's machine; the file stays there"), path),
       h("label", {}, "Name ", h("small", {}, "that other peers see"), title),
+      whom,
       h("label", { class: "check" }, unlisted, "Unlisted: only people with the link can find it"),
       h("label", { class: "check" }, skip, "Leave out unreadable files, and names that are not UTF-8"),
       bar,
@@ -247,6 +285,7 @@ function open() {
   };
   observe("shares", draw);
   observe("writing", draw);
+  observe("groups", draw);
   draw();
   return { element };
 }

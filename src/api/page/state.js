@@ -18,6 +18,9 @@ export const state = {
   /** Files in watched folders that programs may still write to, by path. */
   writing: new Map(),
   peers: new Map(),
+  /** Groups by id, and requests to join one by the id of the group. */
+  groups: new Map(),
+  joins: new Map(),
   settings: [],
   log: [],
   /** Bytes per second of all downloads and to all peers, newest last. */
@@ -74,6 +77,8 @@ function removed(topic, key) {
 const hashOf = ({ hash }) => hash;
 const peerOf = ({ peer_id }) => peer_id;
 const pathOf = ({ path }) => path;
+const idOf = ({ id }) => id;
+const groupOf = ({ group }) => group;
 
 /**
  * The key of a share. The same content may be shared under several names and from several paths.
@@ -85,7 +90,8 @@ const upsertDownload = upsert("downloads", hashOf);
 const listeners = {
   hello(hello) {
     state.hello = hello;
-    fresh = { downloads: new Set(), shares: new Set(), writing: new Set(), peers: new Set() };
+    const topics = ["downloads", "shares", "writing", "peers", "groups", "joins"];
+    fresh = Object.fromEntries(topics.map((topic) => [topic, new Set()]));
     state.log = [];
     change("hello");
   },
@@ -113,6 +119,10 @@ const listeners = {
   written: removed("writing", pathOf),
   peer: upsert("peers", peerOf),
   "peer-removed": removed("peers", peerOf),
+  group: upsert("groups", idOf),
+  "group-removed": removed("groups", idOf),
+  join: upsert("joins", groupOf),
+  "join-removed": removed("joins", groupOf),
   settings(settings) {
     state.settings = settings;
     change("settings");
@@ -127,7 +137,7 @@ const listeners = {
 /** Begins to listen to the events of the node. */
 export function listen() {
   setInterval(sample, 1000);
-  return events(["status", "downloads", "shares", "peers", "settings", "log"], listeners, (connection) => {
+  return events(["status", "downloads", "shares", "peers", "groups", "settings", "log"], listeners, (connection) => {
     if (state.connection === connection) return;
     state.connection = connection;
     change("connection");
