@@ -1,8 +1,10 @@
-//! The tours of README.md and docs/GUIDE.md: the test types all `console` blocks in their order.
+//! The tours of README.md and docs/GUIDE.md: the test types all `console` blocks of a section in their
+//! order.
 //!
 //! `NAME$ COMMAND` is a command that the person NAME types. Each person has a folder and a data
 //! folder. The lines below a command are its output, stdout and stderr together. `...` in a line
-//! stands for any text, and a line of `...` for any lines. A command that ends in `&` or in
+//! stands for any text, and a line of `...` for any lines. A command that prints a line with an error
+//! fails, and all others succeed. A command that ends in `&` or in
 //! [`UNTIL_CTRL_C`] runs until the end of the tour; the test waits until it has printed its lines.
 //! The test replaces the port, which another program may use.
 
@@ -37,6 +39,13 @@ fn steps(text: &str) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// The section of a page under a heading.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let heading = format!("\n## {heading}\n");
+    let (_, section) = text.split_once(&heading).unwrap();
+    section.split("\n## ").next().unwrap()
 }
 
 /// Whether a line matches the documentation, where `...` stands for any text.
@@ -88,7 +97,7 @@ fn person(world: &World, name: &str, port: u16) -> Home {
 /// ```
 #[test]
 fn the_readme_does_what_it_says() {
-    walk("README.md", 4);
+    walk("README.md", "Sixty seconds", 4);
 }
 
 /// ```text
@@ -96,13 +105,22 @@ fn the_readme_does_what_it_says() {
 /// ```
 #[test]
 fn the_guide_does_what_it_says() {
-    walk("docs/GUIDE.md", 11);
+    walk("docs/GUIDE.md", "A tour", 11);
 }
 
-/// Types the tour of `page`, which has at least `least` commands.
-fn walk(page: &str, least: usize) {
+/// ```text
+///   anna  founds a group ---- bert  joins, and is removed
+///      \\____________________ carl  knows the hash, and is not a member
+/// ```
+#[test]
+fn the_guide_to_groups_does_what_it_says() {
+    walk("docs/GUIDE.md", "A group of people", 11);
+}
+
+/// Types the tour of a section of `page`, which has at least `least` commands.
+fn walk(page: &str, heading: &str, least: usize) {
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    let steps = steps(&fs::read_to_string(text).unwrap());
+    let steps = steps(section(&fs::read_to_string(text).unwrap(), heading));
     assert!(steps.len() >= least, "the tour is there");
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
@@ -128,7 +146,9 @@ fn walk(page: &str, least: usize) {
             }
             None => {
                 let line = format!("{{ {command}\n}} 2>&1");
-                let ended = Run::new(home.program("bash", &["-c", &line])).end().done();
+                let ended = Run::new(home.program("bash", &["-c", &line])).end();
+                let fails = step.printed.iter().any(|line| line.starts_with("error: "));
+                let ended = if fails { ended.failed() } else { ended.done() };
                 let printed = ended.stdout.replace(&port.to_string(), "8080");
                 let lines: Vec<_> = printed.lines().collect();
                 let written = step.printed.join("\n");
