@@ -79,13 +79,13 @@ pub use pelago_store::{
 };
 
 // Short names for the crates below.
+#[cfg(feature = "cli")]
+use pelago_engine::memory;
+#[cfg(any(feature = "cli", feature = "fuzzing"))]
+use pelago_store as store;
 #[cfg(feature = "api")]
 use {
     pelago_content as content,
     pelago_engine::{limits, node},
     pelago_store::durable,
 };
-#[cfg(feature = "cli")]
-use pelago_engine::memory;
-#[cfg(any(feature = "cli", feature = "fuzzing"))]
-use pelago_store as store;
