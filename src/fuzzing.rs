@@ -19,7 +19,7 @@ use crate::{
 type Target = (&'static str, fn(&[u8]));
 
 /// The targets: each has its corpus in `fuzz/corpus/NAME`.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("agent", agent),
     ("api_file", api::fuzzing::api_file),
     ("availability", availability),
@@ -38,6 +38,7 @@ pub const TARGETS: [Target; 20] = [
     ("rows", store::fuzzing::rows),
     ("saved_downloads", transfer::fuzzing::saved_downloads),
     ("saved_sessions", api::fuzzing::saved_sessions),
+    ("sealed_user", store::fuzzing::sealed_user),
     ("selector", selector),
     ("settings", settings),
 ];

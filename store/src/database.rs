@@ -33,8 +33,8 @@ use self::{
 };
 pub(super) use self::{
     layout::{
-        CATALOGUES, CONFINED, GROUPS, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS, SHARES,
-        UNLISTED,
+        CATALOGUES, CONFINED, FACTS, GROUPS, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS,
+        PUBLISHER, SHARES, UNLISTED,
     },
     rows::{decode, encode},
 };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Member, Share, database, mounts::Mounts, partial, peers, receipts, received::Received,
-    saved_values::Exclusions, share_log,
+    saved_values::Exclusions, share_log, user_file,
 };
 
 /// The record of a download under way.
@@ -20,6 +20,11 @@ pub fn receipt(data: &[u8]) {
 /// How a received folder differs from its manifests.
 pub fn received_folder(data: &[u8]) {
     let _ = Received::from_bytes(data, Path::new("/folder"));
+}
+
+/// A sealed user, with its checksum or without.
+pub fn sealed_user(data: &[u8]) {
+    user_file::fuzz(data);
 }
 
 /// Rows of the database, lines of its log, and small saved values.

@@ -314,7 +314,8 @@ impl Task {
     /// The due times that earlier runs recorded.
     async fn remembered(&self) -> std::collections::HashMap<Hash, u64> {
         let store = self.store.clone();
-        match spawn_blocking(move || store.publications()).await {
+        let local = self.network.local_peer_id();
+        match spawn_blocking(move || store.publications(&local)).await {
             Ok(Ok(publications)) => publications.into_iter().collect(),
             Ok(Err(error)) => {
                 tracing::error!(
@@ -397,7 +398,8 @@ impl Task {
             return;
         }
         let (store, due) = (self.store.clone(), std::mem::take(&mut self.unwritten));
-        let written = spawn_blocking(move || store.schedule_publications(&due)).await;
+        let local = self.network.local_peer_id();
+        let written = spawn_blocking(move || store.schedule_publications(&local, &due)).await;
         if let Ok(Err(error)) = written {
             tracing::error!(
                 %error, "due times could not be recorded: a restart announces these hashes \

@@ -35,11 +35,14 @@ type GroupKey<'k> = (u8, &'k [u8; 32], &'k [u8]);
 /// (kind, group or user, key) -> row; see `groups`. A database of an earlier version gets the table
 /// when a group is written.
 pub(crate) const GROUPS: TableDefinition<'_, GroupKey<'_>, &[u8]> = TableDefinition::new("groups");
-/// Facts about the database itself.
-pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+/// Facts about the database itself, and about its tables as a whole.
+pub(crate) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
 /// The fact that names the version of the tables and rows.
 pub(super) const LAYOUT: &str = "layout";
+
+/// The fact that names the node whose publications are recorded.
+pub(crate) const PUBLISHER: &str = "publisher";
 
 /// The layout that this version writes. Any other number needs a migration.
 pub(super) const LAYOUT_VERSION: u64 = 3;

@@ -34,6 +34,8 @@ use super::{
     identity::{key_file, others_may_read},
 };
 
+pub(super) use sealed::fuzz;
+
 pub use error::UserFileError;
 pub use passphrase::{InvalidPassphrase, MAX_PASSPHRASE_LEN, Passphrase};
 pub use sealed::SealedUser;

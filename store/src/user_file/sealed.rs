@@ -197,6 +197,16 @@ impl SealedUser {
     }
 }
 
+/// Parses a file, and what becomes one with a checksum.
+pub(crate) fn fuzz(data: &[u8]) {
+    let with_checksum = [data, &Sha256::digest(data)].concat();
+    for bytes in [data, &with_checksum] {
+        if let Ok(sealed) = SealedUser::parse(bytes) {
+            assert_eq!(sealed.to_bytes(), bytes);
+        }
+    }
+}
+
 fn is_of_other_version(bytes: &[u8]) -> bool {
     let magic = bytes.first_chunk::<{ MAGIC.len() }>();
     magic.is_some_and(|magic| magic != MAGIC && magic.starts_with(FAMILY))

@@ -4,6 +4,16 @@ use super::{error::SealedError, *};
 
 const LITTLE: u64 = 64 * 1024;
 
+/// A file of the first version, with its passphrase "correct horse".
+const FIRST: &str = "\
+    70656c61676f2f7365616c65642f310aa2000000a46475736572582091398ccbfca33bca62865cd8a06a7f5d\
+    74764b322fcf1f9ebb279f899ba9ec3f646e616d6568416e6e6120c3967a657465726d73a56e6861735f7061\
+    7373706872617365f56a6d656d6f72795f6b69621a000100006670617373657303656c616e6573016473616c\
+    74502ad368413e853b2ef248e3fa93db4953656e6f6e63655818b16f171b1173441e947780d531fdc490704b\
+    46261eb24e74de223e47fe891d3a784556d63146b21294ac05e953370d8f233e71bd2ee8b892bea7cd46999a\
+    daf459ee5e7685fcdd2b276f45ecca4b8f6d804d815e5cab381c710f18a14582ce9fb43d51d42bd70a8dbf4c\
+    4ae4f9885ab7dd348cb2418e1135850dd0016d67cc0e956c2c444599f434";
+
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -167,4 +177,20 @@ fn logging_out_lasts() {
     file.set_logged_out(false).unwrap();
     file.set_logged_out(false).unwrap();
     assert!(!file.is_logged_out());
+}
+
+#[test]
+fn the_files_of_earlier_versions_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..FIRST.len() / 2)
+        .map(|at| u8::from_str_radix(&FIRST[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    durable::replace(&folder.path().join(SEALED_FILE), &bytes).unwrap();
+    let file = UserFile::in_folder(folder.path());
+    let user = file.unlock(Some(&passphrase("correct horse"))).unwrap();
+    assert_eq!(user.name().as_str(), "Anna Öz");
+    let key = "91398ccbfca33bca62865cd8a06a7f5d74764b322fcf1f9ebb279f899ba9ec3f";
+    assert_eq!(user.secret().key().to_string(), key);
+    let peer = "12D3KooWSn7AAunJeQV5o88hvZ1JvadXEWK8iFrXGNpmtjVbKcUW";
+    assert_eq!(user.keypair().public().to_peer_id().to_string(), peer);
 }
