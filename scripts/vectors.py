@@ -158,6 +158,84 @@ def availability_proof(hash_, prover, verifier):
     return hmac.new(hash_, message, hashlib.sha256).digest()
 
 
+# Section 12: groups. Ed25519 as in RFC 8032, and X25519 on the same points.
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+
+
+def point_of(y, sign):
+    x2 = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+BASE = point_of(4 * pow(5, -1, P) % P, 0)
+
+
+def add(one, other):
+    a = (one[1] - one[0]) * (other[1] - other[0]) % P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % P
+    c, d = 2 * one[3] * other[3] * D % P, 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(scalar, point):
+    product = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            product = add(product, point)
+        point, scalar = add(point, point), scalar >> 1
+    return product
+
+
+def compressed(point):
+    inverse = pow(point[2], -1, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def scalar_of(seed):
+    scalar = int.from_bytes(hashlib.sha512(seed).digest()[:32], "little")
+    return scalar & ~(7 | 1 << 255) | 1 << 254
+
+
+def public_key(seed):
+    return compressed(times(scalar_of(seed), BASE))
+
+
+def signature(seed, message):
+    number = lambda *parts: int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
+    nonce = number(hashlib.sha512(seed).digest()[32:], message)
+    first = compressed(times(nonce, BASE))
+    challenge = number(first, public_key(seed), message)
+    return first + ((nonce + challenge * scalar_of(seed)) % ORDER).to_bytes(32, "little")
+
+
+def shared_secret(seed, other_key):
+    number = int.from_bytes(other_key, "little")
+    point = times(scalar_of(seed), point_of(number & (1 << 255) - 1, number >> 255))
+    y = point[1] * pow(point[2], -1, P) % P
+    return ((1 + y) * pow(1 - y, -1, P) % P).to_bytes(32, "little")
+
+
+def group_id(root, salt):
+    return sha256(b"pelago/group/1", root, salt)
+
+
+def statement(seed, body):
+    """The bytes of a statement, and its id."""
+    encoded = cbor(body)
+    signed = signature(seed, b"pelago/statement/1" + encoded)
+    return cbor({"b": encoded, "s": signed}), sha256(encoded)
+
+
 # The files.
 
 def contents():
@@ -338,6 +416,60 @@ def availability():
     } for one, other in [(subscriber, responder), (responder, subscriber)]]
 
 
+def groups():
+    anna, bert, invite, node, other_node = (bytes([number]) * 32 for number in range(1, 6))
+    root, user, salt = public_key(anna), public_key(bert), bytes(range(16))
+    group, via, peer = group_id(root, salt), public_key(invite), public_key(node)
+    consent = signature(node, b"pelago/node/1" + user)
+    asked = signature(invite, b"pelago/invite/1" + group + user)
+    entry = {"a": root, "g": group, "i": True, "n": 1, "u": user}
+    bodies = [
+        ("a user with one node", bert,
+         {"user": {"d": "bert", "n": 1, "p": [{"c": consent, "p": peer}], "u": user}}),
+        ("a founded group", anna, {"group": {"a": root, "d": "family", "n": 1, "s": salt}}),
+        ("a user who is in", anna, {"entry": {**entry, "v": via}}),
+        ("a user who is an owner", anna,
+         {"entry": {"a": root, "g": group, "i": True, "n": 1, "o": "now", "r": 1, "u": user, "v": via}}),
+        ("a user who is out", anna, {"entry": {**entry, "i": False, "n": 2}}),
+        ("an open invite", anna,
+         {"invite": {"a": root, "g": group, "m": "auto", "o": True, "v": via}}),
+        ("a user who leaves", bert, {"leave": {"g": group, "n": 2, "u": user}}),
+        ("a request to join", bert,
+         {"request": {"c": asked, "g": group, "m": "it is me", "u": user, "v": via}}),
+    ]
+    valid = [(what, *statement(seed, body)) for what, seed, body in bodies]
+    refused = [
+        ("an entry that another user signed", statement(bert, {"entry": entry})[0]),
+        ("number 0", statement(anna, {"entry": {**entry, "n": 0}})[0]),
+        ("a number above 2^53", statement(anna, {"entry": {**entry, "n": 2**53 + 1}})[0]),
+        ("a number that is not in its shortest form",
+         statement(anna, {"entry": {**entry, "n": longest(1)}})[0]),
+        ("an unknown key", statement(anna, {"entry": {**entry, "z": 1}})[0]),
+        ("an unknown kind", statement(anna, {"vote": entry})[0]),
+        ("an owner who is out", statement(anna, {"entry": {
+            "a": root, "g": group, "i": False, "n": 1, "o": "now", "r": 1, "u": user}})[0]),
+        ("a node that has not agreed", statement(bert, {"user": {
+            "d": "bert", "n": 1, "p": [{"c": consent, "p": public_key(other_node)}], "u": user}})[0]),
+        ("a name with a line break", statement(anna, {"group": {
+            "a": root, "d": "fam\nily", "n": 1, "s": salt}})[0]),
+        ("a byte behind the statement", valid[0][1] + b"\0"),
+    ]
+    pair = [(node, other_node), (other_node, node)]
+    return {
+        "id": {"root": root.hex(), "salt": salt.hex(), "id": group.hex()},
+        "valid": [{"what": what, "bytes": data.hex(), "id": id_.hex()} for what, data, id_ in valid],
+        "refused": [{"what": what, "bytes": data.hex()} for what, data in refused],
+        "rendezvous": [{
+            "seed": one.hex(),
+            "other": public_key(two).hex(),
+            "announces": sha256(b"pelago/rendezvous/1", shared_secret(one, public_key(two)),
+                                public_key(one)).hex(),
+            "looks_up": sha256(b"pelago/rendezvous/1", shared_secret(one, public_key(two)),
+                               public_key(two)).hex(),
+        } for one, two in pair],
+    }
+
+
 def frames():
     zeros = content("zero", 40000)
     described = descriptor(0, zeros)
@@ -391,6 +523,17 @@ def frames():
         vector("the last page", "catalogue page", frame({"e": []})),
         vector("the catalogue of a group", "catalogue request", frame({"g": group})),
         vector("the last page of it", "catalogue page", frame({"e": [], "g": group})),
+        vector("a sync", "group request", frame({"g": group, "d": bytes(32), "r": 7})),
+        vector("a delivery", "group request", frame({"g": group, "d": bytes(32), "s": [b"one", b"two"]})),
+        vector("a request to join that a member passes on", "group request",
+               frame({"g": group, "s": [b"request", b"profile"], "j": True, "o": 9})),
+        vector("nothing", "group answer", frame({})),
+        vector("nothing, and why", "group answer", frame({"s": [b"out"]})),
+        vector("what the responder holds", "group answer", frame({"d": bytes(32), "r": 7})),
+        vector("accepted", "group answer", frame({"s": [b"in"], "j": 1})),
+        vector("ids", "group batch", frame({"i": bytes(64)})),
+        vector("statements and wishes", "group batch",
+               frame({"w": bytes(32), "m": True}) + frame({"s": [b"one"]})),
     ]
     # What a reader accepts beside the written form. `as` is the written form of the same message.
     item_frame = frame({"i": [item]})
@@ -416,6 +559,7 @@ def frames():
         ("a name hint of 256 bytes: no hint", "availability update",
          frame({**update, "n": "a" * 256}), frame(update)),
         ("p that is empty", "availability update", frame({**update, "p": []}), frame(update)),
+        ("r left out: 0", "group answer", frame({"d": bytes(32)}), frame({"d": bytes(32)})),
         ("an entry of an unknown kind is left out", "catalogue page",
          frame({"e": [{"h": hash_, "n": "a", "k": 2, "s": 1}]}), frame({"e": []})),
     ]
@@ -451,6 +595,16 @@ def frames():
         ("a cursor that is text", "catalogue request", frame({"c": "abc"})),
         ("a page of 257 entries", "catalogue page",
          frame({"e": [{"h": hash_, "n": "a", "k": 0, "s": 1}] * 257})),
+        ("a request without a group", "group request", frame({"d": bytes(32)})),
+        ("a delivery without a digest", "group request", frame({"g": group, "s": [b"one"]})),
+        ("a request to join without a profile", "group request",
+         frame({"g": group, "s": [b"request"], "j": True})),
+        ("a statement of 2,145 bytes", "group request",
+         frame({"g": group, "d": bytes(32), "s": [bytes(2145)]})),
+        ("an unknown outcome", "group answer", frame({"j": 4})),
+        ("a longer frame than 64 KiB", "group answer", (64 * 1024 + 1).to_bytes(4, "big")),
+        ("a part of an id", "group batch", frame({"i": bytes(33)})),
+        ("an empty part that is not the last", "group batch", frame({"m": True})),
         ("a name of 1,025 bytes", "catalogue page",
          frame({"e": [{"h": hash_, "n": "a" * 1025, "k": 0, "s": 1}]})),
     ]
@@ -466,7 +620,7 @@ def main():
     if sys.argv[1:] and not is_check:
         sys.exit(__doc__)
     files = {"content": contents(), "proofs": proofs(), "manifests": manifests(), "links": links(),
-             "availability": availability(), "frames": frames()}
+             "availability": availability(), "groups": groups(), "frames": frames()}
     FOLDER.mkdir(exist_ok=True)
     for name, vectors in files.items():
         path = FOLDER / f"{name}.json"

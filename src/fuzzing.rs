@@ -5,8 +5,9 @@
 //! written and read again, and has to be the same.
 
 use futures::executor::block_on;
-use pelago_behaviour::{Protocols, availability, catalogue, chunk, name_from_agent};
+use pelago_behaviour::{Protocols, availability, catalogue, chunk, group, name_from_agent};
 use pelago_engine::transfer;
+use pelago_groups::Statement;
 
 use crate::{
     api, config,
@@ -28,6 +29,7 @@ pub const TARGETS: [Target; 21] = [
     ("conditions", api::fuzzing::conditions),
     ("descriptor", descriptor),
     ("gateway_path", gateway_path),
+    ("group", group),
     ("link", link),
     ("listing", listing),
     ("manifest", manifest),
@@ -104,6 +106,29 @@ fn catalogue(data: &[u8]) {
             block_on(catalogue::write_request(&mut written, &request)).expect("it was read");
         }
         let _ = block_on(catalogue::read_page(&mut &bytes[..]));
+    }
+}
+
+fn group(data: &[u8]) {
+    for bytes in streams(data) {
+        if let Ok(Some(request)) = block_on(group::read_request(&mut &bytes[..])) {
+            let mut written = Vec::new();
+            block_on(group::write_request(&mut written, &request)).expect("it was read");
+            let again = block_on(group::read_request(&mut &written[..]));
+            assert_eq!(again.expect("it was written"), Some(request));
+        }
+        if let Ok(answer) = block_on(group::read_answer(&mut &bytes[..])) {
+            let mut written = Vec::new();
+            block_on(group::write_answer(&mut written, &answer)).expect("it was read");
+            let again = block_on(group::read_answer(&mut &written[..])).expect("it was written");
+            assert_eq!(again, answer);
+        }
+        let _ = block_on(group::read_batch(&mut &bytes[..]));
+    }
+    for read in [Statement::from_bytes, Statement::from_stored] {
+        if let Ok(statement) = read(data) {
+            assert_eq!(read(statement.as_bytes()).as_ref(), Ok(&statement));
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use std::{fs, path::Path};
 
 use futures::{executor::block_on, io::Cursor};
 use libp2p::PeerId;
-use pelago_behaviour::{FrameError, availability, catalogue, chunk};
+use pelago_behaviour::{FrameError, availability, catalogue, chunk, group};
 use pelago_content::{
     Descriptor, Hash, Hasher, Kind, Link, Manifest, Node, proof_len, subtree, verify, verify_node,
 };
+use pelago_groups::{GroupId, NodeKey, NodeSecret, Statement, UserKey};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Value {
@@ -203,9 +204,64 @@ async fn rewritten(kind: &str, frame: &[u8]) -> Result<Vec<u8>, FrameError> {
             let page = catalogue::read_page(&mut from).await?;
             catalogue::write_page(&mut to, &page).await?;
         }
+        "group request" => {
+            let request = group::read_request(&mut from).await?.unwrap();
+            group::write_request(&mut to, &request).await?;
+        }
+        "group answer" => {
+            let answer = group::read_answer(&mut from).await?;
+            group::write_answer(&mut to, &answer).await?;
+        }
+        "group batch" => {
+            let batch = group::read_batch(&mut from).await?;
+            group::write_batch(&mut to, &batch).await?;
+        }
         other => panic!("no message is called {other}"),
     }
     Ok(to.into_inner())
+}
+
+#[test]
+fn statements_have_one_form_and_one_author() {
+    let vectors = vectors("groups");
+    let [root, id] = ["root", "id"].map(|key| bytes(&vectors["id"][key]).try_into().unwrap());
+    let salt = bytes(&vectors["id"]["salt"]).try_into().unwrap();
+    let group = GroupId::new(&UserKey::from_bytes(root), &salt);
+    assert_eq!(group, GroupId::from_bytes(id));
+    for vector in list(&vectors["valid"]) {
+        let data = bytes(&vector["bytes"]);
+        let statement = Statement::from_bytes(&data).unwrap();
+        assert_eq!(statement.as_bytes(), data, "{vector}");
+        assert_eq!(
+            statement.id().as_bytes()[..],
+            bytes(&vector["id"]),
+            "{vector}"
+        );
+        assert!(statement.group().is_none_or(|of| of == group), "{vector}");
+    }
+    for vector in list(&vectors["refused"]) {
+        let read = Statement::from_bytes(&bytes(&vector["bytes"]));
+        assert!(read.is_err(), "{vector}");
+    }
+}
+
+#[test]
+fn two_nodes_have_keys_by_which_they_meet() {
+    for vector in list(&vectors("groups")["rendezvous"]) {
+        let node = NodeSecret::from_seed(&bytes(&vector["seed"]).try_into().unwrap());
+        let other = NodeKey::from_bytes(bytes(&vector["other"]).try_into().unwrap());
+        let neighbour = node.neighbours([other], 1)[0];
+        assert_eq!(
+            neighbour.publish[..],
+            bytes(&vector["announces"]),
+            "{vector}"
+        );
+        assert_eq!(
+            neighbour.look_up[..],
+            bytes(&vector["looks_up"]),
+            "{vector}"
+        );
+    }
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn decode(bytes: &[u8]) -> Result<(Body, Signed), InvalidStatement> {
     let signed: Signed = cbor4ii::serde::from_slice(bytes).map_err(|error| malformed(&error))?;
     let body: Body = cbor4ii::serde::from_slice(&signed.body).map_err(|error| malformed(&error))?;
     check_len(signed.body.len(), body.max_len())?;
-    if body.to_cbor() != signed.body.as_slice() {
+    if body.to_cbor() != signed.body.as_slice() || to_cbor(&signed) != bytes {
         return Err(malformed(&"it is not in its shortest form"));
     }
     body.check().map_err(|what| malformed(&what))?;
