@@ -43,6 +43,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
             .await?
             .gateway(what)
             .await?;
+        gateway.notes.iter().for_each(|note| output.note(note));
         if args.qr {
             print_code(output, &QrCode::of_text(&gateway.url)?)?;
         }

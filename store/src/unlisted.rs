@@ -65,6 +65,16 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// Notes content of groups that is shared with no peer at present.
+    pub(super) fn confine(&mut self, hashes: &[Hash]) -> Result<(), redb::Error> {
+        for hash in hashes {
+            if !self.is_listed(hash)? {
+                self.confined.insert(hash.as_bytes(), ())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Notes all content that was shared unlisted before there was a table.
     pub(super) fn note_all_unlisted(&mut self) -> Result<(), redb::Error> {
         let mut unlisted = Vec::new();

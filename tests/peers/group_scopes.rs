@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, fs, time::Duration};
 use futures::{AsyncReadExt as _, executor::block_on};
 use libp2p::PeerId;
 use pelago::{
-    CodedError as _, Download, DownloadRequest, GroupId, Hash, Link, OpenRequest, Output,
-    ReadRequest, ShareRequest, Target,
+    CodedError as _, Download, DownloadRequest, DownloadStatus, GroupId, Hash, Link, OpenRequest,
+    Output, ReadRequest, Scope, Settings, ShareRequest, Target, UnshareRequest,
 };
 use pelago_behaviour::{
     Protocol,
@@ -20,9 +20,9 @@ use pelago_engine::node::testing::memberships;
 
 use crate::{
     content::{Content, THREE_CHUNKS},
-    nodes::{Home, assert_same, ended, in_time, request},
+    nodes::{Home, assert_same, ended, in_time, request, settings},
     raw::Client,
-    scripted::{Script, Scripted, absent},
+    scripted::{Act, Script, Scripted, absent, having_all, update},
     serving::MEBIBYTE,
 };
 
@@ -148,6 +148,168 @@ async fn an_outsider_sees_the_same_bytes_as_of_a_node_without_the_content() {
     }
     assert!(theirs[9].len() > nothing[9].len(), "a chunk");
     assert_eq!(theirs[11], nothing[11], "version 1");
+}
+
+/// ```text
+///   member (sends one chunk) <--- getter (downloads in the group) <--- outsider
+/// ```
+#[tokio::test]
+async fn an_outsider_does_not_notice_a_download_in_a_group_that_is_under_way() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let (getter, empty) = (Home::start("getter").await, Home::start("empty").await);
+    let mut has = having_all(&content.descriptor);
+    (has.group, has.is_listed) = (Some(GROUP), false);
+    let honest = Script::honest(&content);
+    let first_alone = Script {
+        availability: Box::new(move |_| Act::Send(update(has.clone()))),
+        chunk: Box::new(move |number, item| match number {
+            0 => (honest.chunk)(number, item),
+            _ => Box::pin(std::future::ready(Act::Silence)),
+        }),
+        ..Script::honest(&content)
+    };
+    let source = Scripted::start(first_alone).await;
+    let id = getter.node.connect(&source.address()).await.unwrap();
+    let (member, outsider) = (
+        Client::connect(&getter).await,
+        Client::connect(&getter).await,
+    );
+    found(&[&getter], &[id, member.local()]);
+    let download = getter.begin(getter.wants(content.hash())).await;
+    let mut status = download.status();
+    let has_begun = |status: &DownloadStatus| status.verified_bytes > Some(0);
+    in_time(status.wait_for(has_begun)).await.unwrap();
+
+    let nothing = answers(&Client::connect(&empty).await, content.hash()).await;
+    assert_eq!(answers(&outsider, content.hash()).await, nothing);
+    assert!(answers(&member, content.hash()).await[3].len() > nothing[3].len());
+}
+
+/// ```text
+///   sharer (a folder, group) <--- outsider, getter
+/// ```
+#[tokio::test]
+async fn a_folder_of_a_group_and_all_in_it_is_for_members() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);
+    found(&[&sharer, &getter], &[]);
+    fs::create_dir_all(sharer.path("box/sub")).unwrap();
+    fs::write(sharer.path("box/sub/file"), &content.bytes).unwrap();
+    let wanted = ShareRequest {
+        groups: vec![GROUP],
+        ..ShareRequest::new(sharer.path("box"))
+    };
+    let shared = sharer.node.share(wanted, |_| {}).await.unwrap();
+    assert_eq!(shared.scopes.groups().collect::<Vec<_>>(), [GROUP]);
+    getter.connect(&sharer).await;
+    let download = getter.begin(getter.wants(shared.hash)).await;
+    assert!(ended(&download).await.unwrap().is_shared);
+    assert_same(&getter.path("box/sub/file"), &content);
+
+    let nothing = answers(&Client::connect(&sharer).await, Hash::from_bytes([9; 32])).await;
+    for home in [&sharer, &getter] {
+        let outsider = Client::connect(home).await;
+        for hash in [shared.hash, content.hash()] {
+            assert_eq!(answers(&outsider, hash).await, nothing);
+        }
+    }
+}
+
+/// ```text
+///   sharer (group) <--- open (watches a folder for everyone), closed (the same for the group)
+/// ```
+#[tokio::test]
+async fn a_folder_that_is_watched_for_everyone_takes_nothing_of_a_group() {
+    let content = Content::new(2000, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let watched = folder.path().join("shared");
+    fs::create_dir(&watched).unwrap();
+    fs::write(watched.join("found"), "found").unwrap();
+    let watching = |share_group| Settings {
+        share_folders: vec![watched.clone()],
+        share_group,
+        ..settings("watching")
+    };
+    let sharer = Home::start("sharer").await;
+    let (open, closed) = (
+        Home::with(watching(None)).await,
+        Home::with(watching(Some(GROUP))).await,
+    );
+    found(&[&sharer, &open, &closed], &[]);
+    sharer.share_with_group("it", &content).await;
+    open.connect(&sharer).await;
+    for output in [
+        Output::Into(watched.clone()),
+        Output::At(watched.join("new/it")),
+    ] {
+        let wanted = DownloadRequest {
+            output,
+            ..open.wants(content.hash())
+        };
+        let refused = open.node.download(wanted).await.map(drop).unwrap_err();
+        assert_eq!(refused.code(), "watched-folder");
+    }
+
+    for (home, scope) in [(&open, Scope::Everyone), (&closed, Scope::Group(GROUP))] {
+        let found = in_time(async {
+            loop {
+                match home.node.list().await.unwrap().pop() {
+                    Some(found) => return found,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        });
+        assert_eq!(found.await.scopes, scope.into());
+    }
+    let theirs = open.node.list_peer(&closed.address().await).await.unwrap();
+    assert_eq!(theirs.listed, []);
+    closed.connect(&sharer).await;
+    let theirs = sharer.node.list_group(GROUP, Duration::ZERO).await;
+    assert_eq!(theirs.unwrap().listed.len(), 1);
+    let wanted = DownloadRequest {
+        output: Output::Into(watched),
+        ..closed.wants(content.hash())
+    };
+    assert_done(&closed.begin(wanted).await, &content).await;
+}
+
+/// ```text
+///   sharer (everyone, then also the group, then everyone again) <--- member
+/// ```
+#[tokio::test]
+async fn a_group_is_added_to_a_share_and_taken_from_it() {
+    let content = Content::new(2000, 1);
+    let sharer = Home::start("sharer").await;
+    let member = Client::connect(&sharer).await;
+    found(&[&sharer], &[member.local()]);
+    let shared = sharer.share("it", &content).await;
+    let public = answers(&member, shared.hash).await;
+    sharer.share_with_group("it", &content).await;
+    let both = answers(&member, shared.hash).await;
+    assert_eq!(both[..3], public[..3], "outside groups");
+    assert!(both[3].len() > absent().len());
+    let only_with = |group| UnshareRequest {
+        group: Some(group),
+        ..UnshareRequest::new("it")
+    };
+    let refused = sharer.node.unshare(only_with(OTHER)).await.unwrap_err();
+    assert_eq!(refused.code(), "not-shared");
+    assert_eq!(
+        sharer.node.unshare(only_with(GROUP)).await.unwrap().len(),
+        1
+    );
+    assert_eq!(answers(&member, shared.hash).await, public);
+
+    // The last scope takes the share with it.
+    sharer
+        .node
+        .unshare(UnshareRequest::new("it"))
+        .await
+        .unwrap();
+    sharer.share_with_group("it", &content).await;
+    sharer.node.unshare(only_with(GROUP)).await.unwrap();
+    assert_eq!(sharer.node.list().await.unwrap(), []);
+    assert_eq!(answers(&member, shared.hash).await[3], absent());
 }
 
 /// A node that answers requests for what it has outside groups, and records all subscriptions.

@@ -1,43 +1,72 @@
-//! What the catalogues of groups have listed in this run.
+//! What the catalogues of groups have listed in this run, by hash and by name.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher as _, RandomState},
+};
 
 use parking_lot::Mutex;
 use pelago_content::Hash;
 use pelago_groups::GroupId;
 
-/// The most entries of catalogues that are remembered; the oldest are forgotten first: about 4 MB.
-const MAX_HASHES: usize = 1 << 15;
+use super::Listed;
 
-/// What the catalogues of groups have listed.
+/// The most hashes and names that are remembered; the oldest are forgotten first: about 8 MB.
+const MAX_KEYS: usize = 1 << 16;
+
+/// The group whose catalogue listed content last.
 #[derive(Default)]
-pub(super) struct KnownGroups(Mutex<Listed>);
+pub(super) struct KnownGroups {
+    /// A name may be long, so its digest stands for it.
+    names: RandomState,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Content(Hash),
+    Name(u64),
+}
 
 #[derive(Default)]
-struct Listed {
-    groups: HashMap<Hash, GroupId>,
-    oldest: VecDeque<Hash>,
+struct Seen {
+    groups: HashMap<Key, GroupId>,
+    oldest: VecDeque<Key>,
 }
 
 impl KnownGroups {
     /// A catalogue of `group` listed these.
-    pub(super) fn remember(&self, group: GroupId, hashes: impl IntoIterator<Item = Hash>) {
-        let mut listed = self.0.lock();
-        for hash in hashes {
-            if listed.groups.insert(hash, group).is_none() {
-                listed.oldest.push_back(hash);
-            }
-            if listed.oldest.len() > MAX_HASHES
-                && let Some(oldest) = listed.oldest.pop_front()
-            {
-                listed.groups.remove(&oldest);
-            }
+    pub(super) fn remember(&self, group: GroupId, listed: &[Listed]) {
+        let mut seen = self.seen.lock();
+        for listed in listed {
+            seen.insert(Key::Content(listed.hash), group);
+            seen.insert(self.key_of(&listed.name), group);
         }
     }
 
-    /// The group whose catalogue listed it last.
-    pub(super) fn of(&self, hash: &Hash) -> Option<GroupId> {
-        self.0.lock().groups.get(hash).copied()
+    pub(super) fn of_hash(&self, hash: &Hash) -> Option<GroupId> {
+        self.seen.lock().groups.get(&Key::Content(*hash)).copied()
+    }
+
+    pub(super) fn of_name(&self, name: &str) -> Option<GroupId> {
+        self.seen.lock().groups.get(&self.key_of(name)).copied()
+    }
+
+    fn key_of(&self, name: &str) -> Key {
+        Key::Name(self.names.hash_one(name))
+    }
+}
+
+impl Seen {
+    fn insert(&mut self, key: Key, group: GroupId) {
+        if self.groups.insert(key, group).is_none() {
+            self.oldest.push_back(key);
+        }
+        if self.oldest.len() > MAX_KEYS
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.groups.remove(&oldest);
+        }
     }
 }
 
@@ -46,17 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_entries_are_forgotten() {
-        let known = KnownGroups::default();
+    fn the_oldest_are_forgotten() {
+        let mut seen = Seen::default();
         let group = GroupId::from_bytes([1; 32]);
-        let hash = |number: usize| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&number.to_be_bytes());
-            Hash::from_bytes(bytes)
-        };
-        known.remember(group, (0..=MAX_HASHES).map(hash));
-        assert_eq!(known.of(&hash(0)), None);
-        assert_eq!(known.of(&hash(1)), Some(group));
-        assert_eq!(known.0.lock().groups.len(), MAX_HASHES);
+        let keys = (0..=MAX_KEYS as u64).map(Key::Name);
+        keys.for_each(|key| seen.insert(key, group));
+        assert_eq!(seen.groups.len(), MAX_KEYS);
+        assert!(
+            !seen.groups.contains_key(&Key::Name(0)) && seen.groups.contains_key(&Key::Name(1))
+        );
     }
 }

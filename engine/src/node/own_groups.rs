@@ -20,11 +20,17 @@ impl NodeCore {
         }
     }
 
+    /// The group whose catalogue listed content of this name last, if this node is in it.
+    pub(super) fn group_of_name(&self, name: &str) -> Option<GroupId> {
+        let known = self.known_groups.of_name(name);
+        known.filter(|group| self.memberships.own_groups().contains(group))
+    }
+
     /// The group in which content is known, if this node is in it.
     pub(super) async fn group_of(&self, hash: Hash) -> Result<Option<GroupId>, Closed> {
         let own = self.memberships.own_groups();
         let by_link = self.links.group_of(&hash);
-        let known = by_link.or_else(|| self.known_groups.of(&hash));
+        let known = by_link.or_else(|| self.known_groups.of_hash(&hash));
         if own.is_empty() || known.is_some() {
             return Ok(known.filter(|group| own.contains(group)));
         }

@@ -127,8 +127,7 @@ impl Node {
         let core = &self.core;
         core.own_group(group)?;
         let found = catalogues::of_group(&core.network, &core.memberships, group, wait).await;
-        let hashes = found.listed.iter().map(|listed| listed.hash);
-        core.known_groups.remember(group, hashes);
+        core.known_groups.remember(group, &found.listed);
         Ok(found)
     }
 

@@ -185,7 +185,8 @@ impl Node {
     }
 
     /// The link of content to read, and its kind if that is known. `what` is the hash or name of a
-    /// share or download of this node, or any hash or link, whose name and peers are remembered.
+    /// share or download of this node, or any hash or link, whose name, group and peers are remembered.
+    /// The link names the group in which the content is known.
     ///
     /// # Errors
     /// [`UnshareError`]: it is a name that nothing here has, or that several contents have.
@@ -216,7 +217,16 @@ impl Node {
             same.map(|download| download.name)
         };
         let name = link.name.clone().or(name).or_else(called);
-        Ok((Link { name, ..link }, kind))
+        let group = self.core.group_of(hash).await?;
+        let group = group.map(|group| *group.as_bytes());
+        Ok((
+            Link {
+                name,
+                group,
+                ..link
+            },
+            kind,
+        ))
     }
 }
 

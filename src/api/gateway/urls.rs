@@ -93,7 +93,14 @@ pub(in crate::api) async fn url(
     };
     let (link, kind) = node.readable(&query.what).await?;
     let url = urls.url(&link.hash, kind, link.name.as_deref());
-    Ok(Json(types::Gateway { url }))
+    let is_open = link.group.is_some() && !urls.served.ip().is_loopback();
+    let note = format!(
+        "This is content of a group, and the gateway listens at {}: every program that gets the URL \
+         and reaches that address can read it.",
+        urls.served
+    );
+    let notes = is_open.then_some(note).into_iter().collect();
+    Ok(Json(types::Gateway { url, notes }))
 }
 
 #[cfg(test)]

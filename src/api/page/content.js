@@ -185,7 +185,8 @@ export async function openInBrowser(hash, button) {
   const tab = window.open("about:blank", "_blank");
   try {
     if (button) button.disabled = true;
-    const { url } = await call("GET", `/v1/gateway?what=${part(hash)}`);
+    const { url, notes = [] } = await call("GET", `/v1/gateway?what=${part(hash)}`);
+    notes.forEach((note) => toast(note));
     if (!tab) return toast("The browser blocked the new tab: allow this page to open tabs", "error");
     tab.opener = null;
     tab.location.href = url;

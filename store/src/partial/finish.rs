@@ -136,6 +136,9 @@ impl Partial {
             self.keep_receipt(store, &finished);
         }
         finished.is_shared = options.share && self.share(store, finished.fingerprint);
+        if !finished.is_shared {
+            store.confine_or_log(&self.spec().target, self.scopes(), &[self.hash()]);
+        }
         if !is_on_one_disk {
             self.remove_record(options.durable);
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pelago_content::Hash;
 use redb::{ReadableTableMetadata, TableError};
 
 use crate::{
@@ -35,6 +36,24 @@ impl Store {
         self.inner.names.withdrawn(changed.len());
         self.shares_changed(changed.iter().map(|share| share.hash), &[]);
         Ok(revealed)
+    }
+
+    /// Notes that content which was downloaded to `path` in `scopes`, and is not shared, belongs to
+    /// their groups: a folder that is watched for everyone later does not share it. Does nothing
+    /// without groups. If that fails, it is logged.
+    pub(crate) fn confine_or_log(&self, path: &Path, scopes: &Scopes, hashes: &[Hash]) {
+        if scopes.groups().next().is_none() {
+            return;
+        }
+        let confine =
+            |transaction: &redb::WriteTransaction| Tables::open(transaction)?.confine(hashes);
+        if let Err(error) = self.inner.database.write(confine) {
+            let path = path.display();
+            tracing::warn!(
+                %path, %error, "cannot record that this is of a group: a folder with it that is \
+                 watched later shares it"
+            );
+        }
     }
 
     fn has_nothing_unlisted(&self) -> Result<bool, DatabaseError> {
@@ -193,6 +212,16 @@ mod tests {
             assert_eq!(home.scopes_of("copy"), [GROUP]);
             home.find("another", b"public");
             assert_eq!(home.scopes_of("another"), [Scope::Everyone]);
+            // What was downloaded and not shared counts, too, unless it is listed.
+            for (name, is_listed) in [("got", false), ("public", true)] {
+                fs::write(home.path(name), name).unwrap();
+                let hash = home.hash(&home.path(name)).descriptor.hash();
+                let scopes = GROUP.into();
+                home.store
+                    .confine_or_log(&home.path(name), &scopes, &[hash]);
+                let copy = format!("copy of {name}");
+                assert_eq!(home.find(&copy, name.as_bytes()), is_listed, "{copy}");
+            }
             // Once the group has lost it, no peer gets it.
             for name in ["theirs", "copy"] {
                 home.remove(name);

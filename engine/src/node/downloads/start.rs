@@ -218,7 +218,7 @@ impl Node {
             (None, Target::Hash(hash) | Target::Link(Link { hash, .. })) => {
                 Ok(self.core.group_of(*hash).await?)
             }
-            (None, Target::Name(_)) => Ok(None),
+            (None, Target::Name(name)) => Ok(self.core.group_of_name(name)),
         }
     }
 

@@ -23,7 +23,16 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
         })?,
     }
     let mut links: Vec<_> = shares.into_iter().map(Shared::from).collect();
-    links.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash)));
+    // Of several shares of the same content, the one for most peers.
+    let key = |shared: &Shared| {
+        let link = &shared.link;
+        let is_narrow = (link.group.is_some(), link.is_unlisted);
+        (is_narrow, shared.name.clone(), shared.hash)
+    };
+    match what {
+        Some(_) => links.sort_by_key(key),
+        None => links.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash))),
+    }
     links.dedup_by(|a, b| a.hash == b.hash && (what.is_some() || a.name == b.name));
     Ok(links)
 }

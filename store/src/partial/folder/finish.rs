@@ -115,6 +115,14 @@ impl PartialFolder {
             listing: Arc::clone(&self.listing),
         };
         finished.is_shared = options.share && self.share(store, &finished);
+        if !finished.is_shared {
+            let hashes = finished
+                .members
+                .iter()
+                .map(|member| member.descriptor.hash());
+            let hashes: Vec<_> = hashes.chain([self.hash()]).collect();
+            store.confine_or_log(&finished.path, self.scopes(), &hashes);
+        }
         self.remove_record(store, options.durable);
         Ok(finished)
     }
