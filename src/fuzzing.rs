@@ -20,7 +20,7 @@ use crate::{
 type Target = (&'static str, fn(&[u8]));
 
 /// The targets: each has its corpus in `fuzz/corpus/NAME`.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("agent", agent),
     ("api_file", api::fuzzing::api_file),
     ("availability", availability),
