@@ -1,4 +1,4 @@
-//! Passphrases of commands: typed without an echo, in the first line of stdin, or in a file. Never
+//! Passphrases of commands: typed behind stars, in the first line of stdin, or in a file. Never
 //! an argument or a variable, which other programs can read.
 
 use std::{
@@ -47,7 +47,7 @@ impl NewPassphrase {
         if let Some(file) = &self.passphrase_file {
             return from_file(file).map(Some);
         }
-        let first = ask("passphrase: ").await?;
+        let first = ask("new passphrase: ").await?;
         if io::stdin().is_terminal() {
             let again = ask("the same again: ").await?;
             if *first != *again {
@@ -139,7 +139,7 @@ fn unbuffered_stdin() -> io::Result<impl Read> {
     ))
 }
 
-/// Shows nothing of what is typed.
+/// Shows a star for each character.
 struct Hidden;
 
 impl Highlighter for Hidden {

@@ -690,7 +690,9 @@ fn a_person_creates_a_user_and_logs_out_and_in() {
     let Some(page) = opened(&a, WIDE) else { return };
     let seen = || a.json(&["user", "show"])["state"].clone();
 
-    page.click("button.user");
+    // Groups take a user.
+    page.click("#tab-groups");
+    page.click("#groups button.primary");
     page.fill("dialog input[type=text]", "Anna");
     page.fill("dialog label:nth-of-type(2) input", "correct horse");
     page.fill("dialog label:nth-of-type(3) input", "correct house");

@@ -11,7 +11,10 @@ use std::{
 use pelago_store::{Passphrase, UserFile};
 use serde_json::Value;
 
-use super::world::{Home, Node, World};
+use super::{
+    terminal::{ENTER, Terminal},
+    world::{Home, Node, World},
+};
 
 const PASSPHRASE: &str = "correct horse battery";
 
@@ -217,6 +220,30 @@ fn a_user_logs_out_and_in_and_leaves_no_key_behind() {
     a.run(&["logout"]).done();
     a.run(&["login", "--passphrase-file", &file]).done();
     node.stop();
+}
+
+/// ```text
+///   a person at a terminal ── A
+/// ```
+#[test]
+fn a_passphrase_is_typed_twice_and_does_not_show() {
+    let world = World::new();
+    let a = world.home("a");
+    let typing = |again: &str| {
+        let mut terminal = Terminal::open(&a, &["user", "create", "anna"]);
+        terminal.sees("new passphrase: ");
+        terminal.types(&format!("{PASSPHRASE}{ENTER}"));
+        terminal.sees("the same again: ");
+        terminal.types(&format!("{again}{ENTER}"));
+        terminal
+    };
+    typing("correct house").sees("the passphrases differ");
+    let mut terminal = typing(PASSPHRASE);
+    terminal.sees("anna (logged out)");
+    assert!(!terminal.shown().contains("horse"));
+    let file = UserFile::in_folder(&a.data());
+    file.unlock(Some(&Passphrase::new(PASSPHRASE).unwrap()))
+        .unwrap();
 }
 
 /// ```text

@@ -8,6 +8,7 @@ import { join } from "./join.js";
 import { sortedGroups } from "./memberships.js";
 import { Rows } from "./rows.js";
 import { observe, state } from "./state.js";
+import { withUser } from "./user.js";
 
 const JOIN_WORDS = {
   pending: "you asked to join; no owner has answered yet",
@@ -79,8 +80,8 @@ function open() {
       "div",
       { class: "bar" },
       summary,
-      h("button", { type: "button", onclick: () => join() }, "Join…"),
-      h("button", { type: "button", class: "primary", onclick: create }, "Found a group…"),
+      h("button", { type: "button", onclick: () => withUser(() => join()) }, "Join…"),
+      h("button", { type: "button", class: "primary", onclick: () => withUser(create) }, "Found a group…"),
     ),
     nothing,
     rows.element,

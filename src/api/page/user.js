@@ -74,6 +74,9 @@ export function createUser() {
   box.querySelector("input").focus();
 }
 
+/** Does what takes a user. Without one, a person first creates one. */
+export const withUser = (action) => (state.user?.state === "none" ? createUser() : action());
+
 /** Opens the dialog about the user. */
 function about({ user }) {
   const called = h("label", {}, "Name", h("input", { type: "text", maxlength: "128", autocomplete: "off", value: user.name }));
