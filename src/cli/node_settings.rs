@@ -36,7 +36,7 @@ pub(super) fn long_running(
     Ok(Settings {
         listen,
         share_folders: folders,
-        share_group: config.storage.share_group.parse().ok(),
+        share_group: Some(config.storage.share_group.clone()).filter(|group| !group.is_empty()),
         ..common(config, Mode::LongRunning)?
     })
 }

@@ -12,7 +12,6 @@ use std::{
 use anyhow::{Context as _, bail};
 use axum::Extension;
 use libp2p::Multiaddr;
-use pelago_groups::{GroupId, InvalidKey};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -58,9 +57,9 @@ pub(super) struct StartArgs {
     #[arg(short, long, value_name = "DIR", help_heading = SHARING)]
     dir: Vec<String>,
 
-    /// Group with which to share what is in the watched folders, by its id [default: everyone]
-    #[arg(long, value_name = "GROUP", value_parser = group, help_heading = SHARING)]
-    group: Option<GroupId>,
+    /// Group with which to share what is in the watched folders: a name or an id [default: everyone]
+    #[arg(long, value_name = "GROUP", help_heading = SHARING)]
+    group: Option<String>,
 
     /// Any node that you know, by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
@@ -98,10 +97,6 @@ enum Address {
     At(SocketAddr),
 }
 
-fn group(text: &str) -> Result<GroupId, String> {
-    text.parse().map_err(|error: InvalidKey| error.to_string())
-}
-
 fn api(text: &str) -> Result<Address, &'static str> {
     match text {
         "off" => Ok(Address::Off),
@@ -131,12 +126,7 @@ impl StartArgs {
             set("--dir", "storage", "share_folders", self.dir.clone().into());
         }
         if let Some(group) = &self.group {
-            set(
-                "--group",
-                "storage",
-                "share_group",
-                group.to_string().into(),
-            );
+            set("--group", "storage", "share_group", group.clone().into());
         }
         if !self.bootstrap.is_empty() {
             set(

@@ -127,10 +127,10 @@ settings! {
         /// are created. Empty: none.
         share_folders: Vec<PathBuf> = vec!["./shared"], list(values::is_any, "folders");
 
-        /// Group with which the files in these folders are shared: its id. Empty: everyone. Files that
-        /// were shared with everyone from there before are the group's from then on; those of a group
+        /// Group with which the files in these folders are shared: its name, its id, or at least 8 digits
+        /// of that. Empty: everyone. Files that were shared with everyone from there before are the group's from then on; those of a group
         /// stay the group's when this is emptied.
-        share_group: String = "", text(values::is_group_or_empty, "the id of a group");
+        share_group: String = "", text(values::is_any, "a group");
 
         /// Interval between two scans of watched folders on file systems that report no changes
         /// made by other machines or programs (NFS, SMB, and FUSE such as sshfs or bindfs). A scan

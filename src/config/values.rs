@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use libp2p::Multiaddr;
-use pelago_groups::GroupId;
 use serde::{Deserialize, Deserializer, de::Error};
 use toml::Value;
 
@@ -222,11 +221,6 @@ pub(super) fn is_socket_address_or_empty(text: &str) -> bool {
 /// Whether a text is a multiaddr.
 pub(super) fn is_multiaddr(text: &str) -> bool {
     text.parse::<Multiaddr>().is_ok()
-}
-
-/// The id of a group, or nothing.
-pub(super) fn is_group_or_empty(text: &str) -> bool {
-    text.is_empty() || text.parse::<GroupId>().is_ok()
 }
 
 /// Any text is valid; those who use the setting parse it.

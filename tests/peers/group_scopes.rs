@@ -225,9 +225,9 @@ async fn a_folder_that_is_watched_for_everyone_takes_nothing_of_a_group() {
     let watched = folder.path().join("shared");
     fs::create_dir(&watched).unwrap();
     fs::write(watched.join("found"), "found").unwrap();
-    let watching = |share_group| Settings {
+    let watching = |share_group: Option<GroupId>| Settings {
         share_folders: vec![watched.clone()],
-        share_group,
+        share_group: share_group.map(|group| group.to_string()),
         ..settings("watching")
     };
     let sharer = Home::start("sharer").await;

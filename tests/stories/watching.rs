@@ -532,3 +532,32 @@ fn a_download_is_shared_once_the_disk_has_space_again() {
             .then_some(())
     });
 }
+
+/// A folder is watched for a group, which is named as people name it.
+#[test]
+fn a_folder_is_watched_for_a_group() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "here", b"1");
+    let node = a.start(&["--dir", "shared"]);
+    shared(&a, "here");
+    a.run(&["user", "create", "anna", "--no-passphrase"]).done();
+    a.run(&["group", "create", "family"]).done();
+    node.stop();
+    let unknown = a.run(&["start", "--dir", "shared", "--group", "work"]);
+    unknown
+        .failed()
+        .says("the watched folders cannot be shared with a group");
+
+    let _node = a.start(&["--dir", "shared", "--group", "family"]);
+    put(&folder, "new", b"2");
+    shared(&a, "new");
+    // What was everyone's so far is the group's now.
+    eventually("both files to be the group's alone", || {
+        let listed = a.json(&["list"]);
+        let listed = listed["shares"].as_array().or(listed.as_array())?.clone();
+        let is_groups = |share: &Value| share["group_only"] == true;
+        (listed.len() == 2 && listed.iter().all(is_groups)).then_some(())
+    });
+}

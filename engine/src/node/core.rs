@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use pelago_groups::GroupId;
+
 use super::{
     LocalUser, Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
     known_groups::KnownGroups, known_links::KnownLinks, uploads::Uploads, watch::Watches,
@@ -21,6 +23,8 @@ pub(super) struct NodeCore {
     pub(super) user: Option<LocalUser>,
     pub(super) store: Store,
     pub(super) memberships: Memberships,
+    /// The group with which the watched folders share, if they do not share with everyone.
+    pub(super) share_group: Option<GroupId>,
     pub(super) network: Network,
     pub(super) publisher: Publisher,
     pub(super) groups: Groups,

@@ -20,6 +20,11 @@ impl NodeCore {
         }
     }
 
+    /// The scope of what the watched folders share.
+    pub(super) fn share_scope(&self) -> Scope {
+        self.share_group.map_or(Scope::Everyone, Scope::Group)
+    }
+
     /// The group whose catalogue listed content of this name last, if this node is in it.
     pub(super) fn group_of_name(&self, name: &str) -> Option<GroupId> {
         let known = self.known_groups.of_name(name);

@@ -4,14 +4,11 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
 use pelago_behaviour::{Config, InvalidNetworkName, Protocols};
-use pelago_groups::GroupId;
 
 use crate::{
     limits::Rates,
     network::{self, PeerAddress, TransportKind},
-    publish, serve,
-    store::Scope,
-    transfer,
+    publish, serve, transfer,
 };
 
 /// Whether a node runs for long or for one command.
@@ -56,8 +53,9 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The folders whose files are shared in this run, and which are watched.
     pub share_folders: Vec<PathBuf>,
-    /// The group with which the files in these folders are shared; `None`: with everyone.
-    pub share_group: Option<GroupId>,
+    /// The group with which the files in these folders are shared: its name, its id or the beginning
+    /// of that; `None`: with everyone.
+    pub share_group: Option<String>,
     /// The time between two slow scans of file systems that others change without an event.
     pub rescan_interval: Duration,
     /// The folder for downloads without a chosen target. It is created when it is first needed.
@@ -152,11 +150,6 @@ impl Settings {
             },
             idle_timeout: self.idle_timeout,
         })
-    }
-
-    /// The scope of what the watched folders share.
-    pub(super) fn share_scope(&self) -> Scope {
-        self.share_group.map_or(Scope::Everyone, Scope::Group)
     }
 
     pub(super) fn publish(&self) -> publish::PublishSettings {

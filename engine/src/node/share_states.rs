@@ -87,7 +87,7 @@ impl NodeCore {
         if places.is_empty() {
             return;
         }
-        let (store, scope) = (self.store.clone(), self.settings.share_scope());
+        let (store, scope) = (self.store.clone(), self.share_scope());
         let scan_places = move || {
             for Exclusion { path, folder } in places {
                 let is_early = false;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use libp2p::{PeerId, identity};
 use pelago_behaviour::{InvalidNetworkName, OwnKeys};
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     access::{Access, Memberships},
     duties::Duties,
-    groups::{self, Groups, Identity},
+    groups::{self, GroupError, Groups, Identity},
     limits::Limits,
     network::{self, Network},
     publish::Publisher,
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The list of downloads was written by a newer version.
     #[error(transparent)]
     Downloads(#[from] transfer::LoadError),
+    /// The watched folders are to be shared with a group that is not found.
+    #[error("the watched folders cannot be shared with a group: {0}")]
+    ShareGroup(GroupError),
     /// The process is ending.
     #[error(transparent)]
     Closed(#[from] network::Closed),
@@ -82,6 +86,7 @@ impl CodedError for StartError {
             Self::Network(_) => "network",
             Self::Database(_) => "database",
             Self::Downloads(_) => "newer-data",
+            Self::ShareGroup(error) => error.code(),
             Self::Closed(_) => "closed",
         }
     }
@@ -89,6 +94,7 @@ impl CodedError for StartError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Downloads(error) => Some(error.hint()),
+            Self::ShareGroup(error) => error.hint(),
             _ if self.is_address_in_use() => {
                 let hint = "stop that program, or choose another port with --port or --listen; 0 is \
                             any that is free";
@@ -142,6 +148,10 @@ impl Node {
         let group_service: GroupService = Box::new(move |peer, origin, stream| {
             Box::pin(answers.clone().serve(peer, origin, stream))
         });
+        let share_group = match &settings.share_group {
+            Some(text) => Some(share_group(&groups, text)?),
+            None => None,
+        };
         let (reports, askers, doubtful) = reports(&rehash);
         let server = Server::new(
             store.clone(),
@@ -160,6 +170,7 @@ impl Node {
             user,
             store,
             memberships,
+            share_group,
             network,
             publisher,
             groups,
@@ -193,6 +204,17 @@ async fn open_groups(
     let identity = user.and_then(|user| Identity::new(user.secret, user.name, keypair));
     let (store, local) = (store.clone(), keypair.public().to_peer_id());
     Ok(blocking(move || Groups::open(store, local, identity, memberships)).await??)
+}
+
+/// The group that `text` selects. An id is valid also if this node is not in the group: then the group
+/// is nothing to share with, and no other peer gets anything.
+fn share_group(groups: &Groups, text: &str) -> Result<GroupId, StartError> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(super::groups::selected(groups, text)
+            .map_err(StartError::ShareGroup)?
+            .id()),
+    }
 }
 
 /// The queues into which the server puts its reports, with the receivers of peers that asked

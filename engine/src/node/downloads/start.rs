@@ -228,11 +228,11 @@ impl Node {
         output: &Output,
         group: GroupId,
     ) -> Result<(), DownloadError> {
-        let settings = &self.core.settings;
-        if settings.share_group == Some(group) {
+        if self.core.share_group == Some(group) {
             return Ok(());
         }
-        let (path, folders) = (output.path().clone(), settings.share_folders.clone());
+        let folders = self.core.settings.share_folders.clone();
+        let path = output.path().clone();
         let watched = blocking(move || {
             let path = resolved(&path);
             let is_above = |folder: &PathBuf| path.starts_with(resolved(folder));

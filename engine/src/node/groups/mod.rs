@@ -52,7 +52,7 @@ impl Node {
 }
 
 /// The group that `selector` selects among those of the user of this node.
-fn selected(groups: &Groups, selector: &str) -> Result<Arc<Group>, GroupError> {
+pub(super) fn selected(groups: &Groups, selector: &str) -> Result<Arc<Group>, GroupError> {
     let own = groups.identity()?.user().key();
     select::group(&groups.all(), &own, selector).cloned()
 }

@@ -50,7 +50,7 @@ pub(super) async fn run_scan(
     mut scan_state: ScanState,
 ) -> Result<ScanResult, JoinError> {
     let store = core.store.clone();
-    let scope = core.settings.share_scope();
+    let scope = core.share_scope();
     let (caller, _waiting) = Caller::new();
     let observer = Observer {
         caller,
