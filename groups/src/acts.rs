@@ -10,10 +10,10 @@ use serde_bytes::ByteArray;
 
 use crate::{
     group_id::GroupId,
-    held::Held,
+    held::{Held, MAX_ENTRIES},
     keys::{InviteKey, Secret, UserKey},
     name::Name,
-    roster::{MAX_MEMBERS, MAX_OWNERS, Role, Roster},
+    roster::{Invite, MAX_MEMBERS, MAX_OWNERS, Role, Roster},
     statement::{
         Body, Entry, Founding, InviteMode, Leave, MAX_NUMBER, MintedInvite, NodeConsent, Ownership,
         Slot, Statement, UserProfile,
@@ -62,6 +62,12 @@ pub enum ActError {
     /// No owner has minted the invite.
     #[error("no owner of the group has minted this invite")]
     UnknownInvite,
+    /// The author has said something of too many users or invites.
+    #[error(
+        "you have decided about {MAX_ENTRIES} users of this group, or minted as many invites, which is \
+         the limit: another owner has to do this"
+    )]
+    TooManyEntries,
     /// An owner has used up the numbers of this user.
     #[error(
         "an owner has used up the numbers of this user: the user who founded the group has to drop \
@@ -158,7 +164,7 @@ pub fn admit(
         return Err(ActError::Full);
     }
     let number = after(roster.number(&user))?;
-    Ok(entry(held, secret, user, number, true, via))
+    entry(held, secret, user, number, true, via)
 }
 
 /// Removes `user`, or rejects the request of one who is not in: the invite `via` is used up.
@@ -179,7 +185,7 @@ pub fn remove(
     }
     let via = via.or_else(|| roster.member(&user).and_then(|member| member.via));
     let number = after(roster.number(&user))?;
-    Ok(entry(held, secret, user, number, false, via))
+    entry(held, secret, user, number, false, via)
 }
 
 /// Makes `user` an owner. This changes nothing about who is in, so it contends with nobody.
@@ -244,7 +250,14 @@ pub fn drop_owner(
         // The outcome, never the number: one who wrote the greatest number has harmed nothing.
         let number = after(after_drop.number(&user))?;
         let via = before.member(&user).and_then(|member| member.via);
-        statements.push(entry(&remaining, secret, user, number, is_in, via));
+        statements.push(entry(&remaining, secret, user, number, is_in, via)?);
+    }
+    // What the owner revoked stays revoked.
+    for (invite, state) in before.invites() {
+        let reopens = |after: &Invite| after.is_open && !state.is_open;
+        if after_drop.invites().get(invite).is_some_and(reopens) {
+            statements.push(invite_statement(held, secret, *invite, state.mode, false));
+        }
     }
     Ok(statements)
 }
@@ -278,6 +291,9 @@ pub fn mint(
     let own = open.filter(|invite| invite.is_open && invite.by == secret.key());
     if own.count() >= MAX_OPEN_INVITES {
         return Err(ActError::TooManyInvites);
+    }
+    if held.invites_of(secret.key()).count() >= MAX_ENTRIES {
+        return Err(ActError::TooManyEntries);
     }
     Ok(invite_statement(held, secret, invite, mode, true))
 }
@@ -337,8 +353,12 @@ fn entry(
     number: u64,
     is_in: bool,
     via: Option<InviteKey>,
-) -> Statement {
+) -> Result<Statement, ActError> {
     let before = before(held, secret.key(), user);
+    // What exceeds the limit would not be held, and change nothing.
+    if before.is_none() && held.entries_of(secret.key()).count() >= MAX_ENTRIES {
+        return Err(ActError::TooManyEntries);
+    }
     let entry = Entry {
         author: secret.key(),
         group: held.group(),
@@ -349,7 +369,7 @@ fn entry(
         user,
         via,
     };
-    Statement::sign(Body::Entry(entry), secret)
+    Ok(Statement::sign(Body::Entry(entry), secret))
 }
 
 /// An entry that changes the role of the user.
@@ -589,6 +609,14 @@ mod tests {
         group.held.merge([minted]);
         let state = Roster::of(&group.held).invites()[&invite];
         assert_eq!((state.is_open, state.by), (false, key(1)));
+
+        // Also when the owner who revoked it is dropped.
+        let invite = InviteKey::from_bytes([6; 32]);
+        group.take(mint(&group.held, &group.root, invite, InviteMode::Ask));
+        group.take(revoke(&group.held, &secret(1), invite));
+        let statements = drop_owner(&group.held, &group.root, key(1), |_| true).unwrap();
+        group.held.merge(statements);
+        assert!(!Roster::of(&group.held).invites()[&invite].is_open);
     }
 
     #[test]

@@ -15,15 +15,22 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     group_id::GroupId,
-    keys::UserKey,
+    keys::{InviteKey, UserKey},
     statement::{Body, Entry, Founding, Ownership, Slot, Statement, StatementId},
 };
 
-/// How many entries of one author are held, and how many invites: those with the least keys.
+/// How many entries of one author are held, and how many invites: those with the least keys. Four
+/// times the members that a group admits.
 pub const MAX_ENTRIES: usize = 4096;
 
-/// How many authors beside the root are held: those with the least keys. Eight are owners at a time.
-pub const MAX_AUTHORS: usize = 64;
+/// How many authors beside the root are held: the owners of now before those of once, and of each
+/// those with the least keys. Eight are owners at a time.
+pub const MAX_AUTHORS: usize = 16;
+
+/// Of how many users it is held what they say of themselves: of those with an entry by which they
+/// are in before the others, and of each those with the least keys. The largest part of what a
+/// hostile root can make a member hold: 8 of 70 MiB.
+pub const MAX_PROFILES: usize = 4096;
 
 /// The statements of a group that a node keeps.
 #[derive(Clone, Debug)]
@@ -38,7 +45,7 @@ pub struct Merged {
     /// The statements that are held now and were not before.
     pub new: Vec<Statement>,
     /// Slots for which one author signed two statements in place of each other.
-    pub contradictions: Vec<Slot>,
+    pub contradictions: BTreeSet<Slot>,
 }
 
 /// Stands for all that is held: equal digests, equal statements.
@@ -160,6 +167,15 @@ impl Held {
         })
     }
 
+    /// The invites that `author` has minted or revoked.
+    pub(crate) fn invites_of(&self, author: UserKey) -> impl Iterator<Item = &Statement> {
+        let first = Slot::Invite(author, InviteKey::from_bytes([0; 32]));
+        let from_first = self.slots.range(first..);
+        let own = from_first
+            .take_while(move |(slot, _)| matches!(slot, Slot::Invite(of, _) if *of == author));
+        own.map(|(_, statement)| statement)
+    }
+
     /// Whether the root or an owner, now or once, ever said something of `user`.
     #[must_use]
     pub fn has_entry(&self, user: &UserKey) -> bool {
@@ -167,12 +183,18 @@ impl Held {
         statements.any(|statement| matches!(statement.slot(), Slot::Entry(_, of) if of == *user))
     }
 
-    /// Whom the root's entries mark as `ownership`.
-    pub(crate) fn marked(&self, ownership: Ownership) -> impl Iterator<Item = UserKey> {
+    /// The owners of now, the root aside.
+    pub(crate) fn owners(&self) -> BTreeSet<UserKey> {
+        self.marked(Ownership::Now).take(MAX_AUTHORS).collect()
+    }
+
+    /// Whom the root's entries mark as `ownership`, in the order of their keys.
+    fn marked(&self, ownership: Ownership) -> impl Iterator<Item = UserKey> {
         let root = self.founding().map(|founding| founding.root);
         let entries = root.into_iter().flat_map(|root| self.entries_of(root));
         let marked = entries.filter(move |entry| entry.ownership == Some(ownership));
-        marked.map(|entry| entry.user)
+        let users = marked.map(|entry| entry.user);
+        users.filter(move |user| Some(*user) != root)
     }
 
     /// The statements from the first entry of `author` on.
@@ -193,25 +215,37 @@ impl Held {
             return;
         };
         self.keep_least(|author| *author == root);
-        let marked: BTreeSet<_> = [Ownership::Now, Ownership::Once]
-            .into_iter()
-            .flat_map(|ownership| self.marked(ownership))
-            .filter(|user| *user != root)
-            .collect();
-        let mut authors: BTreeSet<_> = marked.into_iter().take(MAX_AUTHORS).collect();
-        authors.insert(root);
+        let owners = self.owners();
+        let once = self.marked(Ownership::Once);
+        let once = once.filter(|user| !owners.contains(user));
+        let once: Vec<_> = once.take(MAX_AUTHORS - owners.len()).collect();
+        let mut authors = owners;
+        authors.extend(once.into_iter().chain([root]));
         self.slots.retain(|slot, _| match slot {
             Slot::Entry(author, _) | Slot::Invite(author, _) => authors.contains(author),
             _ => true,
         });
         self.keep_least(|_| true);
-        let mut users = authors;
-        users.extend(self.slots.keys().filter_map(|slot| match slot {
-            Slot::Entry(_, user) => Some(*user),
-            _ => None,
-        }));
+        self.keep_what_users_say(authors);
+    }
+
+    /// Keeps what the authors and those whom entries name say of themselves.
+    fn keep_what_users_say(&mut self, authors: BTreeSet<UserKey>) {
+        let mut users: BTreeMap<_, _> = authors.into_iter().map(|user| (user, true)).collect();
+        for statement in self.slots.values() {
+            if let Body::Entry(entry) = statement.body() {
+                *users.entry(entry.user).or_default() |= entry.is_in;
+            }
+        }
+        let said = |user: &UserKey| self.slots.contains_key(&Slot::User(*user));
+        let named = |of: bool| {
+            let users = users.iter().filter(move |(_, is_in)| **is_in == of);
+            users.map(|(user, _)| *user).filter(said)
+        };
+        let profiles: BTreeSet<_> = named(true).chain(named(false)).take(MAX_PROFILES).collect();
         self.slots.retain(|slot, _| match slot {
-            Slot::Leave(user) | Slot::User(user) => users.contains(user),
+            Slot::Leave(user) => users.contains_key(user),
+            Slot::User(user) => profiles.contains(user),
             _ => true,
         });
     }

@@ -48,7 +48,7 @@ mod roster;
 mod statement;
 
 pub use group_id::GroupId;
-pub use held::{Digest, Held, MAX_AUTHORS, MAX_ENTRIES, Merged};
+pub use held::{Digest, Held, MAX_AUTHORS, MAX_ENTRIES, MAX_PROFILES, Merged};
 pub use join::{InvalidJoin, JoinRequest, Judgement, Refusal, judge};
 pub use keys::{InvalidKey, InviteKey, NodeKey, SIGNATURE_LEN, Secret, UserKey, consent_message};
 pub use link::{GroupLink, GroupLinkError};

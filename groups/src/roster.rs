@@ -1,13 +1,13 @@
 //! Who is in a group: a pure function of what is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     group_id::GroupId,
     held::Held,
     keys::{InviteKey, NodeKey, UserKey},
     name::Name,
-    statement::{Body, Entry, InviteMode, Leave, Ownership, Slot, Statement},
+    statement::{Body, Entry, InviteMode, Leave, Slot, Statement},
 };
 
 /// How many members a group admits. A group that grew larger in two parts is taken as it is.
@@ -80,8 +80,7 @@ impl Roster {
         roster.root = Some(founding.root);
         roster.name = Some(founding.name.clone());
         roster.moved = founding.moved;
-        let mut owners: Vec<_> = held.marked(Ownership::Now).collect();
-        owners.retain(|user| *user != founding.root);
+        let owners = held.owners();
         let verdicts = verdicts(held, founding.root, &owners);
         for (user, (number, is_out, _, entry)) in verdicts {
             if is_out {
@@ -193,6 +192,21 @@ impl Roster {
         })
     }
 
+    /// Whether this roster grants what `other` grants: to the same users, with the same roles and
+    /// nodes.
+    #[must_use]
+    pub fn grants_as(&self, other: &Self) -> bool {
+        let granted = |roster: &Self| {
+            let members = roster.members.iter();
+            let granted = members.map(|(user, member)| {
+                let nodes = member.profile.as_ref().map(|(_, nodes)| nodes.clone());
+                (*user, member.role, nodes)
+            });
+            granted.collect::<Vec<_>>()
+        };
+        granted(self) == granted(other)
+    }
+
     /// The invites of the root and the owners.
     #[must_use]
     pub const fn invites(&self) -> &BTreeMap<InviteKey, Invite> {
@@ -213,7 +227,7 @@ impl Roster {
 fn verdicts<'a>(
     held: &'a Held,
     root: UserKey,
-    owners: &[UserKey],
+    owners: &BTreeSet<UserKey>,
 ) -> BTreeMap<UserKey, Verdict<'a>> {
     let mut verdicts = BTreeMap::<_, Verdict<'_>>::new();
     let mut contend = |user, verdict: Verdict<'a>| {
@@ -260,7 +274,7 @@ fn profile(held: &Held, user: UserKey) -> Option<(Name, Vec<NodeKey>)> {
     Some((profile.name.clone(), nodes))
 }
 
-fn invites(held: &Held, root: UserKey, owners: &[UserKey]) -> BTreeMap<InviteKey, Invite> {
+fn invites(held: &Held, root: UserKey, owners: &BTreeSet<UserKey>) -> BTreeMap<InviteKey, Invite> {
     let said = held.statements().filter_map(|statement| {
         let Body::Invite(minted) = statement.body() else {
             return None;

@@ -315,3 +315,48 @@ fn what_strangers_sign_is_not_held() {
     assert!(merged.new.is_empty());
     assert_eq!(world.replicas[0].digest(), before);
 }
+
+/// A hostile root marks as many owners as she likes, and these say something of everyone: what is
+/// held is bounded, and the owners of now come before those of once.
+#[test]
+fn a_hostile_root_fills_little() {
+    let secret = |number: u32| {
+        let mut seed = [0xEE; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        Secret::<UserKey>::from_seed(seed)
+    };
+    let root = secret(u32::MAX);
+    let founding = acts::found(&root, &"family".parse().unwrap(), [7; 16]);
+    let mut held = Held::new(founding.group().unwrap());
+    let entry = |author: &Secret<UserKey>, user: UserKey, ownership| {
+        let entry = Entry {
+            author: author.key(),
+            group: founding.group().unwrap(),
+            is_in: true,
+            number: 1,
+            ownership,
+            role_number: 0,
+            user,
+            via: None,
+        };
+        Statement::sign(Body::Entry(entry), author)
+    };
+    let mut statements = vec![founding.clone()];
+    for number in 0..100 {
+        let ownership = match number % 10 {
+            0 => Ownership::Now,
+            _ => Ownership::Once,
+        };
+        let owner = secret(number);
+        statements.push(entry(&root, owner.key(), Some(ownership)));
+        statements.push(entry(&owner, secret(1000 + number).key(), None));
+    }
+    held.merge(statements);
+    let authors = (0..100).filter(|number| held.entries_of(secret(*number).key()).count() == 1);
+    let authors: Vec<_> = authors.collect();
+    assert_eq!(authors.len(), pelago_groups::MAX_AUTHORS);
+    assert!(
+        (0..100).step_by(10).all(|owner| authors.contains(&owner)),
+        "{authors:?}"
+    );
+}

@@ -59,6 +59,7 @@ const fn act_code(error: ActError) -> &'static str {
         ActError::TooManyOwners => "too-many-owners",
         ActError::TooManyInvites => "too-many-invites",
         ActError::UnknownInvite => "unknown-invite",
+        ActError::TooManyEntries => "too-many-entries",
         ActError::NumbersUsedUp => "numbers-used-up",
     }
 }
