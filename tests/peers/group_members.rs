@@ -364,3 +364,92 @@ async fn a_member_whom_this_node_does_not_know_proves_it() {
     let held = carl.push(&proof).await;
     assert!(matches!(held, Answer::Held { .. }), "he is a member now");
 }
+
+/// A member who was removed keeps his request, which an honest member delivers again; and another
+/// member feeds him, and a newcomer, the roster from before.
+#[tokio::test]
+async fn an_old_request_and_an_old_roster_bring_back_no_one() {
+    let (anna, bert) = (home("anna").await, home("bert").await);
+    founded(&anna).await;
+    let link = ask_link(&anna).await;
+    let mut mallory = Member::connect(&anna, "mallory", link.group).await;
+    mallory.ask(&link.invite, "first").await.unwrap();
+    anna.node.group_accept("family", "mallory").await.unwrap();
+    let admitted = mallory.ask(&link.invite, "first").await.unwrap();
+    mallory.held.merge(admitted.1);
+    let kept: Vec<_> = mallory.held.statements().cloned().collect();
+    anna.node.group_remove("family", "mallory").await.unwrap();
+    assert_eq!(
+        mallory.ask(&link.invite, "first").await.unwrap().0,
+        JoinOutcome::Rejected
+    );
+
+    // Bert, new in the group, gets what Mallory kept before and after he has met Anna.
+    let mut to_bert = Member::connect(&bert, "mallory", link.group).await;
+    to_bert.push(&kept).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, |node| {
+        node.groups()
+            .unwrap()
+            .iter()
+            .any(|group| group.members == 2)
+    })
+    .await;
+    to_bert.push(&kept).await;
+    assert_eq!(names(&bert).await.len(), 2);
+    assert!(!names(&bert).await.contains(&key("mallory")));
+}
+
+/// An owner signs two entries with one number: all nodes take the removal, and report it.
+#[tokio::test]
+async fn an_owner_who_contradicts_himself_is_noticed_and_all_end_alike() {
+    let (anna, bert) = (home("anna").await, home("bert").await);
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    let mut mallory = Member::join(&anna, "mallory", &auto_link(&anna, 1).await).await;
+    anna.node
+        .group_owner_add("family", &key("mallory").to_string())
+        .await
+        .unwrap();
+    let both = [true, false].map(|is_in| mallory.sign(mallory.entry(key("eve"), is_in, 1)));
+    mallory.push(&both[..1]).await;
+    until(&bert.node, |node| node.groups().unwrap()[0].members == 4).await;
+    mallory.push(&both[1..]).await;
+    mallory.push(&both[..1]).await;
+    until(&bert.node, |node| node.groups().unwrap()[0].members == 3).await;
+    assert_eq!(names(&anna).await, names(&bert).await);
+    assert!(anna.counted("pelago_groups_contradictions_total").await >= 1);
+}
+
+/// Frames and batches beyond the limits end the stream before they are read, and nothing else.
+#[tokio::test]
+async fn what_is_too_long_is_refused_before_it_is_read() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let mut mallory = Member::join(&anna, "mallory", &auto_link(&anna, 1).await).await;
+    let client = Client::connect(&anna).await;
+    let received = client.say(Protocol::Group, &[0xFF; 4]).await;
+    assert!(received.is_empty());
+    let again = mallory.push(&[mallory.profile.clone()]).await;
+    assert!(matches!(again, Answer::Held { .. }));
+}
+
+/// A link went public: all who came by it are removed together.
+#[tokio::test]
+async fn all_who_came_by_a_link_are_removed_together() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let link = auto_link(&anna, 5).await;
+    for name in ["eve", "mallory", "trudy"] {
+        Member::join(&anna, name, &link).await;
+    }
+    Member::join(&anna, "bert", &auto_link(&anna, 1).await).await;
+    let invite = link.invite.key().to_string();
+    let removed = anna
+        .node
+        .group_remove_by_invite("family", &invite)
+        .await
+        .unwrap();
+    assert_eq!((removed.users.len(), removed.revoked.len()), (3, 1));
+    assert_eq!(names(&anna).await.len(), 2);
+}

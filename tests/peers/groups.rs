@@ -1,9 +1,11 @@
 //! Users found groups, join and leave them; what their nodes exchange, and what others see of it.
 
+use std::time::Duration;
+
 use libp2p::identity::Keypair;
 use pelago::{
     CodedError, GroupInfo, GroupLink, InviteOptions, JoinStatus, LocalUser, Node, Role, Secret,
-    Store, UserKey,
+    ShareRequest, Store, UserKey,
 };
 
 use crate::nodes::{Home, in_time, settings};
@@ -239,4 +241,65 @@ async fn a_user_who_was_added_joins_by_a_link_that_asks() {
         .iter()
         .find(|member| member.user == key("bert"));
     assert_eq!(bert_at_anna.unwrap().peers, [bert.node.peer_id()]);
+}
+
+/// Bert shares a file with the group and goes: Anna still sees it, at no peer. When he is removed, she
+/// forgets it.
+#[tokio::test]
+async fn what_an_absent_member_shared_is_remembered_until_the_member_is_removed() {
+    let anna = home("anna").await;
+    let (store, identity) = (Store::in_memory(), Keypair::generate_ed25519());
+    let start = || Home::of_user(settings("bert"), store.clone(), &identity, user("bert"));
+    let bert = start().await;
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, has_members(2)).await;
+    let group = bert.node.group_id("family").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "the tide waits").unwrap();
+    let request = ShareRequest {
+        groups: vec![group],
+        ..ShareRequest::new(path)
+    };
+    bert.node.share(request, |_| {}).await.unwrap();
+    bert.node.shutdown().await;
+    drop(bert);
+
+    let bert = start().await;
+    bert.node.connect(&anna.address().await).await.unwrap();
+    let key_of_row = bert.node.peer_id().to_bytes();
+    in_time(async {
+        let kind = pelago_store::GroupRow::Catalogue;
+        while anna
+            .store
+            .group_row(kind, group.as_bytes(), &key_of_row)
+            .unwrap()
+            .is_none()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await; // nothing reports it
+        }
+    })
+    .await;
+    let listed = |found: pelago::Catalogue| {
+        let listed = found.listed.into_iter();
+        listed.map(|one| (one.name, one.peers)).collect::<Vec<_>>()
+    };
+    let present = anna.node.list_group(group, Duration::ZERO).await.unwrap();
+    assert_eq!(listed(present), [("notes.txt".to_owned(), 1)]);
+    bert.node.shutdown().await;
+    drop(bert);
+    let absent = anna.node.list_group(group, Duration::ZERO).await.unwrap();
+    assert_eq!(listed(absent), [("notes.txt".to_owned(), 0)]);
+
+    anna.node.group_remove("family", "bert").await.unwrap();
+    let removed = anna.node.list_group(group, Duration::ZERO).await.unwrap();
+    assert_eq!(listed(removed), []);
+    let kind = pelago_store::GroupRow::Catalogue;
+    assert_eq!(
+        anna.store
+            .group_row(kind, group.as_bytes(), &key_of_row)
+            .unwrap(),
+        None
+    );
 }

@@ -112,8 +112,13 @@ impl Answers {
                 begun,
             };
             match request {
-                Request::Sync { group, digest, .. } => {
-                    self.sync(&asked, (group, digest), &mut stream).await?;
+                Request::Sync {
+                    group,
+                    digest,
+                    revision,
+                } => {
+                    self.sync(&asked, (group, digest, revision), &mut stream)
+                        .await?;
                 }
                 Request::Push {
                     group,
@@ -139,7 +144,7 @@ impl Answers {
     async fn sync(
         &self,
         asked: &Asked,
-        (id, theirs): (GroupId, Digest),
+        (id, theirs, revision): (GroupId, Digest, u64),
         stream: &mut Stall<Inbound>,
     ) -> Result<(), FrameError> {
         let groups = &self.0.groups;
@@ -150,6 +155,7 @@ impl Answers {
                 return group::write_answer(stream, &answer).await;
             }
         };
+        groups.shares(id, asked.peer, revision);
         let held = |digest| Answer::Held {
             digest,
             revision: groups.catalogue_revision(),

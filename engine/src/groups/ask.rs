@@ -121,7 +121,8 @@ impl Conversation {
             return Ok(());
         }
         match self.push(&group, fitting).await? {
-            Answer::Held { digest, .. } => {
+            Answer::Held { digest, revision } => {
+                self.groups.shares(id, self.peer, revision);
                 self.groups.confirm(id, self.peer, digest);
                 let now = self.groups.get(&id);
                 if now.is_some_and(|now| now.digest() != digest) {
@@ -153,7 +154,8 @@ impl Conversation {
             revision: self.groups.catalogue_revision(),
         };
         match self.exchange(&request).await? {
-            Answer::Held { digest, .. } => {
+            Answer::Held { digest, revision } => {
+                self.groups.shares(id, self.peer, revision);
                 if digest != group.digest() {
                     self.compare(id).await?;
                 } else {

@@ -114,4 +114,56 @@ mod tests {
         assert_eq!(first.digest(), second.digest());
         assert_eq!(first.roster().members().len(), 200);
     }
+
+    /// Prints the figures of a newcomer to the largest group.
+    #[test]
+    fn a_newcomer_gets_a_group_of_a_thousand_members_in_one_batch() {
+        let root = secret(0);
+        let founding = acts::found(&root, &"family".parse().unwrap(), [7; 16]);
+        let mut group = Group::new(founding.group().unwrap());
+        let mut statements = vec![founding];
+        for number in 1..1024_u16 {
+            let mut seed = [9; 32];
+            seed[..2].copy_from_slice(&number.to_be_bytes());
+            let user = Secret::<UserKey>::from_seed(seed);
+            let node = libp2p::identity::Keypair::ed25519_from_bytes(seed).unwrap();
+            let name = format!("user-{number}").parse().unwrap();
+            let identity = crate::groups::Identity::new(user, name, &node).unwrap();
+            let entry = pelago_groups::Entry {
+                author: root.key(),
+                group: group.id(),
+                is_in: true,
+                number: 1,
+                ownership: None,
+                role_number: 0,
+                user: identity.user().key(),
+                via: None,
+            };
+            statements.push(Statement::sign(pelago_groups::Body::Entry(entry), &root));
+            statements.push(identity.profile(None, true));
+        }
+        group.merge(statements);
+        let newcomer = Group::new(group.id());
+        let asked = reply(&newcomer, &ids(&group).ids);
+        let sent = wanted(&group, &asked.wanted);
+        let bytes: usize = sent.statements.iter().map(Vec::len).sum();
+        let begun = std::time::Instant::now();
+        let mut newcomer = newcomer;
+        let read = sent
+            .statements
+            .iter()
+            .map(|bytes| Statement::from_bytes(bytes).unwrap());
+        newcomer.merge(read);
+        println!(
+            "1,024 members: {} statements in {} KiB, and {} KiB of ids twice; verified and merged \
+             in {:?}",
+            sent.statements.len(),
+            bytes >> 10,
+            asked.wanted.len() * 32 / 1024,
+            begun.elapsed()
+        );
+        assert_eq!(newcomer.digest(), group.digest());
+        assert_eq!(newcomer.roster().members().len(), 1024);
+        assert!(bytes < 700 << 10, "{bytes} bytes");
+    }
 }

@@ -4,7 +4,7 @@
 //! from it, so that no caller has to remember them. Errors are those of the database, or of the act.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use pelago_content::Hash;
 use pelago_groups::{Digest, GroupId, Name, Slot, Statement, UserKey};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     error::GroupError,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     access::Memberships,
-    store::{DatabaseError, Store},
+    store::{DatabaseError, GroupChange, GroupRow, Store},
 };
 
 /// Groups that a node knows, at most; those that its user has left count until they are forgotten.
@@ -50,6 +50,9 @@ struct Shared {
     changing: Mutex<Option<Statement>>,
     /// What this node announces in the DHT to meet members.
     announced: Mutex<BTreeSet<Hash>>,
+    /// What members share: the number of what they reported last, and what is not read yet.
+    shared: Mutex<SharedByMembers>,
+    has_unread: Notify,
     /// What peers reported to hold.
     confirmed: Mutex<HashMap<(GroupId, PeerId), Digest>>,
     feed: Feed,
@@ -57,6 +60,12 @@ struct Shared {
     run: u64,
     revision: watch::Sender<u64>,
     metrics: Metrics,
+}
+
+#[derive(Default)]
+struct SharedByMembers {
+    revisions: HashMap<(GroupId, PeerId), u64>,
+    unread: BTreeSet<(GroupId, PeerId)>,
 }
 
 impl Groups {
@@ -95,6 +104,8 @@ impl Groups {
             groups: Mutex::new(groups.collect()),
             changing: Mutex::new(profile),
             announced: Mutex::default(),
+            shared: Mutex::default(),
+            has_unread: Notify::new(),
             confirmed: Mutex::default(),
             feed: Feed::default(),
             run: rand::random(),
@@ -199,6 +210,26 @@ impl Groups {
         self.0.announced.lock().clone()
     }
 
+    /// Notes the number that a member reports of what it shares in a group.
+    pub(super) fn shares(&self, group: GroupId, peer: PeerId, revision: u64) {
+        let mut shared = self.0.shared.lock();
+        if shared.revisions.insert((group, peer), revision) != Some(revision) {
+            shared.unread.insert((group, peer));
+            self.0.has_unread.notify_one();
+        }
+    }
+
+    /// Waits until a member reports that it shares something else in a group than before.
+    pub async fn unread(&self) -> (GroupId, PeerId) {
+        loop {
+            let next = self.0.shared.lock().unread.pop_first();
+            if let Some(unread) = next {
+                return unread;
+            }
+            self.0.has_unread.notified().await;
+        }
+    }
+
     /// What a peer reported to hold of a group.
     #[must_use]
     pub fn confirmed(&self, group: &GroupId, peer: &PeerId) -> Option<Digest> {
@@ -246,6 +277,7 @@ impl Groups {
         if rows.is_empty() {
             return Ok(value);
         }
+        rows.extend(self.forgotten(before.as_deref(), &after));
         self.0.store.change_groups(&rows)?;
         let wishes = self.wishes(before.as_deref(), &after, from);
         let is_new = wishes.iter().any(|wish| matches!(wish, Wish::Tell { .. }));
@@ -381,6 +413,24 @@ impl Groups {
             self.change(group.id(), None, |_| Ok::<_, DatabaseError>(()))?;
         }
         Ok(())
+    }
+
+    /// The changes of rows by which this node forgets what those shared who are members no longer.
+    fn forgotten(&self, before: Option<&Group>, after: &Group) -> Vec<GroupChange> {
+        let own = self.user();
+        let is_here = own.is_some_and(|own| after.roster().is_in(&own));
+        let stay: HashSet<_> = peers_of(after).filter(|_| is_here).collect();
+        let gone = before
+            .into_iter()
+            .flat_map(peers_of)
+            .filter(|peer| !stay.contains(peer));
+        let gone = gone.map(|peer| GroupChange {
+            kind: GroupRow::Catalogue,
+            of: *after.id().as_bytes(),
+            key: peer.to_bytes(),
+            row: None,
+        });
+        gone.collect()
     }
 
     /// What peers have to learn after a change.

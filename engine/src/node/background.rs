@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    announce,
+    announce, catalogues,
     core::NodeCore,
     groups::meet_members,
     known_peers, poll_catalogues, recovery, rehash,
@@ -93,6 +93,10 @@ pub(super) fn begin_serving(
 pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     let duties = &core.duties;
     duties.run("return-memory", return_memory);
+    let node = Arc::clone(core);
+    duties.run("remember-catalogues", move || {
+        catalogues::remember(Arc::clone(&node))
+    });
     let node = Arc::clone(core);
     duties.run("meet-members", move || meet_members(Arc::clone(&node)));
     let node = Arc::clone(core);

@@ -119,14 +119,16 @@ impl Node {
     }
 
     /// What the members of `group` share with it, after waiting `wait` for peers to connect. Each
-    /// member answers for itself; those that cannot be reached are left out.
+    /// member answers for itself; of those that cannot be reached, this node lists what they shared
+    /// last, and counts no peer for it.
     ///
     /// # Errors
     /// This node is not in the group.
     pub async fn list_group(&self, group: GroupId, wait: Duration) -> Result<Catalogue, ListError> {
         let core = &self.core;
         core.own_group(group)?;
-        let found = catalogues::of_group(&core.network, &core.memberships, group, wait).await;
+        let found =
+            catalogues::of_group(&core.network, &core.store, &core.memberships, group, wait).await;
         core.known_groups.remember(group, &found.listed);
         Ok(found)
     }

@@ -46,17 +46,18 @@ pub(super) enum FetchError {
 
 /// The catalogues of connected `peers`, within the budget. Peers that do not answer are left out.
 pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>) -> Catalogue {
-    fetch_from(network, peers, None, ASKED_AT_A_TIME).await
+    fetch_from(network, peers, None, ASKED_AT_A_TIME, |_| Vec::new()).await
 }
 
 /// The catalogues of `group` at its `members`, as of [`fetch_all`]. Those that are not connected are
-/// reached at known addresses.
+/// reached at known addresses; of the others `remembered` has what they shared last.
 pub(super) async fn fetch_group(
     network: &Network,
     members: Vec<PeerId>,
     group: GroupId,
+    remembered: impl Fn(&PeerId) -> Vec<CatalogueEntry>,
 ) -> Catalogue {
-    fetch_from(network, members, Some(group), MEMBERS_AT_A_TIME).await
+    fetch_from(network, members, Some(group), MEMBERS_AT_A_TIME, remembered).await
 }
 
 async fn fetch_from(
@@ -64,7 +65,9 @@ async fn fetch_from(
     peers: Vec<PeerId>,
     group: Option<GroupId>,
     at_a_time: usize,
+    remembered: impl Fn(&PeerId) -> Vec<CatalogueEntry>,
 ) -> Catalogue {
+    let remembered = &remembered;
     let deadline = Instant::now() + TIMEOUT;
     let merge = Mutex::new(Merge::new(peers.len()));
     let merge = &merge;
@@ -73,7 +76,12 @@ async fn fetch_from(
             let connected = timeout_at(deadline, network.connect(Some(peer), Vec::new())).await;
             if !matches!(connected, Ok(Ok(_))) {
                 // It is offline, as far as can be known.
-                return true;
+                let entries = remembered(&peer);
+                let mut merge = merge.lock();
+                let mut part = merge.begin_absent();
+                let has_all = merge.take(&mut part, entries);
+                merge.end(&part);
+                return has_all;
             }
         }
         fetch(network, peer, group, merge, deadline).await

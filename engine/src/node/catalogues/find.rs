@@ -17,11 +17,13 @@ use super::{
     Catalogue, Choice, ListError, Listed, Sharer,
     fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, fetch_group, read_pages},
     merge::Merge,
+    remembered,
 };
 use crate::{
     access::{Circle, Memberships},
     network::{Closed, Network, PeerAddress},
     node::DownloadError,
+    store::Store,
 };
 
 /// The most contents of one name that an error lists, those that most peers have first: more than a
@@ -91,9 +93,10 @@ pub(in crate::node) async fn of_network(
 }
 
 /// What the members of `group` share with it, after waiting `wait` for peers to connect. Each answers
-/// for itself; those that cannot be reached are left out.
+/// for itself; of those that cannot be reached, `store` has what they shared last.
 pub(in crate::node) async fn of_group(
     network: &Network,
+    store: &Store,
     memberships: &Memberships,
     group: GroupId,
     wait: Duration,
@@ -101,7 +104,10 @@ pub(in crate::node) async fn of_group(
     tokio::time::sleep(wait).await;
     let mut members = memberships.members(&group);
     members.retain(|peer| *peer != network.local_peer_id());
-    fetch_group(network, members, group).await
+    fetch_group(network, members, group, |peer| {
+        remembered::of(store, group, peer)
+    })
+    .await
 }
 
 /// Finds content by `name`, at the peers `among` or at all in reach of those in the circle, within

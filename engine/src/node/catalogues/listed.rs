@@ -23,7 +23,8 @@ pub struct Listed {
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
-    /// How many other peers in reach have it.
+    /// How many other peers in reach have it: none if only members of a group have it who are away,
+    /// by what they shared last.
     pub peers: u64,
     /// The first of these peers, at most two.
     pub holders: Vec<PeerId>,

@@ -65,7 +65,8 @@ pub(super) struct Merge {
 
 /// One peer's part of a merge.
 pub(super) struct Part {
-    peer: PeerId,
+    /// `None` if the peer is not in reach.
+    peer: Option<PeerId>,
     left: Amount,
     /// Its entries so far, by a hash of name and content.
     seen: HashSet<u64>,
@@ -92,7 +93,16 @@ impl Merge {
     /// Begins the catalogue of one of them.
     pub(super) fn begin(&self, peer: PeerId) -> Part {
         Part {
-            peer,
+            peer: Some(peer),
+            left: self.part,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Begins what a peer shared that is not in reach: it counts for no content.
+    pub(super) fn begin_absent(&self) -> Part {
+        Part {
+            peer: None,
             left: self.part,
             seen: HashSet::new(),
         }
@@ -146,9 +156,12 @@ impl Merge {
             unavailable_files: 0,
         };
         let listed = self.listed.entry(key).or_insert_with_key(new);
+        let Some(peer) = part.peer else {
+            return;
+        };
         listed.peers += 1;
         if listed.holders.len() < NAMED_HOLDERS {
-            listed.holders.push(part.peer);
+            listed.holders.push(peer);
         }
     }
 
