@@ -284,7 +284,15 @@ fn methods_for_the_type_of_a_parent_are_no_circle() {
 /// A promise is worth as much as the test that holds it.
 #[test]
 fn the_tests_that_documents_name_exist() {
-    let folders = ["src", "engine", "store", "behaviour", "content", "tests"];
+    let folders = [
+        "src",
+        "engine",
+        "store",
+        "behaviour",
+        "groups",
+        "content",
+        "tests",
+    ];
     let sources = folders.map(|folder| sources(&root().join(folder))).concat();
     let names = Names::read(sources.iter().map(PathBuf::as_path));
     for document in ["docs/SECURITY.md", "docs/ARCHITECTURE.md"] {
