@@ -48,7 +48,10 @@ pub(super) struct ShareArgs {
 
     /// Share only with the members of this group; repeatable. What the path is shared with already
     /// stays
-    #[arg(long, value_name = "GROUP", conflicts_with = "no_serve", help_heading = SHARING)]
+    #[arg(
+        long, value_name = "GROUP", conflicts_with_all = ["no_serve", "unlisted"],
+        help_heading = SHARING,
+    )]
     group: Vec<String>,
 
     /// Hash all files again, even those that look unchanged: a program that writes through a memory
@@ -250,8 +253,7 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
         name: args.name.clone(),
         unlisted: args.unlisted,
         groups: args.group.clone(),
-        // With both flags, the share is for the groups and for everyone who has the hash.
-        everyone: args.unlisted.then_some(true),
+        everyone: None,
         rehash: args.rehash,
         skip_unsupported: args.skip_unsupported,
     })

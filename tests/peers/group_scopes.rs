@@ -307,6 +307,17 @@ async fn a_group_is_added_to_a_share_and_taken_from_it() {
         .await
         .unwrap();
     sharer.share_with_group("it", &content).await;
+    let grouped = sharer.node.list().await.unwrap();
+    let again = ShareRequest {
+        rehash: true,
+        ..ShareRequest::new(sharer.path("it"))
+    };
+    sharer.node.share(again, |_| {}).await.unwrap();
+    let listed = sharer.node.list().await.unwrap();
+    assert_eq!(
+        listed[0].scopes, grouped[0].scopes,
+        "hashed again, and not for everyone"
+    );
     sharer.node.unshare(only_with(GROUP)).await.unwrap();
     assert_eq!(sharer.node.list().await.unwrap(), []);
     assert_eq!(answers(&member, shared.hash).await[3], absent());

@@ -70,9 +70,18 @@ pub fn share(
         ..request.clone()
     };
     let before = store.share_at(&request.path).ok().flatten();
-    let scopes = scopes(request, before.as_ref());
+    let scopes = match &before {
+        // To hash it again changes nothing about who may have it.
+        Some(before) if request.rehash && is_plain => before.scopes.clone(),
+        before => scopes(request, before.as_ref()),
+    };
+    let widened = before
+        .as_ref()
+        .and_then(|before| of_widened(before, &scopes));
     let mut shared = share_resolved(store, request, scopes, is_plain, progress)?;
-    shared.notes.splice(0..0, followed);
+    shared
+        .notes
+        .splice(0..0, followed.into_iter().chain(widened));
     let before = before.map(|before| before.hash);
     Ok(Shared {
         replaced: before.filter(|before| *before != shared.hash),
@@ -191,13 +200,27 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
     Ok(())
 }
 
+/// A note if content that was not for everyone is for everyone in `scopes`.
+fn of_widened(before: &Share, scopes: &Scopes) -> Option<String> {
+    if before.scopes.contains(Scope::Everyone) || !scopes.contains(Scope::Everyone) {
+        return None;
+    }
+    let only = match before.scopes.contains(Scope::Unlisted) {
+        true => "people who have its hash",
+        false => "members of its groups",
+    };
+    Some(format!(
+        "it is shared with everyone now, and was shared with {only} only: `unshare` withdraws it"
+    ))
+}
+
 /// A note on files and folders that sharing the folder that has them has listed.
 fn of_revealed(count: u64) -> Option<String> {
     match count {
         0 => None,
-        1 => Some("1 file or folder in it was unlisted, and is listed now".to_owned()),
+        1 => Some("1 file or folder of this content was not listed, and is listed now".to_owned()),
         count => Some(format!(
-            "{count} files and folders in it were unlisted, and are listed now"
+            "{count} files and folders of this content were not listed, and are listed now"
         )),
     }
 }
