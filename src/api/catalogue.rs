@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Uri, header::LINK},
 };
 
+use libp2p::PeerId;
 use pelago_groups::GroupId;
 
 use super::{
@@ -71,9 +72,7 @@ pub(super) async fn catalogue(
             found.into()
         }
     };
-    let named = |peer: Peer| Some((peer.peer_id, peer.name?));
-    let peers = node.peers().await.map_err(ListError::from)?;
-    let names = peers.into_iter().filter_map(named).collect();
+    let names = names(&node, &of).await?;
     let key = |listed: &&node::Listed| (listed.name.clone(), listed.hash);
     let all = found.listed.iter().collect();
     let (mut headers, Json(listed)) = page(all, query.page_query(), &uri, key)?;
@@ -87,6 +86,24 @@ pub(super) async fn catalogue(
         .into_iter()
         .map(|listed| offered(listed.clone(), &names));
     Ok((headers, Json(listed.collect())))
+}
+
+/// The names of peers: in the list of a group, those of its members.
+async fn names(node: &Node, of: &CatalogueOf) -> Result<HashMap<PeerId, String>, ApiError> {
+    if let CatalogueOf::Group(group) = of {
+        let members = node.group_members(&group.to_string()).await?.into_iter();
+        let named = members.flat_map(|member| {
+            let name = member.name.map(|name| name.to_string());
+            member
+                .peers
+                .into_iter()
+                .filter_map(move |peer| Some((peer, name.clone()?)))
+        });
+        return Ok(named.collect());
+    }
+    let named = |peer: Peer| Some((peer.peer_id, peer.name?));
+    let peers = node.peers().await.map_err(ListError::from)?;
+    Ok(peers.into_iter().filter_map(named).collect())
 }
 
 /// What the members of a group share with it, this node among them.

@@ -28,7 +28,8 @@ impl From<node::Listed> for types::Listed {
             unlisted: from.scopes.contains(node::Scope::Unlisted),
             groups: groups(&from.scopes),
             group_only: is_group_only(&from.scopes),
-            offline: false,
+            // Others are listed by peers in reach, except what absent members of a group shared.
+            offline: from.peers == 0 && from.scopes.is_empty(),
             state: Some(from.state.into()),
             unavailable_files: from.unavailable_files,
         }
@@ -46,7 +47,7 @@ pub(super) fn is_group_only(scopes: &node::Scopes) -> bool {
     !scopes.is_empty() && scopes.iter().all(is_group)
 }
 
-/// A share of other peers, with their names if all of them are known.
+/// A share of other peers, or of a group, with their names if all of them are known.
 pub(in crate::api) fn offered(
     from: node::Listed,
     names: &HashMap<PeerId, String>,

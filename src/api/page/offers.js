@@ -14,7 +14,10 @@ const PERIOD_MS = 4000;
 const WAIT_SECONDS = 1;
 
 /** The peers that have it, by name if they are few. */
-const who = ({ peers, holders }) => (holders?.length ? holders.map((text) => harmless(text) || "(no name)").join(" and ") : count(peers, "peer"));
+function who({ peers, holders, offline: isOffline }) {
+  if (holders?.length) return holders.map((text) => harmless(text) || "(no name)").join(" and ");
+  return isOffline ? "members" : count(peers, "peer");
+}
 
 /** What the row says of the peers that have it. */
 function holding(offer) {

@@ -100,7 +100,8 @@ pub struct Listed {
     pub kind: Kind,
     /// The number of peers in reach that share it.
     pub peers: u64,
-    /// The names of these peers, if there are one or two and both are known. Any text.
+    /// The names of these peers, if there are one or two and both are known. In the list of a group
+    /// they are those of its members. Any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<String>,
     /// Whether it is unlisted: in no list, and only for peers that have its hash. Absent if it is
