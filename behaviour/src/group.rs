@@ -22,8 +22,15 @@ pub const MAX_FRAME: usize = 64 << 10;
 /// Bytes of statements in one request or answer, at most: with their lengths they fit into a frame.
 pub const MAX_STATEMENTS: usize = 56 << 10;
 
-/// Bytes of one batch, at most: 80 times the statements of a group of 1,024 members.
+/// Bytes of one batch, at most: 80 times the statements of a group of 1,024 members. Each statement
+/// counts [`STATEMENT_COST`] bytes more than it has.
 pub const MAX_BATCH: usize = 16 << 20;
+
+/// Bytes that each statement of a batch costs beside its own: those that it takes in memory.
+pub const STATEMENT_COST: usize = 64;
+
+/// Statements in one frame, at most: more do not fit, as each has a signature of 64 bytes.
+const STATEMENTS_IN_FRAME: usize = 1024;
 
 /// Ids in one frame, at most.
 const IDS_IN_FRAME: usize = 1024;
@@ -342,7 +349,11 @@ pub async fn read_batch(io: &mut (impl AsyncRead + Unpin)) -> Result<Batch, Fram
         let part = frame::expect::<PartFrame>(io, MAX_FRAME).await?;
         let in_part = part.ids.len()
             + part.wanted.len()
-            + part.statements.iter().map(|one| one.len()).sum::<usize>();
+            + part
+                .statements
+                .iter()
+                .map(|one| one.len() + STATEMENT_COST)
+                .sum::<usize>();
         length += in_part;
         if length > MAX_BATCH {
             return Err(FrameError::TooLong {
@@ -365,7 +376,8 @@ pub async fn read_batch(io: &mut (impl AsyncRead + Unpin)) -> Result<Batch, Fram
 /// Of `statements`, as many from the beginning as one request or answer holds.
 pub fn fitting<S: AsRef<[u8]>>(statements: impl IntoIterator<Item = S>) -> Vec<Vec<u8>> {
     let mut bytes = 0;
-    let fitting = statements.into_iter().take_while(|statement| {
+    let statements = statements.into_iter().take(STATEMENTS_IN_FRAME);
+    let fitting = statements.take_while(|statement| {
         bytes += statement.as_ref().len() + OVERHEAD;
         bytes <= MAX_STATEMENTS
     });
@@ -412,6 +424,12 @@ fn packed<'a>(statements: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<ByteBuf>
 }
 
 fn unpacked(statements: Vec<ByteBuf>) -> Result<Vec<Vec<u8>>, FrameError> {
+    if statements.len() > STATEMENTS_IN_FRAME {
+        return Err(FrameError::malformed("a frame has too many statements"));
+    }
+    if statements.iter().any(|one| one.is_empty()) {
+        return Err(FrameError::malformed("a statement is empty"));
+    }
     if statements.iter().any(|one| one.len() > MAX_STATEMENT) {
         return Err(FrameError::malformed("a statement is too long"));
     }
@@ -530,12 +548,41 @@ mod tests {
         assert!(block_on(read_batch(&mut Cursor::new(bytes))).is_err());
     }
 
+    #[test]
+    fn statements_cost_their_memory_and_empty_ones_are_refused() {
+        let read = |statements: Vec<Vec<u8>>| {
+            let batch = Batch {
+                statements,
+                ..Batch::default()
+            };
+            let mut bytes = Vec::new();
+            block_on(write_batch(&mut bytes, &batch)).unwrap();
+            block_on(read_batch(&mut Cursor::new(bytes)))
+        };
+        assert!(matches!(
+            read(vec![Vec::new()]),
+            Err(FrameError::Malformed(_))
+        ));
+        let many = MAX_BATCH / (1 + STATEMENT_COST);
+        assert_eq!(read(vec![vec![7]; many]).unwrap().statements.len(), many);
+        let long = read(vec![vec![7]; many + 1]);
+        assert!(matches!(long, Err(FrameError::TooLong { .. })), "{long:?}");
+
+        let crowded = PartFrame {
+            statements: vec![ByteBuf::from([7]); STATEMENTS_IN_FRAME + 1],
+            ..PartFrame::default()
+        };
+        let mut bytes = Vec::new();
+        block_on(frame::write(&mut bytes, &crowded, MAX_FRAME)).unwrap();
+        assert!(block_on(read_batch(&mut Cursor::new(bytes))).is_err());
+    }
+
     proptest! {
         #[test]
         fn batches_arrive_as_they_were_sent(
             ids in prop::collection::vec(any::<[u8; 32]>(), 0..1100),
             wanted in prop::collection::vec(any::<[u8; 32]>(), 0..10),
-            lengths in prop::collection::vec(0..2000_usize, 0..200),
+            lengths in prop::collection::vec(1..2000_usize, 0..200),
         ) {
             let statements = lengths.into_iter().map(|length| vec![7; length]).collect();
             let batch = Batch { ids, wanted, statements };

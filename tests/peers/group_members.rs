@@ -274,6 +274,40 @@ async fn a_stranger_cannot_tell_a_group_from_none() {
     assert_eq!(anna.node.group_requests("family").unwrap(), []);
 }
 
+/// Eve has the request of a user, and sends it from a node that the user does not name.
+#[tokio::test]
+async fn a_request_that_another_peer_sends_is_kept_and_shows_it_nothing() {
+    let anna = home("anna").await;
+    founded(&anna).await;
+    let link = ask_link(&anna).await;
+    let carl = Member::connect(&anna, "carl", link.group).await;
+    let mut eve = Member::connect(&anna, "eve", link.group).await;
+    let profile = carl.profile.clone();
+    let join = JoinRequest::new(
+        &carl.secret,
+        profile,
+        link.group,
+        &link.invite,
+        String::new(),
+    );
+    let replayed = Request::Join {
+        group: link.group,
+        request: join.request().as_bytes().to_vec(),
+        profile: join.profile().as_bytes().to_vec(),
+        origin: None,
+    };
+    let nothing = Answer::Nothing {
+        statements: Vec::new(),
+    };
+    assert_eq!(eve.exchange(&replayed).await, nothing);
+    until(&anna.node, |node| {
+        !node.group_requests("family").unwrap().is_empty()
+    })
+    .await;
+    anna.node.group_accept("family", "carl").await.unwrap();
+    assert_eq!(eve.exchange(&replayed).await, nothing);
+}
+
 /// A link that became public: many users ask by it from one place, and one from another.
 #[tokio::test]
 async fn a_flood_of_requests_leaves_an_honest_one() {

@@ -4,6 +4,7 @@
 //! group or not. What such a peer delivers is examined after it has its answer.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     io,
     sync::Arc,
@@ -17,22 +18,24 @@ use pelago_behaviour::{
     group::{self, Answer, JoinOutcome, Request, fitting},
     streams::Inbound,
 };
-use pelago_groups::{Digest, GroupId, JoinRequest, Judgement, Refusal, Statement, UserKey, judge};
+use pelago_groups::{
+    Body, Digest, GroupId, JoinRequest, Judgement, Refusal, Statement, UserKey, judge,
+};
 use rand::RngExt;
 use tokio::{
-    sync::Semaphore,
+    sync::{Mutex as AsyncMutex, Semaphore},
     task::spawn_blocking,
     time::{sleep_until, timeout},
 };
 
 use super::{
-    ask::STALL,
+    ask::{EXCHANGE_TIMEOUT, STALL},
     batches,
     feed::Wish,
     group::Group,
     handle::{Groups, unix_now, user_of},
     mailbox::HeldRequest,
-    strangers::Strangers,
+    rate::Rate,
 };
 use crate::store::DatabaseError;
 
@@ -42,8 +45,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a peer from outside waits for its answer: longer than any look-up takes.
 const NOTHING_DELAY: Duration = Duration::from_millis(10);
 
-/// Syncs that are answered at a time: each may hold three batches of 16 MiB.
-const SYNCS: usize = 4;
+/// Syncs that are answered at a time, of as many users: each may hold a batch of 16 MiB.
+const SYNCS: usize = 16;
+
+/// Attempts of peers from outside within [`WINDOW`], from one place. A user who joins makes two, and
+/// a member whom this node does not know yet two more.
+const MAX_ATTEMPTS: u32 = 64;
+
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// Deliveries of peers from outside that are examined at a time. Further ones are dropped: they come
 /// again.
@@ -55,16 +64,18 @@ pub struct Answers(Arc<Shared>);
 
 struct Shared {
     groups: Groups,
-    strangers: Mutex<Strangers>,
+    strangers: Mutex<Rate<u64>>,
     places: RandomState,
     syncs: Semaphore,
+    /// One for each user whose nodes sync now.
+    turns: Mutex<HashMap<UserKey, Arc<AsyncMutex<()>>>>,
     deliveries: Arc<Semaphore>,
 }
 
 /// What a peer is to a group.
 enum Standing {
-    /// Both it and this node belong to the group.
-    Member(Arc<Group>),
+    /// Both it and this node belong to the group; it is a node of this user.
+    Member(Arc<Group>, UserKey),
     /// Either of them belongs to it no longer, as these statements show.
     Past(Vec<Statement>),
     /// It does not belong to it, or this node does not.
@@ -80,7 +91,8 @@ impl Answers {
     pub fn new(groups: Groups) -> Self {
         Self(Arc::new(Shared {
             groups,
-            strangers: Mutex::default(),
+            strangers: Mutex::new(Rate::new(MAX_ATTEMPTS, WINDOW)),
+            turns: Mutex::default(),
             places: RandomState::new(),
             syncs: Semaphore::new(SYNCS),
             deliveries: Arc::new(Semaphore::new(DELIVERIES)),
@@ -111,34 +123,40 @@ impl Answers {
                 place: self.place(origin),
                 begun,
             };
-            match request {
-                Request::Sync {
-                    group,
-                    digest,
-                    revision,
-                } => {
-                    self.sync(&asked, (group, digest, revision), &mut stream)
-                        .await?;
-                }
-                Request::Push {
-                    group,
-                    digest,
-                    statements,
-                } => {
-                    let answer = self.push(&asked, (group, digest), statements).await?;
-                    group::write_answer(&mut stream, &answer).await?;
-                }
-                Request::Join {
-                    group,
-                    request,
-                    profile,
-                    origin,
-                } => {
-                    let answer = self.join(&asked, group, [request, profile], origin).await?;
-                    group::write_answer(&mut stream, &answer).await?;
-                }
-            }
+            let answered = timeout(EXCHANGE_TIMEOUT, self.answer(&asked, request, &mut stream));
+            answered
+                .await
+                .map_err(|_| FrameError::Io(io::ErrorKind::TimedOut.into()))??;
         }
+    }
+
+    async fn answer(
+        &self,
+        asked: &Asked,
+        request: Request,
+        stream: &mut Stall<Inbound>,
+    ) -> Result<(), FrameError> {
+        let answer = match request {
+            Request::Sync {
+                group,
+                digest,
+                revision,
+            } => {
+                return self.sync(asked, (group, digest, revision), stream).await;
+            }
+            Request::Push {
+                group,
+                digest,
+                statements,
+            } => self.push(asked, (group, digest), statements).await?,
+            Request::Join {
+                group,
+                request,
+                profile,
+                origin,
+            } => self.join(asked, group, [request, profile], origin).await?,
+        };
+        group::write_answer(stream, &answer).await
     }
 
     async fn sync(
@@ -148,8 +166,8 @@ impl Answers {
         stream: &mut Stall<Inbound>,
     ) -> Result<(), FrameError> {
         let groups = &self.0.groups;
-        let group = match self.standing(&id, &asked.peer) {
-            Standing::Member(group) => group,
+        let (group, user) = match self.standing(&id, &asked.peer) {
+            Standing::Member(group, user) => (group, user),
             other => {
                 let answer = self.nothing(asked, other).await?;
                 return group::write_answer(stream, &answer).await;
@@ -158,13 +176,15 @@ impl Answers {
         groups.shares(id, asked.peer, revision);
         let held = |digest| Answer::Held {
             digest,
-            revision: groups.catalogue_revision(),
+            revision: groups.catalogue_revision(&id),
         };
         let ours = group.digest();
         group::write_answer(stream, &held(ours)).await?;
         if ours == theirs {
             groups.confirm(id, asked.peer, theirs);
         } else {
+            let turn = self.turn(user);
+            let _turn = turn.lock().await;
             let _permit = self.0.syncs.acquire().await;
             group::write_batch(stream, &batches::ids(&group)).await?;
             let reply = group::read_batch(stream).await?;
@@ -187,13 +207,13 @@ impl Answers {
     ) -> Result<Answer, FrameError> {
         let groups = &self.0.groups;
         let standing = self.standing(&id, &asked.peer);
-        if let Standing::Member(_) = standing {
+        if let Standing::Member(..) = standing {
             self.take(id, asked.peer, statements).await?;
             if let Some(group) = groups.joined(&id) {
                 groups.confirm(id, asked.peer, theirs);
                 return Ok(Answer::Held {
                     digest: group.digest(),
-                    revision: groups.catalogue_revision(),
+                    revision: groups.catalogue_revision(&id),
                 });
             }
             return self.nothing(asked, self.standing(&id, &asked.peer)).await;
@@ -207,7 +227,7 @@ impl Answers {
             tokio::spawn(async move {
                 let _permit = permit;
                 if answers.take(id, peer, statements).await.is_ok()
-                    && let Standing::Member(_) = answers.standing(&id, &peer)
+                    && let Standing::Member(..) = answers.standing(&id, &peer)
                 {
                     answers.0.groups.feed().note([Wish::Sync(id, peer)]);
                 }
@@ -223,18 +243,31 @@ impl Answers {
         sent: [Vec<u8>; 2],
         origin: Option<u64>,
     ) -> Result<Answer, FrameError> {
-        let groups = self.0.groups.clone();
-        let is_member = matches!(self.standing(&id, &asked.peer), Standing::Member(_));
+        let is_member = matches!(self.standing(&id, &asked.peer), Standing::Member(..));
+        let is_his = names(&sent[1], &asked.peer);
         let origin = match origin.filter(|_| is_member) {
             Some(origin) => self.0.places.hash_one((asked.peer, origin)),
             None => asked.place,
         };
+        let receive = {
+            let (groups, from) = (self.0.groups.clone(), asked.peer);
+            move || groups.receive_join(id, from, &sent, origin)
+        };
+        if !is_member && !is_his {
+            // Another one sends the request of a user again: what became of it is not for it.
+            let answer = self.nothing(asked, Standing::Stranger).await?;
+            if let Ok(permit) = Arc::clone(&self.0.deliveries).try_acquire_owned() {
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    blocking(receive).await
+                });
+            }
+            return Ok(answer);
+        }
         if !is_member {
             self.count(asked)?;
         }
-        let from = asked.peer;
-        let received = blocking(move || groups.receive_join(id, from, &sent, origin)).await?;
-        match received {
+        match blocking(receive).await? {
             Some((outcome, proof)) => {
                 let proof = proof.iter().map(|statement| statement.as_bytes());
                 Ok(Answer::Join {
@@ -256,7 +289,7 @@ impl Answers {
             return Standing::Stranger;
         };
         match (is_here, group.roster().is_in(&user)) {
-            (true, true) => Standing::Member(group),
+            (true, true) => Standing::Member(group, user),
             (true, false) if group.roster().is_out(&user) => Standing::Past(group.proof_of(&user)),
             (false, true) => Standing::Past(group.proof_of(&own)),
             _ => Standing::Stranger,
@@ -268,7 +301,7 @@ impl Answers {
         self.count(asked)?;
         let statements = match standing {
             Standing::Past(statements) => statements,
-            Standing::Member(_) | Standing::Stranger => Vec::new(),
+            Standing::Member(..) | Standing::Stranger => Vec::new(),
         };
         sleep_until((asked.begun + NOTHING_DELAY).into()).await;
         let statements = statements.iter().map(|statement| statement.as_bytes());
@@ -279,7 +312,7 @@ impl Answers {
 
     /// Counts an attempt of a peer from outside.
     fn count(&self, asked: &Asked) -> Result<(), FrameError> {
-        let is_allowed = self.0.strangers.lock().may_try(asked.place, asked.begun);
+        let is_allowed = self.0.strangers.lock().allows(asked.place, asked.begun);
         match is_allowed {
             true => Ok(()),
             false => Err(FrameError::Io(io::Error::new(
@@ -300,6 +333,13 @@ impl Answers {
         }
         let groups = self.0.groups.clone();
         blocking(move || groups.take(id, from, &statements)).await
+    }
+
+    /// What the nodes of a user take in turns.
+    fn turn(&self, user: UserKey) -> Arc<AsyncMutex<()>> {
+        let mut turns = self.0.turns.lock();
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(user).or_default())
     }
 
     /// A number that is equal for peers from one site.
@@ -333,10 +373,12 @@ impl Groups {
         let Some(join) = verified(&group, request, profile) else {
             return Ok(None);
         };
-        let user = join.asked().user;
+        let (user, invite) = (join.asked().user, join.asked().invite);
+        let invites = group.roster().invites();
+        let is_open = invites.get(&invite).is_some_and(|invite| invite.is_open);
         match judge(group.held(), group.roster(), &join) {
             // The node of a user who was admitted ahead of time is not known yet.
-            _ if group.roster().is_in(&user) => {
+            _ if is_open && group.roster().is_in(&user) => {
                 let profile = join.profile().clone();
                 self.change(id, Some(from), |group| {
                     group.merge([profile]);
@@ -363,8 +405,13 @@ impl Groups {
 
 /// How a request stands.
 fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, Vec<Statement>) {
-    // The invite may be used up with this user.
-    if group.roster().is_in(user) {
+    let (roster, invite) = (group.roster(), join.asked().invite);
+    let is_open = roster.invites().get(&invite).is_some_and(|of| of.is_open);
+    // The invite may be used up with this user. One that was revoked shows nothing else.
+    let is_in = roster
+        .member(user)
+        .is_some_and(|member| is_open || member.via == Some(invite));
+    if is_in {
         return (JoinOutcome::Accepted, group.proof_of(user));
     }
     let outcome = match judge(group.held(), group.roster(), join) {
@@ -377,11 +424,21 @@ fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, V
     (outcome, Vec::new())
 }
 
+/// Whether a user states that `peer` is a node of his. Says nothing of the signature.
+fn names(profile: &[u8], peer: &PeerId) -> bool {
+    let profile = Statement::from_stored(profile);
+    let key = crate::access::key_of(peer);
+    matches!(
+        profile.as_ref().map(Statement::body),
+        Ok(Body::User(stated)) if stated.nodes.iter().any(|named| Some(named.node) == key)
+    )
+}
+
 /// The request, if it is valid and names an invite that an owner has minted.
 fn verified(group: &Group, request: &[u8], profile: &[u8]) -> Option<JoinRequest> {
     // What is not of this group costs no verification.
     let claimed = Statement::from_stored(request).ok()?;
-    let pelago_groups::Body::Request(asked) = claimed.body() else {
+    let Body::Request(asked) = claimed.body() else {
         return None;
     };
     if asked.group != group.id() || !group.roster().invites().contains_key(&asked.invite) {

@@ -11,7 +11,7 @@ use pelago_behaviour::{
     group::{self, Answer, JoinOutcome, Request, fitting},
 };
 use pelago_groups::{GroupId, JoinRequest, Slot, UserKey};
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{batches, group::Group, handle::Groups};
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// How long a peer may make no progress.
 pub(super) const STALL: Duration = Duration::from_secs(10);
+
+/// How long one exchange with a peer may take in all: 16 MiB at 280 kB/s.
+pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Something to do with one peer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,8 @@ pub(super) enum AskError {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error("the peer took too long")]
+    TooLong,
     #[error("the node is shutting down")]
     Ending,
 }
@@ -53,6 +58,14 @@ pub(super) struct Conversation {
     groups: Groups,
     peer: PeerId,
     stream: Stall<Outgoing>,
+}
+
+/// Does `work`, an exchange with a peer, within its time.
+pub(super) async fn within<T>(
+    work: impl Future<Output = Result<T, AskError>>,
+) -> Result<T, AskError> {
+    let ended = timeout(EXCHANGE_TIMEOUT, work).await;
+    ended.unwrap_or(Err(AskError::TooLong))
 }
 
 impl Conversation {
@@ -86,23 +99,28 @@ impl Conversation {
             }
         }
         for (group, slots) in told {
-            self.tell(group, &slots).await?;
+            within(self.tell(group, &slots)).await?;
         }
         for errand in others {
-            match errand {
-                Errand::Prove(group, user) => {
-                    if let Some(group) = self.groups.get(&group) {
-                        let proof = group.proof_of(&user);
-                        let proof = proof.iter().map(|statement| statement.as_bytes());
-                        self.push(&group, fitting(proof)).await?;
-                    }
-                }
-                Errand::Sync(group) => self.sync(group).await?,
-                Errand::PassOn(group, user) => self.pass_on(group, &user).await?,
-                Errand::Tell(..) => {}
-            }
+            within(self.run_one(errand)).await?;
         }
         Ok(())
+    }
+
+    async fn run_one(&mut self, errand: Errand) -> Result<(), AskError> {
+        match errand {
+            Errand::Prove(group, user) => {
+                if let Some(group) = self.groups.get(&group) {
+                    let proof = group.proof_of(&user);
+                    let proof = proof.iter().map(|statement| statement.as_bytes());
+                    self.push(&group, fitting(proof)).await?;
+                }
+                Ok(())
+            }
+            Errand::Sync(group) => self.sync(group).await,
+            Errand::PassOn(group, user) => self.pass_on(group, &user).await,
+            Errand::Tell(group, slot) => self.tell(group, &[slot]).await,
+        }
     }
 
     /// Sends what fills these slots, and compares the group if that does not make it equal.
@@ -151,7 +169,7 @@ impl Conversation {
         let request = Request::Sync {
             group: id,
             digest: group.digest(),
-            revision: self.groups.catalogue_revision(),
+            revision: self.groups.catalogue_revision(&id),
         };
         match self.exchange(&request).await? {
             Answer::Held { digest, revision } => {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use pelago_behaviour::group::{Batch, MAX_BATCH};
+use pelago_behaviour::group::{Batch, MAX_BATCH, STATEMENT_COST};
 use pelago_groups::{Slot, Statement};
 
 use super::group::Group;
@@ -58,7 +58,7 @@ pub(super) fn wanted(group: &Group, ids: &[[u8; 32]]) -> Batch {
 fn fitting<'a>(statements: impl Iterator<Item = &'a Statement>, beside: usize) -> Vec<Vec<u8>> {
     let mut bytes = beside;
     let fitting = statements.take_while(|statement| {
-        bytes += statement.as_bytes().len();
+        bytes += statement.as_bytes().len() + STATEMENT_COST;
         bytes <= MAX_BATCH
     });
     fitting

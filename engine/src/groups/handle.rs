@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -56,8 +57,8 @@ struct Shared {
     /// What peers reported to hold.
     confirmed: Mutex<HashMap<(GroupId, PeerId), Digest>>,
     feed: Feed,
-    /// A random number of this run.
-    run: u64,
+    /// A random key of this run.
+    run: RandomState,
     revision: watch::Sender<u64>,
     metrics: Metrics,
 }
@@ -108,7 +109,7 @@ impl Groups {
             has_unread: Notify::new(),
             confirmed: Mutex::default(),
             feed: Feed::default(),
-            run: rand::random(),
+            run: RandomState::new(),
             revision: watch::Sender::default(),
             metrics: Metrics::new(),
         }));
@@ -236,9 +237,11 @@ impl Groups {
         self.0.confirmed.lock().get(&(*group, *peer)).copied()
     }
 
-    /// A number that changes with what this node shares. It is another one in each run.
-    pub(super) fn catalogue_revision(&self) -> u64 {
-        self.0.run.wrapping_add(self.0.store.shares_revision())
+    /// A number that changes with what this node shares. It is another one in each run and in each
+    /// group, so that it shows neither how often something changed nor which groups share a member.
+    pub(super) fn catalogue_revision(&self, group: &GroupId) -> u64 {
+        let revision = self.0.store.shares_revision();
+        self.0.run.hash_one((group, revision))
     }
 
     /// Notes what a peer reports to hold of a group.

@@ -7,7 +7,7 @@ use pelago_groups::{GroupId, JoinRequest};
 use tokio::task::spawn_blocking;
 
 use super::{
-    ask::{AskError, Conversation},
+    ask::{AskError, Conversation, within},
     handle::{Groups, peers_of},
     own_join::{JoinStatus, OwnJoin},
 };
@@ -94,7 +94,7 @@ async fn ask_one(
         }
     };
     let mut conversation = Conversation::open(groups, network, peer).await?;
-    conversation.join(id, join, None).await
+    within(conversation.join(id, join, None)).await
 }
 
 /// Notes how the request stands. Only what proves it makes the user a member, so a peer can do no more

@@ -19,10 +19,10 @@ mod metrics;
 mod outbox;
 mod own_invite;
 mod own_join;
+mod rate;
 mod rendezvous;
 mod rows;
 mod run;
-mod strangers;
 
 pub use answer::Answers;
 pub use error::GroupError;

@@ -11,7 +11,7 @@ use pelago_groups::{GroupId, Slot, UserKey};
 use tokio::{
     sync::broadcast::error::RecvError,
     task::{JoinSet, spawn_blocking},
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use super::{
@@ -28,6 +28,9 @@ const INTERVAL: Duration = Duration::from_secs(600);
 
 /// With more new statements than this, members compare what they hold instead.
 const MANY: usize = 16;
+
+/// How long one conversation may take in all. What it leaves undone comes with the next round.
+const CONVERSATION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to sleep when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -99,7 +102,9 @@ impl Task {
         while let Some((peer, errands)) = self.outbox.begin() {
             let (groups, network) = (self.groups.clone(), self.network.clone());
             self.talks.spawn(async move {
-                if let Err(error) = speak(&groups, &network, peer, errands).await {
+                let spoken = speak(&groups, &network, peer, errands);
+                let spoken = timeout(CONVERSATION_TIMEOUT, spoken).await;
+                if let Err(error) = spoken.unwrap_or(Err(AskError::TooLong)) {
                     tracing::debug!(%peer, %error, "an exchange about groups failed");
                 }
                 peer
