@@ -7,7 +7,7 @@ use crate::{
     held::Held,
     keys::{InviteKey, NodeKey, UserKey},
     name::Name,
-    statement::{Body, Entry, InviteMode, Leave, Slot, Statement},
+    statement::{Body, Entry, InviteMode, Leave, Slot},
 };
 
 /// How many members a group admits. A group that grew larger in two parts is taken as it is.
@@ -305,12 +305,4 @@ fn invites(held: &Held, root: UserKey, owners: &BTreeSet<UserKey>) -> BTreeMap<I
         invite.is_open = false;
     }
     invites
-}
-
-impl Statement {
-    /// Whether it delays nothing to send it at once: entries are what access depends on.
-    #[must_use]
-    pub const fn is_urgent(&self) -> bool {
-        matches!(self.body(), Body::Entry(_) | Body::Leave(_))
-    }
 }

@@ -54,6 +54,12 @@ const MAX_ATTEMPTS: u32 = 64;
 
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// Requests to join that one member may pass on in a minute: as many as the mailboxes of four groups
+/// hold. The others come again.
+const MAX_PASSED_ON: u32 = 256;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Deliveries of peers from outside that are examined at a time. Further ones are dropped: they come
 /// again.
 const DELIVERIES: usize = 4;
@@ -65,6 +71,7 @@ pub struct Answers(Arc<Shared>);
 struct Shared {
     groups: Groups,
     strangers: Mutex<Rate<u64>>,
+    passed_on: Mutex<Rate<PeerId>>,
     places: RandomState,
     syncs: Semaphore,
     /// One for each user whose nodes sync now.
@@ -92,6 +99,7 @@ impl Answers {
         Self(Arc::new(Shared {
             groups,
             strangers: Mutex::new(Rate::new(MAX_ATTEMPTS, WINDOW)),
+            passed_on: Mutex::new(Rate::new(MAX_PASSED_ON, MINUTE)),
             turns: Mutex::default(),
             places: RandomState::new(),
             syncs: Semaphore::new(SYNCS),
@@ -264,9 +272,11 @@ impl Answers {
             }
             return Ok(answer);
         }
-        if !is_member {
-            self.count(asked)?;
-        }
+        let is_allowed = match is_member {
+            true => self.0.passed_on.lock().allows(asked.peer, asked.begun),
+            false => self.0.strangers.lock().allows(asked.place, asked.begun),
+        };
+        refuse_unless(is_allowed)?;
         match blocking(receive).await? {
             Some((outcome, proof)) => {
                 let proof = proof.iter().map(|statement| statement.as_bytes());
@@ -312,14 +322,7 @@ impl Answers {
 
     /// Counts an attempt of a peer from outside.
     fn count(&self, asked: &Asked) -> Result<(), FrameError> {
-        let is_allowed = self.0.strangers.lock().allows(asked.place, asked.begun);
-        match is_allowed {
-            true => Ok(()),
-            false => Err(FrameError::Io(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "too many attempts from one place",
-            ))),
-        }
+        refuse_unless(self.0.strangers.lock().allows(asked.place, asked.begun))
     }
 
     async fn take(
@@ -422,6 +425,16 @@ fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, V
         Judgement::Admit { .. } | Judgement::Ask => JoinOutcome::Pending,
     };
     (outcome, Vec::new())
+}
+
+fn refuse_unless(is_allowed: bool) -> Result<(), FrameError> {
+    match is_allowed {
+        true => Ok(()),
+        false => Err(FrameError::Io(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "too many attempts from one place",
+        ))),
+    }
 }
 
 /// Whether a user states that `peer` is a node of his. Says nothing of the signature.

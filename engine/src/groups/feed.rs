@@ -14,8 +14,8 @@ pub(super) enum Wish {
     Tell {
         group: GroupId,
         slot: Slot,
-        /// Whether the slot was empty before.
-        is_first: bool,
+        /// Whether it may not wait: the slot was empty before, or access depends on it.
+        is_urgent: bool,
         /// The peer from which it came, which has it.
         from: Option<PeerId>,
     },

@@ -122,18 +122,25 @@ impl Group {
         merged
     }
 
+    /// How the root marks `user`.
+    pub(super) fn ownership(&self, user: &UserKey) -> Option<Ownership> {
+        match self
+            .held
+            .get(&Slot::Entry(self.roster.root()?, *user))?
+            .body()
+        {
+            Body::Entry(entry) => entry.ownership,
+            _ => None,
+        }
+    }
+
     /// The statements by which any node that knows the group sees whether `user` is in: few, and
     /// without other members.
     #[must_use]
     pub fn proof_of(&self, user: &UserKey) -> Vec<Statement> {
         let root = self.roster.root();
         let counts = |author: &UserKey| {
-            let marked = root.and_then(|root| self.held.get(&Slot::Entry(root, *author)));
-            let is_owner = marked.is_some_and(|marked| match marked.body() {
-                Body::Entry(entry) => entry.ownership == Some(Ownership::Now),
-                _ => false,
-            });
-            Some(*author) == root || is_owner
+            Some(*author) == root || self.ownership(author) == Some(Ownership::Now)
         };
         let about = self
             .held

@@ -7,22 +7,26 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use libp2p::PeerId;
 use parking_lot::Mutex;
 use pelago_content::Hash;
-use pelago_groups::{Digest, GroupId, Name, Slot, Statement, UserKey};
+use pelago_groups::{
+    Body, Digest, GroupId, InviteKey, Merged, Name, Ownership, Slot, Statement, UserKey,
+};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, watch};
 
 use super::{
     error::GroupError,
+    expected::Expected,
     feed::{Feed, Wish},
     group::Group,
     identity::Identity,
     metrics::{Fate, Metrics},
+    rate::Rate,
     rows,
 };
 use crate::{
@@ -36,6 +40,14 @@ pub(super) const MAX_GROUPS: usize = 128;
 /// How precisely a node remembers when it last heard from an owner, in seconds: each time is a
 /// commit.
 const HEARD_STEP: u64 = 300;
+
+/// Statements of one peer in a minute that have no effect: beyond that, this node takes none from it
+/// until the minute has ended. A whole sync with a group that has just changed has fewer.
+const MAX_USELESS: u32 = 4096;
+
+/// Replacements of what fills a slot in 80 s that do not change who has access: one in ten seconds,
+/// as members send them, and some at once. What is left out comes with a later sync.
+const MAX_REPLACED: u32 = 8;
 
 /// The groups of a node. A handle: clones share them.
 #[derive(Clone)]
@@ -59,8 +71,32 @@ struct Shared {
     feed: Feed,
     /// A random key of this run.
     run: RandomState,
+    rates: Mutex<Rates>,
     revision: watch::Sender<u64>,
     metrics: Metrics,
+}
+
+/// What is limited by its causes.
+struct Rates {
+    /// Statements that had no effect, by the peer that sent them.
+    useless: Rate<PeerId>,
+    /// Replacements of what fills a slot.
+    replaced: Rate<(GroupId, Slot)>,
+    /// Log lines on authors who contradict themselves.
+    contradictions: Rate<(GroupId, Option<UserKey>)>,
+    /// Log lines on requests to join.
+    requests: Rate<(GroupId, InviteKey)>,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            useless: Rate::new(MAX_USELESS, Duration::from_secs(60)),
+            replaced: Rate::new(MAX_REPLACED, Duration::from_secs(80)),
+            contradictions: Rate::new(1, Duration::from_secs(3600)),
+            requests: Rate::new(4, Duration::from_secs(600)),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -110,6 +146,7 @@ impl Groups {
             confirmed: Mutex::default(),
             feed: Feed::default(),
             run: RandomState::new(),
+            rates: Mutex::default(),
             revision: watch::Sender::default(),
             metrics: Metrics::new(),
         }));
@@ -246,7 +283,10 @@ impl Groups {
 
     /// Notes what a peer reports to hold of a group.
     pub(super) fn confirm(&self, group: GroupId, peer: PeerId, digest: Digest) {
-        self.0.confirmed.lock().insert((group, peer), digest);
+        let is_known = |of: &Arc<Group>| peers_of(of).any(|of| of == peer);
+        if self.get(&group).as_ref().is_some_and(is_known) {
+            self.0.confirmed.lock().insert((group, peer), digest);
+        }
     }
 
     /// Changes a group by `act`, and does what follows: it is kept in one commit, and what is new is
@@ -284,9 +324,13 @@ impl Groups {
         self.0.store.change_groups(&rows)?;
         let wishes = self.wishes(before.as_deref(), &after, from);
         let is_new = wishes.iter().any(|wish| matches!(wish, Wish::Tell { .. }));
-        report(before.as_deref(), &after);
+        self.report(before.as_deref(), &after);
+        let nodes: HashSet<_> = peers_of(&after).collect();
         self.0.groups.lock().insert(id, Arc::new(after));
         if is_new {
+            let mut confirmed = self.0.confirmed.lock();
+            confirmed.retain(|(group, peer), _| *group != id || nodes.contains(peer));
+            drop(confirmed);
             self.grant();
         }
         drop(changing);
@@ -332,25 +376,34 @@ impl Groups {
         from: PeerId,
         sent: &[Vec<u8>],
     ) -> Result<(), DatabaseError> {
-        let Some(group) = self.get(&id) else {
+        let now = Instant::now();
+        let (Some(group), Some(own)) = (self.get(&id), self.user()) else {
             return Ok(());
         };
-        let sent = sent.iter().filter_map(|bytes| self.verified(&group, bytes));
-        let statements: Vec<_> = sent.collect();
-        if statements.is_empty() {
+        if self.0.rates.lock().useless.is_spent(&from, now) {
             return Ok(());
         }
+        let (verified, useless) = self.verified(&group, Expected::of(&group, own), sent);
+        let useless = useless + verified.len();
+        let statements = self.without_flapping(&group, verified, now);
         let count = statements.len();
-        let merged = self.change(id, Some(from), |group| {
-            Ok::<_, DatabaseError>(group.merge(statements))
-        })?;
-        self.0.metrics.count(Fate::New, merged.new.len());
-        self.0
-            .metrics
-            .count(Fate::Ignored, count.saturating_sub(merged.new.len()));
+        let mut merged = Merged::default();
+        if count > 0 {
+            merged = self.change(id, Some(from), |group| {
+                Ok::<_, DatabaseError>(group.merge(statements))
+            })?;
+        }
+        let metrics = &self.0.metrics;
+        metrics.count(Fate::New, merged.new.len());
+        metrics.count(Fate::Ignored, count.saturating_sub(merged.new.len()));
+        let useless = useless.saturating_sub(merged.new.len());
+        self.0.rates.lock().useless.add(from, useless, now);
         for slot in merged.contradictions {
-            self.0.metrics.contradiction();
+            metrics.contradiction();
             let (author, name) = (author(&slot), group.roster().name());
+            if !self.0.rates.lock().contradictions.allows((id, author), now) {
+                continue;
+            }
             tracing::warn!(
                 group = %id, ?name, ?author,
                 "a user has signed two statements in place of each other: all nodes take the same \
@@ -361,30 +414,78 @@ impl Groups {
         Ok(())
     }
 
-    /// A statement of a peer that is new to `group`, if it is valid.
-    fn verified(&self, group: &Group, bytes: &[u8]) -> Option<Statement> {
-        let refused = || self.0.metrics.count(Fate::Refused, 1);
-        // What is known already costs no verification.
-        let Ok(claimed) = Statement::from_stored(bytes) else {
-            refused();
-            return None;
+    /// The statements of a peer that are new to `group`, valid, and have a place in it; and how many
+    /// others there are, known ones aside.
+    fn verified(
+        &self,
+        group: &Group,
+        mut expected: Expected,
+        sent: &[Vec<u8>],
+    ) -> (Vec<Statement>, usize) {
+        let mut useless = 0;
+        let mut count = |fate| {
+            self.0.metrics.count(fate, 1);
+            useless += usize::from(!matches!(fate, Fate::Known));
         };
-        let held = group.held().get(&claimed.slot());
-        let is_known = held.is_some_and(|held| {
-            held == &claimed || !claimed.supersedes(held) && !claimed.contradicts(held)
-        });
-        if is_known {
-            self.0.metrics.count(Fate::Known, 1);
-            return None;
-        }
-        let is_here = claimed.group().is_none_or(|of| of == group.id());
-        match Statement::from_bytes(bytes) {
-            Ok(statement) if is_here => Some(statement),
-            _ => {
-                refused();
-                None
+        let mut claims = Vec::new();
+        for bytes in sent {
+            // What is known already, or has no place, costs no verification.
+            match Statement::from_stored(bytes) {
+                Ok(claimed) if claimed.group().is_none_or(|of| of == group.id()) => {
+                    if let Body::Founding(founding) = claimed.body() {
+                        expected.found(Some(founding.root));
+                    }
+                    claims.push((claimed, bytes));
+                }
+                _ => count(Fate::Refused),
             }
         }
+        claims.sort_by_key(|(claimed, _)| expected.step(claimed));
+        let mut verified = Vec::new();
+        for (claimed, bytes) in claims {
+            if is_known(group, &claimed) {
+                count(Fate::Known);
+            } else if !expected.has_place(&claimed) {
+                count(Fate::Ignored);
+            } else if let Ok(statement) = Statement::from_bytes(bytes) {
+                expected.learn(&statement);
+                verified.push(statement);
+            } else {
+                count(Fate::Refused);
+            }
+        }
+        (verified, useless)
+    }
+
+    /// Leaves out what replaces one statement again and again without a change of who has access.
+    fn without_flapping(
+        &self,
+        group: &Group,
+        statements: Vec<Statement>,
+        now: Instant,
+    ) -> Vec<Statement> {
+        let is_rare = |statement: &Statement| {
+            let slot = statement.slot();
+            // An invite is replaced once, when it is revoked.
+            group.held().get(&slot).is_none()
+                || matches!(slot, Slot::Invite(..))
+                || self.0.rates.lock().replaced.allows((group.id(), slot), now)
+        };
+        let (mut rare, mut often): (Vec<_>, Vec<_>) = statements.into_iter().partition(is_rare);
+        let count = often.len();
+        often.retain(|statement| !matches!(statement.slot(), Slot::User(_) | Slot::Founding));
+        if !often.is_empty() {
+            let mut without = group.clone();
+            without.merge(rare.iter().cloned());
+            let mut with = without.clone();
+            with.merge(often.iter().cloned());
+            if with.roster().grants_as(without.roster()) {
+                often.clear();
+            }
+        }
+        self.0.metrics.count(Fate::Ignored, count - often.len());
+        rare.extend(often);
+        rare
     }
 
     /// Notes that a peer, which is a node of an owner, was heard.
@@ -439,13 +540,18 @@ impl Groups {
     /// What peers have to learn after a change.
     fn wishes(&self, before: Option<&Group>, after: &Group, from: Option<PeerId>) -> Vec<Wish> {
         let id = after.id();
+        let grants_as_before =
+            before.is_some_and(|before| before.roster().grants_as(after.roster()));
         let new = after.held().statements().filter_map(|statement| {
             let slot = statement.slot();
             let old = before.and_then(|before| before.held().get(&slot));
             (old != Some(statement)).then_some(Wish::Tell {
                 group: id,
                 slot,
-                is_first: old.is_none(),
+                is_urgent: (old.is_none()
+                    || !grants_as_before && matches!(slot, Slot::Entry(..) | Slot::Leave(_)))
+                    && author(&slot)
+                        .is_none_or(|author| after.ownership(&author) != Some(Ownership::Once)),
                 from,
             })
         });
@@ -463,6 +569,23 @@ impl Groups {
             wishes.push(Wish::Sync(id, from));
         }
         wishes
+    }
+
+    /// Logs what people should notice.
+    fn report(&self, before: Option<&Group>, after: &Group) {
+        let name = after.roster().name().map(ToString::to_string);
+        for request in after.requests() {
+            let asked = request.join.asked();
+            let known = before.and_then(|before| before.request(&asked.user));
+            let is_new = known.is_none_or(|known| known.join != request.join);
+            let cause = (after.id(), asked.invite);
+            if is_new && self.0.rates.lock().requests.allows(cause, Instant::now()) {
+                tracing::info!(
+                    group = %after.id(), name, user = %asked.user,
+                    "a user asks to join a group: pelago group requests"
+                );
+            }
+        }
     }
 
     /// Grants the nodes of all rosters what they may have, and no others.
@@ -499,7 +622,7 @@ pub(super) fn user_of(group: &Group, peer: &PeerId) -> Option<UserKey> {
         .held()
         .statements()
         .filter_map(|statement| match statement.body() {
-            pelago_groups::Body::User(profile) => Some(profile),
+            Body::User(profile) => Some(profile),
             _ => None,
         });
     let is_his = |profile: &&pelago_groups::UserProfile| {
@@ -518,19 +641,11 @@ fn adopted(identity: &Identity, own: Option<&Statement>, group: &Group) -> Optio
     Some(identity.profile(Some(held), false))
 }
 
-/// Logs what people should notice.
-fn report(before: Option<&Group>, after: &Group) {
-    let name = after.roster().name().map(ToString::to_string);
-    for request in after.requests() {
-        let asked = request.join.asked();
-        let known = before.and_then(|before| before.request(&asked.user));
-        if known.is_none_or(|known| known.join != request.join) {
-            tracing::info!(
-                group = %after.id(), name, user = %asked.user,
-                "a user asks to join a group: pelago group requests"
-            );
-        }
-    }
+/// Whether a group holds a statement, or a later one in its place.
+fn is_known(group: &Group, claimed: &Statement) -> bool {
+    group.held().get(&claimed.slot()).is_some_and(|held| {
+        held == claimed || !claimed.supersedes(held) && !claimed.contradicts(held)
+    })
 }
 
 fn author(slot: &Slot) -> Option<UserKey> {

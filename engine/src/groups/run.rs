@@ -20,6 +20,7 @@ use super::{
     group::Group,
     handle::{Groups, peers_of, user_of},
     outbox::Outbox,
+    pass_on::PassOns,
 };
 use crate::{duties::Outcome, network::Network};
 
@@ -44,6 +45,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
         groups,
         network,
         outbox: Outbox::default(),
+        requests: PassOns::default(),
         talks: JoinSet::new(),
         rounds: JoinSet::new(),
         asking: BTreeSet::new(),
@@ -54,10 +56,9 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
     let feed = task.groups.feed().clone();
     loop {
         task.speak();
-        let next = task
-            .outbox
-            .next()
-            .unwrap_or_else(|| Instant::now() + NOTHING_DUE);
+        let next = [task.outbox.next(), task.requests.next()];
+        let next = next.into_iter().flatten().min();
+        let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
         tokio::select! {
             wishes = feed.take() => task.handle_wishes(wishes).await?,
             arrived = arrivals.recv() => match arrived {
@@ -81,6 +82,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
                 for (group, slots) in task.outbox.due(Instant::now()) {
                     task.tell(&connected, group, slots, None);
                 }
+                task.pass_on(&connected);
             }
         }
     }
@@ -90,6 +92,7 @@ struct Task {
     groups: Groups,
     network: Network,
     outbox: Outbox,
+    requests: PassOns,
     talks: JoinSet<PeerId>,
     /// Rounds in which members are asked to admit the user of this node.
     rounds: JoinSet<GroupId>,
@@ -125,12 +128,9 @@ impl Task {
                 Wish::Tell {
                     group,
                     slot,
-                    is_first,
+                    is_urgent,
                     from,
                 } => {
-                    let held = self.groups.get(&group);
-                    let held = held.as_ref().and_then(|group| group.held().get(&slot));
-                    let is_urgent = is_first || held.is_some_and(|held| held.is_urgent());
                     let now = Instant::now();
                     if self.outbox.may_send(group, slot, is_urgent, now) {
                         told.entry((group, from)).or_default().push(slot);
@@ -138,10 +138,10 @@ impl Task {
                 }
                 Wish::Sync(group, peer) => self.outbox.add(peer, Errand::Sync(group)),
                 Wish::PassOn(group, user) => {
-                    if let Some(group) = self.groups.joined(&group) {
-                        for peer in owners(&group).filter(|peer| connected.contains(peer)) {
-                            self.outbox.add(peer, Errand::PassOn(group.id(), user));
-                        }
+                    let known = self.groups.joined(&group);
+                    if let Some(request) = known.as_ref().and_then(|known| known.request(&user)) {
+                        let invite = request.join.asked().invite;
+                        self.requests.add(group, invite, user, Instant::now());
                     }
                 }
             }
@@ -149,7 +149,19 @@ impl Task {
         for ((group, from), slots) in told {
             self.tell(&connected, group, slots, from);
         }
+        self.pass_on(&connected);
         Ok(())
+    }
+
+    /// Passes on requests to join that are due.
+    fn pass_on(&mut self, connected: &HashSet<PeerId>) {
+        for (id, user) in self.requests.due(Instant::now()) {
+            if let Some(group) = self.groups.joined(&id) {
+                for peer in owners(&group).filter(|peer| connected.contains(peer)) {
+                    self.outbox.add(peer, Errand::PassOn(id, user));
+                }
+            }
+        }
     }
 
     /// Sends what fills these slots to connected members, and tells the users about whom they are.

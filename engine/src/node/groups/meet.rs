@@ -17,7 +17,11 @@ use tokio::{
 };
 
 use crate::{
-    duties::Outcome, groups::Meeting, network::Network, node::core::NodeCore, store::Store,
+    duties::Outcome,
+    groups::{KnownNeighbours, Meeting},
+    network::Network,
+    node::core::NodeCore,
+    store::Store,
 };
 
 /// The pause before a member that was not found is looked up again. Each further pause is twice as
@@ -28,6 +32,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(80 * 60);
 /// Look-ups within [`WINDOW`], at most: each costs some 20 requests in the DHT.
 const LOOK_UPS: usize = 32;
 const WINDOW: Duration = Duration::from_secs(600);
+
+/// The pause between two choices of the members to meet: one who names other nodes all the time
+/// costs the others a few computations and records in ten seconds.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// Look-ups at a time.
 const AT_A_TIME: usize = 4;
@@ -104,15 +112,24 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
     let mut arrivals = network.arrivals();
     let (mut schedule, mut looking) = (Schedule::default(), JoinSet::new());
     let (mut nodes, mut meetings) = (Vec::new(), BTreeMap::new());
+    let (mut neighbours, mut settled) = (KnownNeighbours::default(), Instant::now());
     let mut known = *routable.borrow_and_update();
     loop {
         let now_nodes = groups.nodes();
-        if now_nodes != nodes {
+        let has_changed = now_nodes != nodes;
+        if has_changed && Instant::now() >= settled {
             let (of, list) = (groups.clone(), now_nodes.clone());
-            let new = spawn_blocking(move || of.meetings(&list)).await?;
+            let computing = spawn_blocking(move || {
+                let new = of.meetings(&list, &mut neighbours);
+                (new, neighbours)
+            });
+            let new;
+            (new, neighbours) = computing.await?;
             announce(&core, &meetings, &new).await;
             (nodes, meetings) = (now_nodes, new);
+            settled = Instant::now() + SETTLING;
         }
+        let settling = has_changed.then_some(settled);
         let connected = network.peers().await?;
         let connected: BTreeSet<_> = connected.iter().map(|peer| peer.peer_id).collect();
         let missed = meetings.keys().filter(|peer| !connected.contains(*peer));
@@ -126,6 +143,7 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
         }
         let is_free = looking.len() < AT_A_TIME;
         let next = schedule.next().filter(|_| is_free);
+        let next = next.into_iter().chain(settling).min();
         let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
         tokio::select! {
             changed = revision.changed() => if changed.is_err() {
