@@ -49,6 +49,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
         talks: JoinSet::new(),
         rounds: JoinSet::new(),
         asking: BTreeSet::new(),
+        asked_again: BTreeSet::new(),
     };
     let mut arrivals = task.network.arrivals();
     let mut tick = interval(INTERVAL);
@@ -74,6 +75,9 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
             Some(ended) = task.rounds.join_next() => {
                 if let Ok(group) = ended {
                     task.asking.remove(&group);
+                    if task.asked_again.remove(&group) {
+                        task.ask(group);
+                    }
                 }
             }
             _ = tick.tick() => task.tick().await?,
@@ -97,6 +101,8 @@ struct Task {
     /// Rounds in which members are asked to admit the user of this node.
     rounds: JoinSet<GroupId>,
     asking: BTreeSet<GroupId>,
+    /// Groups of which a member came while such a round ran, which may have passed it by.
+    asked_again: BTreeSet<GroupId>,
 }
 
 impl Task {
@@ -256,7 +262,7 @@ impl Task {
         Ok(())
     }
 
-    /// Asks members to admit the user of this node, unless they are being asked.
+    /// Asks members to admit the user of this node: now, or when the round that runs has ended.
     fn ask(&mut self, group: GroupId) {
         if self.asking.insert(group) {
             let (groups, network) = (self.groups.clone(), self.network.clone());
@@ -264,6 +270,8 @@ impl Task {
                 groups.ask_members(&network, group).await;
                 group
             });
+        } else {
+            self.asked_again.insert(group);
         }
     }
 }
