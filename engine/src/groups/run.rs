@@ -33,6 +33,12 @@ const MANY: usize = 16;
 /// How long one conversation may take in all. What it leaves undone comes with the next round.
 const CONVERSATION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long after a change it is checked whether the connected members have it.
+const CHECK_PAUSE: Duration = Duration::from_secs(3);
+
+/// How often that is checked after one change, each time after twice as long.
+const MAX_CHECKS: u32 = 3;
+
 /// How long to sleep when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
@@ -50,6 +56,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
         rounds: JoinSet::new(),
         asking: BTreeSet::new(),
         asked_again: BTreeSet::new(),
+        checks: BTreeMap::new(),
     };
     let mut arrivals = task.network.arrivals();
     let mut tick = interval(INTERVAL);
@@ -57,7 +64,8 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
     let feed = task.groups.feed().clone();
     loop {
         task.speak();
-        let next = [task.outbox.next(), task.requests.next()];
+        let check = task.checks.values().map(|(due, _)| *due).min();
+        let next = [task.outbox.next(), task.requests.next(), check];
         let next = next.into_iter().flatten().min();
         let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
         tokio::select! {
@@ -87,6 +95,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
                     task.tell(&connected, group, slots, None);
                 }
                 task.pass_on(&connected);
+                task.check(&connected, Instant::now());
             }
         }
     }
@@ -103,6 +112,9 @@ struct Task {
     asking: BTreeSet<GroupId>,
     /// Groups of which a member came while such a round ran, which may have passed it by.
     asked_again: BTreeSet<GroupId>,
+    /// When to check whether the connected members of a group have its last change, and how often
+    /// that was done.
+    checks: BTreeMap<GroupId, (Instant, u32)>,
 }
 
 impl Task {
@@ -138,6 +150,7 @@ impl Task {
                     from,
                 } => {
                     let now = Instant::now();
+                    self.checks.insert(group, (now + CHECK_PAUSE, 0));
                     if self.outbox.may_send(group, slot, is_urgent, now) {
                         told.entry((group, from)).or_default().push(slot);
                     }
@@ -157,6 +170,31 @@ impl Task {
         }
         self.pass_on(&connected);
         Ok(())
+    }
+
+    /// Compares groups that changed with connected members that have not confirmed the change: they
+    /// may have missed it.
+    fn check(&mut self, connected: &HashSet<PeerId>, now: Instant) {
+        let due = self.checks.extract_if(.., |_, (due, _)| *due <= now);
+        for (id, (_, times)) in due.collect::<Vec<_>>() {
+            let Some(group) = self.groups.joined(&id) else {
+                continue;
+            };
+            let digest = group.digest();
+            let differs = |peer: &PeerId| self.groups.confirmed(&id, peer) != Some(digest);
+            let is_behind = |peer: &PeerId| connected.contains(peer) && differs(peer);
+            let behind: Vec<_> = peers_of(&group).filter(is_behind).collect();
+            if !behind.is_empty() && times + 1 < MAX_CHECKS {
+                let pause = CHECK_PAUSE * 2_u32.pow(times + 1);
+                self.checks.insert(id, (now + pause, times + 1));
+            }
+            for peer in behind
+                .into_iter()
+                .filter(|peer| *peer != self.groups.local())
+            {
+                self.outbox.add(peer, Errand::Sync(id));
+            }
+        }
     }
 
     /// Passes on requests to join that are due.
