@@ -4,7 +4,7 @@
 //! wins over everything its author has seen. None of these functions changes what is held: the caller
 //! stores the statements, merges them and sends them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteArray;
 
@@ -16,7 +16,7 @@ use crate::{
     roster::{Invite, MAX_MEMBERS, MAX_OWNERS, Role, Roster},
     statement::{
         Body, Entry, Founding, InviteMode, Leave, MAX_NUMBER, MintedInvite, NodeConsent, Ownership,
-        Slot, Statement, UserProfile,
+        Statement, UserProfile,
     },
 };
 
@@ -86,10 +86,8 @@ pub fn name_user(
     nodes: Vec<NodeConsent>,
     before: Option<&Statement>,
 ) -> Result<Statement, ActError> {
-    let number = before.map_or(0, |before| match before.body() {
-        Body::User(profile) => profile.number,
-        _ => 0,
-    });
+    let before = before.and_then(Statement::profile);
+    let number = before.map_or(0, |before| before.number);
     let profile = UserProfile {
         name,
         number: after(number)?,
@@ -164,7 +162,12 @@ pub fn admit(
         return Err(ActError::Full);
     }
     let number = after(roster.number(&user))?;
-    entry(held, secret, user, number, true, via)
+    let state = State {
+        number,
+        is_in: true,
+        via,
+    };
+    entry(held, secret, user, state)
 }
 
 /// Removes `user`, or rejects the request of one who is not in: the invite `via` is used up.
@@ -185,7 +188,12 @@ pub fn remove(
     }
     let via = via.or_else(|| roster.member(&user).and_then(|member| member.via));
     let number = after(roster.number(&user))?;
-    entry(held, secret, user, number, false, via)
+    let state = State {
+        number,
+        is_in: false,
+        via,
+    };
+    entry(held, secret, user, state)
 }
 
 /// Makes `user` an owner. This changes nothing about who is in, so it contends with nobody.
@@ -206,15 +214,12 @@ pub fn make_owner(
     if roster.owners().count() >= MAX_OWNERS {
         return Err(ActError::TooManyOwners);
     }
-    let via = roster.member(&user).and_then(|member| member.via);
-    let number = roster.number(&user).max(1);
-    Ok(mark(
-        held,
-        secret,
-        user,
-        (number, true, via),
-        Ownership::Now,
-    ))
+    let state = State {
+        number: roster.number(&user).max(1),
+        is_in: true,
+        via: roster.member(&user).and_then(|member| member.via),
+    };
+    Ok(mark(held, secret, user, state, Ownership::Now))
 }
 
 /// Who would be in or out in place of the other if `owner` were dropped, and whether each is in now.
@@ -227,8 +232,8 @@ pub fn outcomes_of_drop(
     owner: UserKey,
 ) -> Result<BTreeMap<UserKey, bool>, ActError> {
     let dropped = unmark(held, secret, owner)?;
-    let (_, changed) = drop_with(held, &dropped);
-    Ok(changed)
+    let after_drop = Roster::of(&with(held, &dropped));
+    Ok(changed(&Roster::of(held), &after_drop).collect())
 }
 
 /// Drops `owner`, whose entries count no more. Of those who would change by that, keeps as they are
@@ -243,14 +248,17 @@ pub fn drop_owner(
     keeps: impl Fn(&UserKey) -> bool,
 ) -> Result<Vec<Statement>, ActError> {
     let dropped = unmark(held, secret, owner)?;
-    let (remaining, changed) = drop_with(held, &dropped);
+    let remaining = with(held, &dropped);
     let (before, after_drop) = (Roster::of(held), Roster::of(&remaining));
     let mut statements = vec![dropped];
-    for (user, is_in) in changed.into_iter().filter(|(user, _)| keeps(user)) {
-        // The outcome, never the number: one who wrote the greatest number has harmed nothing.
-        let number = after(after_drop.number(&user))?;
-        let via = before.member(&user).and_then(|member| member.via);
-        statements.push(entry(&remaining, secret, user, number, is_in, via)?);
+    for (user, is_in) in changed(&before, &after_drop).filter(|(user, _)| keeps(user)) {
+        let state = State {
+            // The outcome, never the number: one who wrote the greatest number has harmed nothing.
+            number: after(after_drop.number(&user))?,
+            is_in,
+            via: before.member(&user).and_then(|member| member.via),
+        };
+        statements.push(entry(&remaining, secret, user, state)?);
     }
     // What the owner revoked stays revoked.
     for (invite, state) in before.invites() {
@@ -337,12 +345,11 @@ fn after(number: u64) -> Result<u64, ActError> {
     Ok(next)
 }
 
-/// What the author said of `user` so far.
-fn before(held: &Held, author: UserKey, user: UserKey) -> Option<&Entry> {
-    match held.get(&Slot::Entry(author, user))?.body() {
-        Body::Entry(entry) => Some(entry),
-        _ => None,
-    }
+/// Whether a user is in, by what number, and by which invite.
+struct State {
+    number: u64,
+    is_in: bool,
+    via: Option<InviteKey>,
 }
 
 /// An entry that leaves the role of the user as it is.
@@ -350,26 +357,15 @@ fn entry(
     held: &Held,
     secret: &Secret<UserKey>,
     user: UserKey,
-    number: u64,
-    is_in: bool,
-    via: Option<InviteKey>,
+    state: State,
 ) -> Result<Statement, ActError> {
-    let before = before(held, secret.key(), user);
+    let before = held.entry(secret.key(), user);
     // What exceeds the limit would not be held, and change nothing.
     if before.is_none() && held.entries_of(secret.key()).count() >= MAX_ENTRIES {
         return Err(ActError::TooManyEntries);
     }
-    let entry = Entry {
-        author: secret.key(),
-        group: held.group(),
-        is_in,
-        number,
-        ownership: before.and_then(|before| before.ownership),
-        role_number: before.map_or(0, |before| before.role_number),
-        user,
-        via,
-    };
-    Ok(Statement::sign(Body::Entry(entry), secret))
+    let role = before.map_or((None, 0), |before| (before.ownership, before.role_number));
+    Ok(signed(held, secret, user, state, role))
 }
 
 /// An entry that changes the role of the user.
@@ -377,19 +373,30 @@ fn mark(
     held: &Held,
     secret: &Secret<UserKey>,
     user: UserKey,
-    (number, is_in, via): (u64, bool, Option<InviteKey>),
+    state: State,
     ownership: Ownership,
 ) -> Statement {
-    let before = before(held, secret.key(), user);
+    let before = held.entry(secret.key(), user);
+    let role_number = before.map_or(1, |before| {
+        before.role_number.saturating_add(1).min(MAX_NUMBER)
+    });
+    signed(held, secret, user, state, (Some(ownership), role_number))
+}
+
+fn signed(
+    held: &Held,
+    secret: &Secret<UserKey>,
+    user: UserKey,
+    State { number, is_in, via }: State,
+    (ownership, role_number): (Option<Ownership>, u64),
+) -> Statement {
     let entry = Entry {
         author: secret.key(),
         group: held.group(),
         is_in,
         number,
-        ownership: Some(ownership),
-        role_number: before.map_or(1, |before| {
-            before.role_number.saturating_add(1).min(MAX_NUMBER)
-        }),
+        ownership,
+        role_number,
         user,
         via,
     };
@@ -398,23 +405,38 @@ fn mark(
 
 fn unmark(held: &Held, secret: &Secret<UserKey>, owner: UserKey) -> Result<Statement, ActError> {
     rooted(held, secret)?;
-    let before = before(held, secret.key(), owner);
+    let before = held.entry(secret.key(), owner);
     let before = before.filter(|before| before.ownership == Some(Ownership::Now));
     let before = before.ok_or(ActError::NotOwner)?;
-    let state = (before.number, before.is_in, before.via);
+    let state = State {
+        number: before.number,
+        is_in: before.is_in,
+        via: before.via,
+    };
     Ok(mark(held, secret, owner, state, Ownership::Once))
 }
 
-/// What would be held with `dropped`, and who would be in or out in place of the other, with the
-/// present state.
-fn drop_with(held: &Held, dropped: &Statement) -> (Held, BTreeMap<UserKey, bool>) {
-    let mut remaining = held.clone();
-    remaining.merge([dropped.clone()]);
-    let (before, after) = (Roster::of(held), Roster::of(&remaining));
-    let users = before.members().keys().chain(after.members().keys());
-    let changed = users.filter(|user| before.is_in(user) != after.is_in(user));
-    let changed = changed.map(|user| (*user, before.is_in(user))).collect();
-    (remaining, changed)
+/// What would be held with `statement`.
+fn with(held: &Held, statement: &Statement) -> Held {
+    let mut held = held.clone();
+    held.merge([statement.clone()]);
+    held
+}
+
+/// Who is in by one of the rosters alone, and whether by `before`. In the order of their keys.
+fn changed<'r>(
+    before: &'r Roster,
+    after: &'r Roster,
+) -> impl Iterator<Item = (UserKey, bool)> + 'r {
+    let users: BTreeSet<_> = before
+        .members()
+        .keys()
+        .chain(after.members().keys())
+        .collect();
+    let changed = users
+        .into_iter()
+        .filter(|user| before.is_in(user) != after.is_in(user));
+    changed.map(|user| (*user, before.is_in(user)))
 }
 
 fn invite_statement(
@@ -437,6 +459,7 @@ fn invite_statement(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statement::Slot;
 
     /// A group of a root and users with the secrets 1 to 9.
     struct Group {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     group_id::GroupId,
     keys::{InviteKey, UserKey},
-    statement::{Body, Entry, Founding, Ownership, Slot, Statement, StatementId},
+    statement::{Body, Entry, Founding, Ownership, Slot, Statement, StatementId, UserProfile},
 };
 
 /// How many entries of one author are held, and how many invites: those with the least keys. Four
@@ -132,12 +132,6 @@ impl Held {
         self.slots.values()
     }
 
-    /// The ids of all statements.
-    #[must_use]
-    pub fn ids(&self) -> BTreeSet<StatementId> {
-        self.statements().map(Statement::id).collect()
-    }
-
     /// Stands for all that is held.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -157,13 +151,36 @@ impl Held {
         }
     }
 
+    /// What `user` says of himself.
+    #[must_use]
+    pub fn profile(&self, user: UserKey) -> Option<&UserProfile> {
+        self.get(&Slot::User(user))?.profile()
+    }
+
+    /// What `author` says of `user`.
+    #[must_use]
+    pub fn entry(&self, author: UserKey, user: UserKey) -> Option<&Entry> {
+        match self.get(&Slot::Entry(author, user))?.body() {
+            Body::Entry(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
     /// What `author` says of others.
     pub fn entries_of(&self, author: UserKey) -> impl Iterator<Item = &Entry> {
-        self.of_author(author).map_while(move |statement| {
-            let Body::Entry(entry) = statement.body() else {
-                return None;
-            };
-            (entry.author == author).then_some(entry)
+        self.statements_on_users(author).map(|(entry, _)| entry)
+    }
+
+    /// What `author` says of others, with the ids of the statements.
+    pub(crate) fn statements_on_users(
+        &self,
+        author: UserKey,
+    ) -> impl Iterator<Item = (&Entry, StatementId)> {
+        let first = Slot::Entry(author, UserKey::from_bytes([0; 32]));
+        let from_first = self.slots.range(first..);
+        from_first.map_while(move |(_, statement)| match statement.body() {
+            Body::Entry(entry) if entry.author == author => Some((entry, statement.id())),
+            _ => None,
         })
     }
 
@@ -195,12 +212,6 @@ impl Held {
         let marked = entries.filter(move |entry| entry.ownership == Some(ownership));
         let users = marked.map(|entry| entry.user);
         users.filter(move |user| Some(*user) != root)
-    }
-
-    /// The statements from the first entry of `author` on.
-    fn of_author(&self, author: UserKey) -> impl Iterator<Item = &Statement> {
-        let first = Slot::Entry(author, UserKey::from_bytes([0; 32]));
-        self.slots.range(first..).map(|(_, statement)| statement)
     }
 
     fn may_hold(&self, statement: &Statement) -> bool {

@@ -7,7 +7,7 @@ use crate::{
     held::Held,
     keys::{InviteKey, NodeKey, UserKey},
     name::Name,
-    statement::{Body, Entry, InviteMode, Leave, Slot},
+    statement::{Body, Entry, InviteMode, Leave, StatementId},
 };
 
 /// How many members a group admits. A group that grew larger in two parts is taken as it is.
@@ -67,7 +67,7 @@ pub struct Invite {
 }
 
 /// What decides about a user: its number, whether it is out, and its id. The greatest wins.
-type Verdict<'a> = (u64, bool, [u8; 32], Option<&'a Entry>);
+type Verdict<'a> = (u64, bool, Option<StatementId>, Option<&'a Entry>);
 
 impl Roster {
     /// The roster that follows from `held`.
@@ -195,16 +195,14 @@ impl Roster {
     /// Whether this roster grants what `other` grants: to the same users, with the same roles and
     /// nodes.
     #[must_use]
-    pub fn grants_as(&self, other: &Self) -> bool {
-        let granted = |roster: &Self| {
-            let members = roster.members.iter();
-            let granted = members.map(|(user, member)| {
-                let nodes = member.profile.as_ref().map(|(_, nodes)| nodes.clone());
-                (*user, member.role, nodes)
-            });
-            granted.collect::<Vec<_>>()
+    pub fn grants_as<'a>(&'a self, other: &'a Self) -> bool {
+        let granted = |roster: &'a Self| {
+            roster.members.iter().map(|(user, member)| {
+                let nodes = member.profile.as_ref().map(|(_, nodes)| nodes);
+                (user, member.role, nodes)
+            })
         };
-        granted(self) == granted(other)
+        granted(self).eq(granted(other))
     }
 
     /// The invites of the root and the owners.
@@ -237,39 +235,30 @@ fn verdicts<'a>(
             *best = verdict;
         }
     };
-    contend(root, (0, false, [0; 32], None));
+    contend(root, (0, false, None, None));
     for author in [root].iter().chain(owners) {
-        for (entry, id) in entries(held, *author) {
+        for (entry, id) in held.statements_on_users(*author) {
             // Owners decide about nobody of their kind, and nobody about the root: she is the
             // arbiter.
             let is_owner = entry.user == root || owners.contains(&entry.user);
             if *author == root || !is_owner {
-                contend(entry.user, (entry.number, !entry.is_in, id, Some(entry)));
+                contend(
+                    entry.user,
+                    (entry.number, !entry.is_in, Some(id), Some(entry)),
+                );
             }
         }
     }
     for statement in held.statements() {
         if let Body::Leave(Leave { user, number, .. }) = statement.body() {
-            contend(*user, (*number, true, *statement.id().as_bytes(), None));
+            contend(*user, (*number, true, Some(statement.id()), None));
         }
     }
     verdicts
 }
 
-fn entries(held: &Held, author: UserKey) -> impl Iterator<Item = (&Entry, [u8; 32])> {
-    held.entries_of(author).map(|entry| {
-        let id = held.get(&Slot::Entry(entry.author, entry.user));
-        (
-            entry,
-            id.map_or([0; 32], |statement| *statement.id().as_bytes()),
-        )
-    })
-}
-
 fn profile(held: &Held, user: UserKey) -> Option<(Name, Vec<NodeKey>)> {
-    let Body::User(profile) = held.get(&Slot::User(user))?.body() else {
-        return None;
-    };
+    let profile = held.profile(user)?;
     let nodes = profile.nodes.iter().map(|named| named.node).collect();
     Some((profile.name.clone(), nodes))
 }

@@ -23,15 +23,7 @@ use super::{
 /// in-process. It trusts its caller. [`serve`](super::serve) checks the token of every request
 /// instead.
 pub fn router(app: impl Into<App>) -> Router {
-    let described = OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(openapi::document))
-        .routes(routes!(sign_in::code))
-        .routes(routes!(sign_in::run))
-        .routes(routes!(
-            sign_in::session,
-            sign_in::sign_in,
-            sign_in::sign_out
-        ))
+    let described = sign_in_routes()
         .routes(routes!(events::events))
         .routes(routes!(status::log))
         .routes(routes!(metrics::metrics))
@@ -88,15 +80,7 @@ pub fn router(app: impl Into<App>) -> Router {
 
 /// The routes while the user is logged out: status and login. All others are refused as locked.
 pub fn locked_router(users: Users) -> Router {
-    let described = OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(openapi::document))
-        .routes(routes!(sign_in::code))
-        .routes(routes!(sign_in::run))
-        .routes(routes!(
-            sign_in::session,
-            sign_in::sign_in,
-            sign_in::sign_out
-        ))
+    let described = sign_in_routes()
         .routes(routes!(user::show))
         .routes(routes!(user::login));
     with_page(described)
@@ -109,6 +93,19 @@ pub fn locked_router(users: Users) -> Router {
 pub fn user_router(users: Users) -> Router {
     let (router, _) = user_routes().split_for_parts();
     router.with_state(users)
+}
+
+/// The routes of every phase: the description of all, and the sessions of the page.
+fn sign_in_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(openapi::document))
+        .routes(routes!(sign_in::code))
+        .routes(routes!(sign_in::run))
+        .routes(routes!(
+            sign_in::session,
+            sign_in::sign_in,
+            sign_in::sign_out
+        ))
 }
 
 fn user_routes<S>() -> OpenApiRouter<S>

@@ -11,6 +11,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `byte_size`, `time_span`, `escape` | sizes, times, names and paths as they are shown to people |
+//! | `clock` | the time of the system's clock |
 //! | `files`, `dir`, `file_system` | files, directories and file systems, by platform |
 //! | `disk_space`, `write_failure` | the reserve on each disk; remedies of failed writes |
 //! | `fingerprint`, `writers` | whether a file has changed, and whether a program writes to it |
@@ -37,6 +38,7 @@ mod byte_size;
 mod cache;
 mod catch_panic;
 mod chunk_source;
+mod clock;
 mod data_layout;
 mod database;
 mod dir;
@@ -94,6 +96,7 @@ mod writers;
 pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use chunk_source::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use clock::unix_now;
 pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use disk_space::{Disk, DiskSpace, OnDisk, Shortage, Writer};
 pub use escape::{Printable, escaped, is_unsafe, shown};

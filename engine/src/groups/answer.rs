@@ -33,11 +33,11 @@ use super::{
     batches,
     feed::Wish,
     group::Group,
-    handle::{Groups, unix_now, user_of},
+    handle::{Groups, user_of},
     mailbox::HeldRequest,
     rate::Rate,
 };
-use crate::store::DatabaseError;
+use crate::store::{DatabaseError, unix_now};
 
 /// How long a peer may keep a stream open without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);

@@ -124,14 +124,7 @@ impl Group {
 
     /// How the root marks `user`.
     pub(super) fn ownership(&self, user: &UserKey) -> Option<Ownership> {
-        match self
-            .held
-            .get(&Slot::Entry(self.roster.root()?, *user))?
-            .body()
-        {
-            Body::Entry(entry) => entry.ownership,
-            _ => None,
-        }
+        self.held.entry(self.roster.root()?, *user)?.ownership
     }
 
     /// The statements by which any node that knows the group sees whether `user` is in: few, and

@@ -57,10 +57,7 @@ impl Identity {
     /// stated last, as this node knows it; `is_renamed`: the name on this node takes the place of
     /// the one in `before`.
     pub(super) fn profile(&self, before: Option<&Statement>, is_renamed: bool) -> Statement {
-        let stated = before.and_then(|before| match before.body() {
-            pelago_groups::Body::User(profile) => Some(profile),
-            _ => None,
-        });
+        let stated = before.and_then(Statement::profile);
         let own_name = self.name.lock().clone();
         let is_here = |node: NodeKey| node == self.node.key();
         if let (Some(before), Some(stated)) = (before, stated)

@@ -29,7 +29,7 @@ mod run;
 pub use answer::Answers;
 pub use error::GroupError;
 pub use group::Group;
-pub use handle::{Groups, unix_now};
+pub use handle::Groups;
 pub use identity::Identity;
 pub use mailbox::HeldRequest;
 pub use own_invite::OwnInvite;

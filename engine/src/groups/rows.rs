@@ -49,49 +49,54 @@ struct JoinRow {
     status: u8,
 }
 
-/// The changes of rows by which `after` takes the place of `before`.
+/// The changes of rows by which `after` takes the place of `before`. Statements, which are many, are
+/// compared by their ids.
 pub(super) fn changes(before: Option<&Group>, after: &Group) -> Vec<GroupChange> {
-    let of = *after.id().as_bytes();
-    let (old, new) = (before.map(rows).unwrap_or_default(), rows(after));
+    let held = |group: Option<&Group>, slot: &Slot| {
+        let statement = group.and_then(|group| group.held().get(slot));
+        statement.map(Statement::id)
+    };
+    let old = before
+        .into_iter()
+        .flat_map(|before| before.held().statements());
+    let gone = old.map(Statement::slot);
+    let gone = gone.filter(|slot| held(Some(after), slot).is_none());
+    let written = after.held().statements();
+    let written = written.filter(|of| held(before, &of.slot()) != Some(of.id()));
+    let mut changes: Vec<_> = gone.map(|slot| change_of(after, slot, None)).collect();
+    changes.extend(written.map(|of| change_of(after, of.slot(), Some(of.as_bytes().to_vec()))));
+
+    let (old, new) = (before.map(others).unwrap_or_default(), others(after));
     let gone = old.keys().filter(|key| !new.contains_key(key));
-    let mut changes: Vec<_> = gone
-        .map(|(kind, key)| GroupChange {
-            kind: *kind,
-            of,
-            key: key.clone(),
-            row: None,
-        })
-        .collect();
+    let gone = gone.map(|key| (key.clone(), None)).collect::<Vec<_>>();
     let written = new
         .into_iter()
         .filter(|(key, row)| old.get(key) != Some(row));
-    changes.extend(written.map(|((kind, key), row)| GroupChange {
-        kind,
-        of,
-        key,
-        row: Some(row),
-    }));
+    let written = written.map(|(key, row)| (key, Some(row)));
+    let of = *after.id().as_bytes();
+    let others = gone.into_iter().chain(written);
+    changes.extend(others.map(|((kind, key), row)| GroupChange { kind, of, key, row }));
     changes
 }
 
 /// The changes of rows by which a group is forgotten.
 pub(super) fn removal(group: &Group) -> Vec<GroupChange> {
-    let rows = rows(group).into_keys().map(|(kind, key)| GroupChange {
-        kind,
-        of: *group.id().as_bytes(),
-        key,
-        row: None,
-    });
-    rows.collect()
+    changes(Some(group), &Group::new(group.id()))
 }
 
-/// All rows of a group, by kind and key.
-fn rows(group: &Group) -> BTreeMap<(GroupRow, Vec<u8>), Vec<u8>> {
-    let statements = group.held().statements().map(|statement| {
-        let key = slot_key(&statement.slot());
-        ((GroupRow::Statement, key), statement.as_bytes().to_vec())
-    });
-    let mut rows: BTreeMap<_, _> = statements.collect();
+/// The change of the row of what fills a slot.
+fn change_of(group: &Group, slot: Slot, row: Option<Vec<u8>>) -> GroupChange {
+    GroupChange {
+        kind: GroupRow::Statement,
+        of: *group.id().as_bytes(),
+        key: slot_key(&slot),
+        row,
+    }
+}
+
+/// The rows of a group beside its statements, by kind and key.
+fn others(group: &Group) -> BTreeMap<(GroupRow, Vec<u8>), Vec<u8>> {
+    let mut rows = BTreeMap::new();
     if group.heard.is_some() {
         let facts = FactsRow { heard: group.heard };
         rows.insert((GroupRow::Facts, Vec::new()), encode(&facts));
@@ -260,7 +265,13 @@ mod tests {
         store.change_groups(&changes).unwrap();
         let loaded = load(store).unwrap();
         let loaded = &loaded[&after.id()];
-        assert_eq!(rows(loaded), rows(after));
+        let statements = |group: &Group| {
+            let statements = group.held().statements();
+            let bytes = statements.map(|statement| statement.as_bytes().to_vec());
+            bytes.collect::<Vec<_>>()
+        };
+        assert_eq!(statements(loaded), statements(after));
+        assert_eq!(others(loaded), others(after));
         assert_eq!(loaded.digest(), after.digest());
         changes.len()
     }

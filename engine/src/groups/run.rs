@@ -20,6 +20,7 @@ use super::{
     group::Group,
     handle::{Groups, peers_of, user_of},
     outbox::Outbox,
+    own_join::OwnJoin,
     pass_on::PassOns,
 };
 use crate::{duties::Outcome, network::Network};
@@ -71,8 +72,8 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
         tokio::select! {
             wishes = feed.take() => task.handle_wishes(wishes).await?,
             arrived = arrivals.recv() => match arrived {
-                Ok(peer) => task.greet(peer),
-                Err(RecvError::Lagged(_)) => task.greet_all().await?,
+                Ok(peer) => task.meet(peer),
+                Err(RecvError::Lagged(_)) => task.meet_all().await?,
                 Err(RecvError::Closed) => return Ok(()),
             },
             Some(ended) = task.talks.join_next() => {
@@ -239,7 +240,30 @@ impl Task {
         }
     }
 
-    /// Speaks with a peer that has connected.
+    /// Speaks with a peer that has connected, and asks it to admit the user of this node if the link
+    /// names it.
+    fn meet(&mut self, peer: PeerId) {
+        self.greet(peer);
+        let text = peer.to_string();
+        let is_named = |own: &OwnJoin| {
+            own.status.is_pending() && own.peers.iter().any(|address| address.contains(&text))
+        };
+        for group in self.groups.all() {
+            // A round that runs may have passed it by.
+            if group.own_join().is_some_and(is_named) && !self.ask(group.id()) {
+                self.asked_again.insert(group.id());
+            }
+        }
+    }
+
+    async fn meet_all(&mut self) -> Outcome {
+        for peer in self.connected().await? {
+            self.meet(peer);
+        }
+        Ok(())
+    }
+
+    /// Begins what there is to do with a connected peer.
     fn greet(&mut self, peer: PeerId) {
         let Some(own) = self.groups.user() else {
             return;
@@ -251,13 +275,6 @@ impl Task {
 
     fn greet_for(&mut self, group: &Group, own: &UserKey, peer: PeerId) {
         let (id, roster) = (group.id(), group.roster());
-        let is_asked = |own: &&super::own_join::OwnJoin| {
-            let text = peer.to_string();
-            own.status.is_pending() && own.peers.iter().any(|address| address.contains(&text))
-        };
-        if group.own_join().filter(is_asked).is_some() {
-            self.ask(id);
-        }
         let Some(user) = user_of(group, &peer).filter(|user| user != own) else {
             return;
         };
@@ -281,17 +298,12 @@ impl Task {
         }
     }
 
-    async fn greet_all(&mut self) -> Outcome {
-        for peer in self.connected().await? {
-            self.greet(peer);
-        }
-        Ok(())
-    }
-
     async fn tick(&mut self) -> Outcome {
         let groups = self.groups.clone();
         spawn_blocking(move || groups.tick()).await??;
-        self.greet_all().await?;
+        for peer in self.connected().await? {
+            self.greet(peer);
+        }
         for group in self.groups.all() {
             if group.own_join().is_some_and(|own| own.status.is_pending()) {
                 self.ask(group.id());
@@ -300,17 +312,18 @@ impl Task {
         Ok(())
     }
 
-    /// Asks members to admit the user of this node: now, or when the round that runs has ended.
-    fn ask(&mut self, group: GroupId) {
-        if self.asking.insert(group) {
+    /// Asks members to admit the user of this node. Returns whether that begins: not if it is being
+    /// done.
+    fn ask(&mut self, group: GroupId) -> bool {
+        let begins = self.asking.insert(group);
+        if begins {
             let (groups, network) = (self.groups.clone(), self.network.clone());
             self.rounds.spawn(async move {
                 groups.ask_members(&network, group).await;
                 group
             });
-        } else {
-            self.asked_again.insert(group);
         }
+        begins
     }
 }
 
@@ -333,11 +346,7 @@ fn owners(group: &Group) -> impl Iterator<Item = PeerId> {
 
 /// The nodes of a user, who may have been removed.
 fn nodes_of(group: &Group, user: &UserKey) -> impl Iterator<Item = PeerId> {
-    let profile = group.held().get(&Slot::User(*user));
-    let nodes = profile.and_then(|profile| match profile.body() {
-        pelago_groups::Body::User(profile) => Some(&profile.nodes),
-        _ => None,
-    });
-    let nodes = nodes.into_iter().flatten();
+    let profile = group.held().profile(*user).into_iter();
+    let nodes = profile.flat_map(|profile| &profile.nodes);
     nodes.filter_map(|named| crate::access::peer_of(&named.node))
 }

@@ -1,9 +1,6 @@
 //! The peers that a run of the node remembers for the next one.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use libp2p::multiaddr::Protocol;
 use tokio::{task::spawn_blocking, time::interval};
@@ -12,7 +9,7 @@ use super::{Mode, PeerAddress, Settings, core::NodeCore};
 use crate::{
     duties::Outcome,
     network::Peer,
-    store::{DatabaseError, KnownPeer, Store},
+    store::{DatabaseError, KnownPeer, Store, unix_now},
 };
 
 /// The most peers of earlier runs that a node dials when it starts.
@@ -58,9 +55,7 @@ impl NodeCore {
     /// Records the connected peers.
     pub(super) async fn remember_peers(&self) -> Outcome {
         let peers = self.network.peers().await?;
-        let seen = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
+        let seen = unix_now();
         let known = |peer: Peer| {
             let (id, addresses) = (peer.peer_id, peer.vouched_addresses());
             (!addresses.is_empty()).then_some(KnownPeer {

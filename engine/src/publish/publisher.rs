@@ -1,10 +1,6 @@
 //! The task that carries the plan out.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pelago_behaviour::OwnKeys;
 use pelago_content::Hash;
@@ -25,7 +21,7 @@ use super::{
 use crate::{
     duties::Duties,
     network::{AnnounceError, Network},
-    store::Store,
+    store::{Store, unix_now},
 };
 
 /// The most changes of shares that wait for the publisher. When there are more, callers wait.
@@ -407,12 +403,6 @@ impl Task {
             );
         }
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs())
 }
 
 #[cfg(test)]

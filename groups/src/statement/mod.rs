@@ -95,8 +95,21 @@ impl Statement {
         let encoded = body.to_cbor();
         let is_valid = body.check().is_ok() && encoded.len() <= body.max_len();
         assert!(is_valid, "a valid statement: {body:?}");
-        let signature = secret.sign(&signed_message(&encoded));
-        Self::from_parts(body, encoded, signature)
+        let signed = Signed {
+            signature: ByteArray::new(secret.sign(&signed_message(&encoded))),
+            body: ByteBuf::from(encoded),
+        };
+        let bytes = to_cbor(&signed);
+        Self::from_parts(body, &signed, bytes)
+    }
+
+    /// What its author says of himself, if it says that.
+    #[must_use]
+    pub const fn profile(&self) -> Option<&UserProfile> {
+        match &self.body {
+            Body::User(profile) => Some(profile),
+            _ => None,
+        }
     }
 
     /// Decodes a statement from a peer, and verifies all of it.
@@ -104,13 +117,13 @@ impl Statement {
     /// # Errors
     /// The bytes are not a valid statement of its author.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidStatement> {
-        let (body, signed) = decode(bytes)?;
-        let message = signed_message(&signed.body);
+        let (statement, signed) = decode(bytes)?;
+        let (body, message) = (&statement.body, signed_message(&signed.body));
         let signature = signed.signature.into_array();
         if !verifies(body.author().as_bytes(), &message, &signature) || !body.is_consented() {
             return Err(InvalidStatement::Signature);
         }
-        Ok(Self::from_parts(body, signed.body.into_vec(), signature))
+        Ok(statement)
     }
 
     /// Decodes a statement that was valid when it was stored: all is checked but signatures.
@@ -118,22 +131,15 @@ impl Statement {
     /// # Errors
     /// The bytes are not a valid statement.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, InvalidStatement> {
-        let (body, signed) = decode(bytes)?;
-        let signature = signed.signature.into_array();
-        Ok(Self::from_parts(body, signed.body.into_vec(), signature))
+        let (statement, _) = decode(bytes)?;
+        Ok(statement)
     }
 
-    fn from_parts(body: Body, encoded: Vec<u8>, signature: [u8; SIGNATURE_LEN]) -> Self {
-        let id = StatementId(Sha256::digest(&encoded).into());
-        let signed = Signed {
-            body: ByteBuf::from(encoded),
-            signature: ByteArray::new(signature),
-        };
-        Self {
-            body,
-            id,
-            bytes: to_cbor(&signed).into(),
-        }
+    /// A statement that says `body`; `bytes` are those of `signed`.
+    fn from_parts(body: Body, signed: &Signed, bytes: Vec<u8>) -> Self {
+        let id = StatementId(Sha256::digest(&signed.body).into());
+        let bytes = bytes.into();
+        Self { body, id, bytes }
     }
 
     /// What it says.
@@ -201,7 +207,8 @@ fn signed_message(body: &[u8]) -> Vec<u8> {
     [DOMAIN, body].concat()
 }
 
-fn decode(bytes: &[u8]) -> Result<(Body, Signed), InvalidStatement> {
+/// Decodes a statement, and checks all but signatures.
+fn decode(bytes: &[u8]) -> Result<(Statement, Signed), InvalidStatement> {
     check_len(bytes.len(), MAX_STATEMENT)?;
     let malformed = |what: &dyn fmt::Display| InvalidStatement::Malformed(what.to_string());
     let signed: Signed = cbor4ii::serde::from_slice(bytes).map_err(|error| malformed(&error))?;
@@ -211,7 +218,8 @@ fn decode(bytes: &[u8]) -> Result<(Body, Signed), InvalidStatement> {
         return Err(malformed(&"it is not in its shortest form"));
     }
     body.check().map_err(|what| malformed(&what))?;
-    Ok((body, signed))
+    let statement = Statement::from_parts(body, &signed, bytes.to_vec());
+    Ok((statement, signed))
 }
 
 const fn check_len(length: usize, limit: usize) -> Result<(), InvalidStatement> {

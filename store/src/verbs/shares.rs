@@ -12,7 +12,6 @@ use std::{
     ops::Bound,
     path::{MAIN_SEPARATOR, Path, PathBuf},
     sync::atomic::Ordering,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::RwLockReadGuard;
@@ -21,6 +20,7 @@ use redb::ReadableTable;
 
 use crate::{
     DatabaseError, Member, NewShare, Scope, Share, ShareFeed, Store,
+    clock::unix_now,
     database::{PATHS, SHARES},
     share_log::is_logged,
     share_tables::{Tables, row, shares_of},
@@ -69,7 +69,7 @@ impl Store {
         }
         let hashes: Vec<_> = shares.iter().map(|share| share.descriptor.hash()).collect();
         self.sync_side_files(&hashes)?;
-        let now = now();
+        let now = unix_now();
         let mut log = self.inner.share_log.lock();
         let (added, replaced, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
@@ -112,7 +112,7 @@ impl Store {
         let hashes = members.iter().map(|member| member.descriptor.hash());
         let hashes: Vec<_> = hashes.chain([folder.descriptor.hash()]).collect();
         self.sync_side_files(&hashes)?;
-        let now = now();
+        let now = unix_now();
         let mut log = self.inner.share_log.lock();
         let (added, replaced, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
@@ -455,13 +455,6 @@ fn checked_path(path: &Path) -> Result<(), ShareError> {
             path: path.to_owned(),
         })
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.as_secs())
 }
 
 /// Why shares were not added.

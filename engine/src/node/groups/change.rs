@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libp2p::Multiaddr;
-use pelago_groups::{GroupLink, InviteKey, InviteMode, Name, Role, Secret, Slot, UserKey, acts};
+use pelago_groups::{GroupLink, InviteKey, InviteMode, Name, Role, Secret, UserKey, acts};
 
 use super::{
     DropOutcome, GroupInfo, InviteOptions, Removed, select, selected,
@@ -264,7 +264,10 @@ impl Node {
             let outcomes = acts::outcomes_of_drop(group.held(), secret, owner)?;
             let outcomes = outcomes.into_iter().map(|(user, is_in)| DropOutcome {
                 user,
-                name: group.held().get(&Slot::User(user)).and_then(name_of),
+                name: group
+                    .held()
+                    .profile(user)
+                    .map(|profile| profile.name.clone()),
                 is_in,
             });
             Ok(outcomes.collect())
@@ -312,7 +315,7 @@ impl Node {
 fn limits(options: &InviteOptions) -> OwnInvite {
     let valid = options.expires_in.or(options.auto.then_some(AUTO_VALID));
     OwnInvite {
-        expires: valid.map(|valid| crate::groups::unix_now().saturating_add(valid.as_secs())),
+        expires: valid.map(|valid| crate::store::unix_now().saturating_add(valid.as_secs())),
         uses_left: options.uses.or(options.auto.then_some(AUTO_USES)),
     }
 }

@@ -48,7 +48,7 @@ impl Node {
                     join,
                     name: link.name,
                     peers: link.peers,
-                    since: crate::groups::unix_now(),
+                    since: crate::store::unix_now(),
                     status: JoinStatus::Pending,
                 });
                 Ok::<_, GroupError>(())

@@ -47,7 +47,6 @@ pub(super) fn group<'g>(
 
 /// The user among `users` that `text` selects.
 pub(super) fn user(users: &[(UserKey, Option<Name>)], text: &str) -> Result<UserKey, GroupError> {
-    let is_digits = text.len() >= MIN_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
     // A user without a name yet is found by key only.
     let named = users
         .iter()
@@ -57,7 +56,7 @@ pub(super) fn user(users: &[(UserKey, Option<Name>)], text: &str) -> Result<User
     let by_key: Vec<_> = users
         .iter()
         .map(|(user, _)| *user)
-        .filter(|user| is_digits && starts_with(&user.to_string(), text))
+        .filter(|user| abbreviates(text, user))
         .collect();
     match (by_name, &by_key[..]) {
         (Selected::Missing, [one]) => Ok(*one),
@@ -79,10 +78,7 @@ pub(super) fn by_digits<Id: Copy + ToString>(
     ids: impl IntoIterator<Item = Id>,
     text: &str,
 ) -> Option<Id> {
-    let is_digits = text.len() >= MIN_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
-    let mut found = ids
-        .into_iter()
-        .filter(|id| is_digits && starts_with(&id.to_string(), text));
+    let mut found = ids.into_iter().filter(|id| abbreviates(text, id));
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
@@ -110,9 +106,7 @@ fn select<Id: Copy + ToString>(named: &[(Id, Name)], text: &str) -> Selected<Id>
         let alike = named.iter().filter(|(_, of)| has_name(of) || looks(of));
         return selected(alike.map(|(id, _)| *id).collect());
     }
-    let is_digits = text.len() >= MIN_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
-    let begins = |id: &Id| is_digits && starts_with(&id.to_string(), text);
-    selected(ids.filter(begins).collect())
+    selected(ids.filter(|id| abbreviates(text, id)).collect())
 }
 
 fn selected<Id: Copy>(found: Vec<Id>) -> Selected<Id> {
@@ -123,9 +117,11 @@ fn selected<Id: Copy>(found: Vec<Id>) -> Selected<Id> {
     }
 }
 
-fn starts_with(id: &str, digits: &str) -> bool {
-    id.get(..digits.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(digits))
+/// Whether `text` is the beginning of `id`, and long enough to stand for it.
+fn abbreviates(text: &str, id: &impl ToString) -> bool {
+    let id = id.to_string();
+    let start = id.get(..text.len());
+    text.len() >= MIN_DIGITS && start.is_some_and(|start| start.eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use libp2p::PeerId;
-use pelago_groups::{Body, GroupId, Name, Roster, Statement, UserKey};
+use pelago_groups::{GroupId, Name, Roster, Statement, UserKey};
 use tokio::sync::watch;
 
 use super::{GroupDetail, GroupInfo, InviteInfo, JoinInfo, MemberInfo, RequestInfo, selected};
@@ -203,8 +203,5 @@ fn is_alike(roster: &Roster, user: &UserKey, name: &Name) -> bool {
 
 /// What the author of `profile` calls himself.
 pub(super) fn name_of(profile: &Statement) -> Option<Name> {
-    match profile.body() {
-        Body::User(profile) => Some(profile.name.clone()),
-        _ => None,
-    }
+    Some(profile.profile()?.name.clone())
 }
