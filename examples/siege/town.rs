@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt, fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -26,11 +28,16 @@ const MOST_BYTES: usize = 8 << 20;
 /// Bytes of the content that attackers request.
 const BAIT_BYTES: usize = 8 << 20;
 
+/// The metric of the memory for records of the DHT.
+const RECORDS: &str = "pelago_dht_records_bytes ";
+
 /// How long half of all local calls may take during the attack.
 const STATUS_WITHIN: Duration = Duration::from_millis(250);
 
 struct Member {
     home: Home,
+    /// Where the node serves its metrics.
+    metrics: SocketAddr,
     node: Option<Node>,
     folder: PathBuf,
 }
@@ -66,10 +73,13 @@ impl Town {
         for at in 0..NODES {
             let folder = folder.join(format!("node-{at}"));
             fs::create_dir_all(&folder)?;
+            let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
             let home = Home::new(binary, folder.join("data"), folder.join("quiet"))?
-                .with("PELAGO_NETWORK_MEMORY_BUDGET_MIB", &budget.to_string());
+                .with("PELAGO_NETWORK_MEMORY_BUDGET_MIB", &budget.to_string())
+                .with("PELAGO_API_METRICS", &metrics.to_string());
             members.push(Member {
                 home,
+                metrics,
                 node: None,
                 folder,
             });
@@ -111,6 +121,25 @@ impl Town {
     /// The hash of the content that all nodes share with everyone.
     pub(crate) fn bait(&self) -> String {
         self.bait.clone()
+    }
+
+    /// The most memory that one node holds for records of the DHT, in MiB: they stay for 48 h.
+    pub(crate) fn records_mib(&self) -> Result<u64, Failure> {
+        let mut most = 0;
+        for member in &self.members {
+            let mut stream = TcpStream::connect(member.metrics)?;
+            write!(
+                stream,
+                "GET /metrics HTTP/1.0\r\nHost: {}\r\n\r\n",
+                member.metrics
+            )?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            let line = text.lines().find_map(|line| line.strip_prefix(RECORDS));
+            let bytes: u64 = line.ok_or("a metric is missing")?.trim().parse()?;
+            most = most.max(bytes >> 20);
+        }
+        Ok(most)
     }
 
     pub(crate) fn pids(&self) -> Pids {

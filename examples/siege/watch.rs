@@ -13,6 +13,9 @@ pub(crate) type Pids = Arc<Mutex<Vec<Option<u32>>>>;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Held {
     pub(crate) mib: u64,
+    /// The part of it that is not a file: the program's own pages count where they are read, so a node
+    /// that has done more holds more of them.
+    pub(crate) own_mib: u64,
     pub(crate) files: u64,
 }
 
@@ -30,8 +33,7 @@ impl Watch {
             while let Some(most) = kept.upgrade() {
                 let now = look(&watched);
                 let mut most = most.lock();
-                most.mib = most.mib.max(now.mib);
-                most.files = most.files.max(now.files);
+                *most = most.max(now);
                 drop(most);
                 thread::sleep(LOOK_INTERVAL);
             }
@@ -54,21 +56,40 @@ fn look(pids: &Pids) -> Held {
     for pid in pids.into_iter().flatten() {
         // It may have been killed a moment ago.
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-        held.mib = held.mib.max(kibibytes.unwrap_or(0) / 1024);
-        held.files = held.files.max(files as u64);
+        let mib = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            kibibytes
+                .and_then(|number| number.parse::<u64>().ok())
+                .unwrap_or(0)
+                / 1024
+        };
+        held = held.max(Held {
+            mib: mib("VmRSS:"),
+            own_mib: mib("RssAnon:"),
+            files: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count) as u64,
+        });
     }
     held
+}
+
+impl Held {
+    /// The greater of each.
+    fn max(self, other: Self) -> Self {
+        Self {
+            mib: self.mib.max(other.mib),
+            own_mib: self.own_mib.max(other.own_mib),
+            files: self.files.max(other.files),
+        }
+    }
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} MiB and {} open files in the largest node",
-            self.mib, self.files
+            "{} MiB, {} of them not files, and {} open files in the largest node",
+            self.mib, self.own_mib, self.files
         )
     }
 }

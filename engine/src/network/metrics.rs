@@ -19,6 +19,7 @@ use prometheus_client::{
     metrics::{
         counter::{ConstCounter, Counter},
         family::Family,
+        gauge::Gauge,
     },
     registry::{Registry, Unit},
 };
@@ -41,6 +42,7 @@ pub(super) struct Metrics {
     queries_started: Family<[(&'static str, &'static str); 1], Counter>,
     queries_ended: Family<[(&'static str, &'static str); 2], Counter>,
     pub(super) lookup_requests: Counter,
+    records_held: Gauge,
     pub(super) streams_dropped: Counter,
 }
 
@@ -56,6 +58,7 @@ impl Metrics {
             queries_started: Family::default(),
             queries_ended: Family::default(),
             lookup_requests: Counter::default(),
+            records_held: Gauge::default(),
             streams_dropped: Counter::default(),
         };
         let ours = all.sub_registry_with_prefix("pelago");
@@ -91,6 +94,12 @@ impl Metrics {
             "Requests sent in the DHT to find providers",
             metrics.lookup_requests.clone(),
         );
+        ours.register_with_unit(
+            "dht_records",
+            "Memory for records that other nodes announced, as of the last request",
+            Unit::Bytes,
+            metrics.records_held.clone(),
+        );
         ours.register(
             "streams_dropped",
             "Streams of peers that were reset because too many were waiting",
@@ -118,6 +127,12 @@ impl Metrics {
             SwarmEvent::Behaviour(_) | SwarmEvent::NewExternalAddrCandidate { .. } => {}
             event => self.libp2p.record(event),
         }
+    }
+
+    /// The records of other nodes take `bytes`.
+    pub(super) fn records_held(&self, bytes: usize) {
+        self.records_held
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(super) fn query_started(&self, query: QueryKind) {

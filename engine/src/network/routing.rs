@@ -169,6 +169,10 @@ impl EventLoop {
                 _ => {}
             },
             kad::Event::RoutingUpdated { .. } => self.count_routes(),
+            kad::Event::InboundRequest { .. } => {
+                let held = self.swarm.behaviour_mut().kad.store_mut().bytes_held();
+                self.metrics.records_held(held);
+            }
             _ => {}
         }
     }
