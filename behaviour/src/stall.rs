@@ -7,6 +7,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,6 +28,7 @@ pub struct Stall<S> {
     period: Duration,
     watch: Pin<Box<Sleep>>,
     moved: u64,
+    counter: Option<Arc<AtomicU64>>,
     armed: bool,
 }
 
@@ -39,7 +44,17 @@ impl<S> Stall<S> {
             period,
             watch: Box::pin(sleep(period)),
             moved: 0,
+            counter: None,
             armed: true,
+        }
+    }
+
+    /// Also adds the bytes that move to `counter`.
+    #[must_use]
+    pub fn counting(self, counter: Arc<AtomicU64>) -> Self {
+        Self {
+            counter: Some(counter),
+            ..self
         }
     }
 
@@ -68,6 +83,9 @@ impl<S> Stall<S> {
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(Ok(done)) = &progress {
             self.moved += bytes(done);
+            if let Some(counter) = &self.counter {
+                counter.fetch_add(bytes(done), Ordering::Relaxed);
+            }
         }
         if !self.armed || progress.is_ready() {
             return progress;

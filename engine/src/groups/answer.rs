@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     io,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -35,7 +35,9 @@ use super::{
     group::Group,
     handle::{Groups, user_of},
     mailbox::HeldRequest,
+    pace::Exchange,
     rate::Rate,
+    syncs::Syncs,
 };
 use crate::store::{DatabaseError, unix_now};
 
@@ -44,9 +46,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a peer from outside waits for its answer: longer than any look-up takes.
 const NOTHING_DELAY: Duration = Duration::from_millis(10);
-
-/// Syncs that are answered at a time, of as many users: each may hold a batch of 16 MiB.
-const SYNCS: usize = 16;
 
 /// Attempts of peers from outside within [`WINDOW`], from one place. A user who joins makes two, and
 /// a member whom this node does not know yet two more.
@@ -73,7 +72,7 @@ struct Shared {
     strangers: Mutex<Rate<u64>>,
     passed_on: Mutex<Rate<PeerId>>,
     places: RandomState,
-    syncs: Semaphore,
+    syncs: Syncs,
     /// One for each user whose nodes sync now.
     turns: Mutex<HashMap<UserKey, Arc<AsyncMutex<()>>>>,
     deliveries: Arc<Semaphore>,
@@ -102,7 +101,7 @@ impl Answers {
             passed_on: Mutex::new(Rate::new(MAX_PASSED_ON, MINUTE)),
             turns: Mutex::default(),
             places: RandomState::new(),
-            syncs: Semaphore::new(SYNCS),
+            syncs: Syncs::default(),
             deliveries: Arc::new(Semaphore::new(DELIVERIES)),
         }))
     }
@@ -117,7 +116,8 @@ impl Answers {
         origin: Origin,
         stream: Inbound,
     ) -> Result<(), FrameError> {
-        let mut stream = Stall::new(stream, STALL);
+        let moved = Arc::<AtomicU64>::default();
+        let mut stream = Stall::new(stream, STALL).counting(Arc::clone(&moved));
         loop {
             stream.disarm();
             let request = timeout(IDLE_TIMEOUT, group::read_request(&mut stream)).await;
@@ -130,11 +130,10 @@ impl Answers {
                 peer,
                 place: self.place(origin),
                 begun,
+                moved: Arc::clone(&moved),
             };
             let answered = timeout(EXCHANGE_TIMEOUT, self.answer(&asked, request, &mut stream));
-            answered
-                .await
-                .map_err(|_| FrameError::Io(io::ErrorKind::TimedOut.into()))??;
+            answered.await.map_err(|_| too_slow())??;
         }
     }
 
@@ -182,29 +181,48 @@ impl Answers {
             }
         };
         groups.shares(id, asked.peer, revision);
-        let held = |digest| Answer::Held {
-            digest,
-            revision: groups.catalogue_revision(&id),
+        let (ours, revision) = (group.digest(), groups.catalogue_revision(id).await);
+        let held = Answer::Held {
+            digest: ours,
+            revision,
         };
-        let ours = group.digest();
-        group::write_answer(stream, &held(ours)).await?;
+        group::write_answer(stream, &held).await?;
         if ours == theirs {
             groups.confirm(id, asked.peer, theirs);
         } else {
             let turn = self.turn(user);
             let _turn = turn.lock().await;
-            let _permit = self.0.syncs.acquire().await;
-            group::write_batch(stream, &batches::ids(&group)).await?;
-            let reply = group::read_batch(stream).await?;
-            self.take(id, asked.peer, reply.statements).await?;
-            let Some(group) = groups.joined(&id) else {
-                return Ok(());
-            };
-            group::write_batch(stream, &batches::wanted(&group, &reply.wanted)).await?;
-            group::write_answer(stream, &held(group.digest())).await?;
+            let exchange = Exchange::counted_by(&asked.moved);
+            let _syncing = self.0.syncs.enter(&exchange).await;
+            tokio::select! {
+                compared = self.compare(asked, &group, revision, stream) => compared?,
+                () = exchange.over() => return Err(too_slow()),
+            }
         }
         let (groups, peer) = (groups.clone(), asked.peer);
         blocking(move || groups.heard(id, &peer)).await
+    }
+
+    /// The rest of a sync between members that hold different statements.
+    async fn compare(
+        &self,
+        asked: &Asked,
+        group: &Group,
+        revision: u64,
+        stream: &mut Stall<Inbound>,
+    ) -> Result<(), FrameError> {
+        group::write_batch(stream, &batches::ids(group)).await?;
+        let reply = group::read_batch(stream).await?;
+        self.take(group.id(), asked.peer, reply.statements).await?;
+        let Some(group) = self.0.groups.joined(&group.id()) else {
+            return Ok(());
+        };
+        group::write_batch(stream, &batches::wanted(&group, &reply.wanted)).await?;
+        let held = Answer::Held {
+            digest: group.digest(),
+            revision,
+        };
+        group::write_answer(stream, &held).await
     }
 
     async fn push(
@@ -219,9 +237,11 @@ impl Answers {
             self.take(id, asked.peer, statements).await?;
             if let Some(group) = groups.joined(&id) {
                 groups.confirm(id, asked.peer, theirs);
+                let (heard, peer) = (groups.clone(), asked.peer);
+                blocking(move || heard.heard(id, &peer)).await?;
                 return Ok(Answer::Held {
                     digest: group.digest(),
-                    revision: groups.catalogue_revision(&id),
+                    revision: groups.catalogue_revision(id).await,
                 });
             }
             return self.nothing(asked, self.standing(&id, &asked.peer)).await;
@@ -359,6 +379,8 @@ struct Asked {
     peer: PeerId,
     place: u64,
     begun: Instant,
+    /// The bytes that have moved on the stream.
+    moved: Arc<AtomicU64>,
 }
 
 impl Groups {
@@ -425,6 +447,10 @@ fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, V
         Judgement::Admit { .. } | Judgement::Ask => JoinOutcome::Pending,
     };
     (outcome, Vec::new())
+}
+
+fn too_slow() -> FrameError {
+    FrameError::Io(io::ErrorKind::TimedOut.into())
 }
 
 fn refuse_unless(is_allowed: bool) -> Result<(), FrameError> {

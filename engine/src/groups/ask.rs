@@ -3,7 +3,7 @@
 //! Only peers that belong to a group by this node's roster, or whom a person's link or they themselves
 //! named, learn its id. An error ends the stream; the next connection or the next round tries again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_behaviour::{
@@ -13,7 +13,7 @@ use pelago_behaviour::{
 use pelago_groups::{GroupId, JoinRequest, Slot, UserKey};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{batches, group::Group, handle::Groups};
+use super::{batches, group::Group, handle::Groups, pace::Exchange};
 use crate::{
     network::{Network, Outgoing, StreamError},
     store::DatabaseError,
@@ -49,6 +49,8 @@ pub(super) enum AskError {
     Database(#[from] DatabaseError),
     #[error("the peer took too long")]
     TooLong,
+    #[error("the peer was the slowest, and others waited")]
+    Slowest,
     #[error("the node is shutting down")]
     Ending,
 }
@@ -73,12 +75,13 @@ impl Conversation {
         groups: &Groups,
         network: &Network,
         peer: PeerId,
+        exchange: &Exchange,
     ) -> Result<Self, AskError> {
         let stream = network.open(peer, Protocol::Group).await?;
         Ok(Self {
             groups: groups.clone(),
             peer,
-            stream: Stall::new(stream, STALL),
+            stream: Stall::new(stream, STALL).counting(Arc::clone(&exchange.moved)),
         })
     }
 
@@ -142,6 +145,7 @@ impl Conversation {
             Answer::Held { digest, revision } => {
                 self.groups.shares(id, self.peer, revision);
                 self.groups.confirm(id, self.peer, digest);
+                self.heard(id).await?;
                 let now = self.groups.get(&id);
                 if now.is_some_and(|now| now.digest() != digest) {
                     self.sync(id).await?;
@@ -169,7 +173,7 @@ impl Conversation {
         let request = Request::Sync {
             group: id,
             digest: group.digest(),
-            revision: self.groups.catalogue_revision(&id),
+            revision: self.groups.catalogue_revision(id).await,
         };
         match self.exchange(&request).await? {
             Answer::Held { digest, revision } => {

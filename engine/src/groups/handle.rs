@@ -17,7 +17,10 @@ use parking_lot::Mutex;
 use pelago_content::Hash;
 use pelago_groups::{Digest, GroupId, InviteKey, Name, Ownership, Slot, Statement, UserKey};
 use prometheus_client::registry::Registry;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+};
 
 use super::{
     error::GroupError,
@@ -26,11 +29,12 @@ use super::{
     identity::Identity,
     metrics::Metrics,
     rate::Rate,
+    reports::Reports,
     rows,
 };
 use crate::{
     access::Memberships,
-    store::{DatabaseError, GroupChange, GroupRow, Store, unix_now},
+    store::{DatabaseError, GroupChange, GroupRow, Scope, Store, unix_now},
 };
 
 /// Groups that a node knows, at most; those that its user has left count until they are forgotten.
@@ -62,11 +66,11 @@ struct Shared {
     changing: Mutex<Option<Statement>>,
     /// What this node announces in the DHT to meet members.
     announced: Mutex<BTreeSet<Hash>>,
-    /// What members share: the number of what they reported last, and what is not read yet.
-    shared: Mutex<SharedByMembers>,
+    reports: Mutex<Reports>,
     has_unread: Notify,
-    /// What peers reported to hold.
-    confirmed: Mutex<HashMap<(GroupId, PeerId), Digest>>,
+    /// The numbers of what this node shares in its groups, with the revision of all shares by which
+    /// they were computed.
+    catalogues: Mutex<HashMap<GroupId, (u64, u64)>>,
     feed: Feed,
     /// A random key of this run.
     run: RandomState,
@@ -96,12 +100,6 @@ impl Default for Rates {
             requests: Rate::new(4, Duration::from_secs(600)),
         }
     }
-}
-
-#[derive(Default)]
-struct SharedByMembers {
-    revisions: HashMap<(GroupId, PeerId), u64>,
-    unread: BTreeSet<(GroupId, PeerId)>,
 }
 
 impl Groups {
@@ -140,9 +138,9 @@ impl Groups {
             groups: Mutex::new(groups.collect()),
             changing: Mutex::new(profile),
             announced: Mutex::default(),
-            shared: Mutex::default(),
+            reports: Mutex::default(),
             has_unread: Notify::new(),
-            confirmed: Mutex::default(),
+            catalogues: Mutex::default(),
             feed: Feed::default(),
             run: RandomState::new(),
             rates: Mutex::default(),
@@ -249,9 +247,8 @@ impl Groups {
 
     /// Notes the number that a member reports of what it shares in a group.
     pub(super) fn shares(&self, group: GroupId, peer: PeerId, revision: u64) {
-        let mut shared = self.0.shared.lock();
-        if shared.revisions.insert((group, peer), revision) != Some(revision) {
-            shared.unread.insert((group, peer));
+        let mut reports = self.0.reports.lock();
+        if self.is_named(&group, &peer) && reports.shares(group, peer, revision) {
             self.0.has_unread.notify_one();
         }
     }
@@ -259,7 +256,7 @@ impl Groups {
     /// Waits until a member reports that it shares something else in a group than before.
     pub async fn unread(&self) -> (GroupId, PeerId) {
         loop {
-            let next = self.0.shared.lock().unread.pop_first();
+            let next = self.0.reports.lock().next_unread();
             if let Some(unread) = next {
                 return unread;
             }
@@ -270,22 +267,43 @@ impl Groups {
     /// What a peer reported to hold of a group.
     #[must_use]
     pub fn confirmed(&self, group: &GroupId, peer: &PeerId) -> Option<Digest> {
-        self.0.confirmed.lock().get(&(*group, *peer)).copied()
+        self.0.reports.lock().held(group, peer)
     }
 
-    /// A number that changes with what this node shares. It is another one in each run and in each
-    /// group, so that it shows neither how often something changed nor which groups share a member.
-    pub(super) fn catalogue_revision(&self, group: &GroupId) -> u64 {
-        let revision = self.0.store.shares_revision();
-        self.0.run.hash_one((group, revision))
+    /// A number that changes with what this node shares in a group, and with nothing else. It is
+    /// another one in each run and in each group, so that it shows neither how often something
+    /// changed nor which groups share a member.
+    pub(super) async fn catalogue_revision(&self, group: GroupId) -> u64 {
+        let shares = self.0.store.shares_revision();
+        let known = self.0.catalogues.lock().get(&group).copied();
+        if let Some((_, revision)) = known.filter(|(of, _)| *of == shares) {
+            return revision;
+        }
+        let (store, run) = (self.0.store.clone(), self.0.run.clone());
+        let digest = spawn_blocking(move || store.catalogue_digest(Scope::Group(group), &run));
+        match digest.await {
+            Ok(Ok(revision)) => {
+                let mut catalogues = self.0.catalogues.lock();
+                catalogues.insert(group, (shares, revision));
+                revision
+            }
+            // Members read the catalogue in vain.
+            _ => self.0.run.hash_one((group, shares)),
+        }
     }
 
     /// Notes what a peer reports to hold of a group.
     pub(super) fn confirm(&self, group: GroupId, peer: PeerId, digest: Digest) {
-        let is_known = |of: &Arc<Group>| peers_of(of).any(|of| of == peer);
-        if self.get(&group).as_ref().is_some_and(is_known) {
-            self.0.confirmed.lock().insert((group, peer), digest);
+        let mut reports = self.0.reports.lock();
+        if self.is_named(&group, &peer) {
+            reports.holds(group, peer, digest);
         }
+    }
+
+    /// Whether a peer is on the roster of a group.
+    fn is_named(&self, group: &GroupId, peer: &PeerId) -> bool {
+        self.get(group)
+            .is_some_and(|group| peers_of(&group).any(|of| of == *peer))
     }
 
     /// Changes a group by `act`, and does what follows: it is kept in one commit, and what is new is
@@ -327,9 +345,9 @@ impl Groups {
         let nodes: HashSet<_> = peers_of(&after).collect();
         self.0.groups.lock().insert(id, Arc::new(after));
         if is_new {
-            let mut confirmed = self.0.confirmed.lock();
-            confirmed.retain(|(group, peer), _| *group != id || nodes.contains(peer));
-            drop(confirmed);
+            let mut reports = self.0.reports.lock();
+            reports.keep(id, |peer| nodes.contains(peer));
+            drop(reports);
             self.grant();
         }
         drop(changing);
@@ -358,10 +376,8 @@ impl Groups {
         let past = past.ok_or(GroupError::TooManyGroups(MAX_GROUPS))?;
         self.0.store.change_groups(&rows::removal(past))?;
         self.0.groups.lock().remove(&past.id());
-        self.0
-            .confirmed
-            .lock()
-            .retain(|(group, _), _| *group != past.id());
+        self.0.reports.lock().keep(past.id(), |_| false);
+        self.0.catalogues.lock().remove(&past.id());
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::{
     ask::{AskError, Conversation, within},
     handle::{Groups, peers_of},
     own_join::{JoinStatus, OwnJoin},
+    pace::Exchange,
 };
 use crate::{
     network::{Network, PeerAddress},
@@ -93,7 +94,7 @@ async fn ask_one(
             return Ok(None);
         }
     };
-    let mut conversation = Conversation::open(groups, network, peer).await?;
+    let mut conversation = Conversation::open(groups, network, peer, &Exchange::default()).await?;
     within(conversation.join(id, join, None)).await
 }
 

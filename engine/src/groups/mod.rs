@@ -20,11 +20,14 @@ mod metrics;
 mod outbox;
 mod own_invite;
 mod own_join;
+mod pace;
 mod pass_on;
 mod rate;
 mod rendezvous;
+mod reports;
 mod rows;
 mod run;
+mod syncs;
 
 pub use answer::Answers;
 pub use error::GroupError;

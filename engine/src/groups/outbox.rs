@@ -12,7 +12,10 @@ use std::{
 use libp2p::PeerId;
 use pelago_groups::{GroupId, Slot};
 
-use super::ask::Errand;
+use super::{
+    ask::Errand,
+    pace::{Exchange, Exchanges},
+};
 
 /// The pause between two deliveries of what is not urgent, for each group.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -27,7 +30,7 @@ pub(super) struct Outbox {
     /// Peers with errands that were not begun, in order.
     waiting: VecDeque<PeerId>,
     /// Peers with which this node speaks now.
-    busy: BTreeSet<PeerId>,
+    busy: Exchanges<PeerId>,
     delayed: HashMap<GroupId, BTreeSet<Slot>>,
     delivered: HashMap<GroupId, Instant>,
 }
@@ -37,24 +40,34 @@ impl Outbox {
     pub(super) fn add(&mut self, peer: PeerId, errand: Errand) {
         let errands = self.errands.entry(peer).or_default();
         errands.insert(errand);
-        if !self.busy.contains(&peer) && !self.waiting.contains(&peer) {
+        if !self.busy.has(&peer) && !self.waiting.contains(&peer) {
             self.waiting.push_back(peer);
         }
     }
 
     /// The next peer to speak with, and all there is to do with it.
-    pub(super) fn begin(&mut self) -> Option<(PeerId, BTreeSet<Errand>)> {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(PeerId, Exchange, BTreeSet<Errand>)> {
         if self.busy.len() >= AT_A_TIME {
             return None;
         }
         let peer = self.waiting.pop_front()?;
-        self.busy.insert(peer);
-        Some((peer, self.errands.remove(&peer).unwrap_or_default()))
+        let exchange = Exchange::default();
+        self.busy.begin(peer, &exchange, now);
+        let errands = self.errands.remove(&peer).unwrap_or_default();
+        Some((peer, exchange, errands))
+    }
+
+    /// While peers wait, the slowest of those with which this node speaks makes way: what is left to
+    /// do with it comes with the next round.
+    pub(super) fn make_way(&mut self, now: Instant) {
+        if !self.waiting.is_empty() {
+            self.busy.make_way(now);
+        }
     }
 
     /// The errands that were begun with `peer` have ended.
     pub(super) fn ended(&mut self, peer: &PeerId) {
-        self.busy.remove(peer);
+        self.busy.end(peer);
         if self.errands.contains_key(peer) {
             self.waiting.push_back(*peer);
         }
@@ -81,13 +94,15 @@ impl Outbox {
         !is_early
     }
 
-    /// When something that was kept is due.
+    /// When something that was kept is due, or a peer may have to make way.
     pub(super) fn next(&self) -> Option<Instant> {
         let due = self
             .delayed
             .keys()
             .filter_map(|group| self.delivered.get(group));
-        due.min().map(|last| *last + PAUSE)
+        let due = due.min().map(|last| *last + PAUSE);
+        let way = self.busy.next().filter(|_| !self.waiting.is_empty());
+        due.into_iter().chain(way).min()
     }
 
     /// Takes what was kept and is due.
@@ -108,6 +123,9 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use futures::FutureExt as _;
     use pelago_groups::UserKey;
 
     use super::*;
@@ -118,25 +136,50 @@ mod tests {
 
     #[test]
     fn errands_with_one_peer_are_done_together_and_one_after_the_other() {
-        let (mut outbox, peer) = (Outbox::default(), PeerId::random());
+        let (mut outbox, peer, now) = (Outbox::default(), PeerId::random(), Instant::now());
+        let begin = |outbox: &mut Outbox| {
+            let begun = outbox.begin(now);
+            begun.map(|(peer, _, errands)| (peer, errands))
+        };
         outbox.add(peer, Errand::Sync(group(1)));
         outbox.add(peer, Errand::Sync(group(2)));
         outbox.add(peer, Errand::Sync(group(1)));
-        let (begun, errands) = outbox.begin().unwrap();
+        let (begun, errands) = begin(&mut outbox).unwrap();
         assert_eq!((begun, errands.len()), (peer, 2));
         outbox.add(peer, Errand::Sync(group(3)));
-        assert_eq!(outbox.begin(), None, "it is busy");
+        assert_eq!(begin(&mut outbox), None, "it is busy");
         outbox.ended(&peer);
         assert_eq!(
-            outbox.begin(),
+            begin(&mut outbox),
             Some((peer, [Errand::Sync(group(3))].into()))
         );
         outbox.ended(&peer);
-        assert_eq!(outbox.begin(), None);
-        for _ in 0..2 * AT_A_TIME {
+        assert_eq!(begin(&mut outbox), None);
+    }
+
+    #[test]
+    fn slow_peers_make_way_for_those_that_wait() {
+        let (mut outbox, start) = (Outbox::default(), Instant::now());
+        for _ in 0..AT_A_TIME + 2 {
             outbox.add(PeerId::random(), Errand::Sync(group(1)));
         }
-        assert_eq!(std::iter::from_fn(|| outbox.begin()).count(), AT_A_TIME);
+        let begun = std::iter::from_fn(|| outbox.begin(start));
+        let exchanges: Vec<_> = begun.map(|(peer, exchange, _)| (peer, exchange)).collect();
+        assert_eq!(exchanges.len(), AT_A_TIME);
+        for (_, exchange) in &exchanges[1..] {
+            exchange.moved.fetch_add(1000, Ordering::Relaxed);
+        }
+        let due = outbox.next().unwrap();
+        assert!(due > start);
+        outbox.make_way(start);
+        assert!(exchanges[0].1.over().now_or_never().is_none());
+        outbox.make_way(due);
+        assert!(exchanges[0].1.over().now_or_never().is_some());
+        outbox.ended(&exchanges[0].0);
+        assert!(outbox.begin(due).is_some());
+        outbox.ended(&exchanges[1].0);
+        assert!(outbox.begin(due).is_some());
+        assert_eq!(outbox.next(), None, "none waits");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     handle::{Groups, peers_of, user_of},
     outbox::Outbox,
     own_join::OwnJoin,
+    pace::Exchange,
     pass_on::PassOns,
 };
 use crate::{duties::Outcome, network::Network};
@@ -91,6 +92,7 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
             }
             _ = tick.tick() => task.tick().await?,
             () = sleep_until(next.into()) => {
+                task.outbox.make_way(Instant::now());
                 let connected = task.connected().await?;
                 for (group, slots) in task.outbox.due(Instant::now()) {
                     task.tell(&connected, group, slots, None);
@@ -121,11 +123,14 @@ struct Task {
 impl Task {
     /// Begins what can begin.
     fn speak(&mut self) {
-        while let Some((peer, errands)) = self.outbox.begin() {
+        while let Some((peer, exchange, errands)) = self.outbox.begin(Instant::now()) {
             let (groups, network) = (self.groups.clone(), self.network.clone());
             self.talks.spawn(async move {
-                let spoken = speak(&groups, &network, peer, errands);
-                let spoken = timeout(CONVERSATION_TIMEOUT, spoken).await;
+                let spoken = speak(&groups, &network, peer, &exchange, errands);
+                let spoken = tokio::select! {
+                    spoken = timeout(CONVERSATION_TIMEOUT, spoken) => spoken,
+                    () = exchange.over() => Ok(Err(AskError::Slowest)),
+                };
                 if let Err(error) = spoken.unwrap_or(Err(AskError::TooLong)) {
                     tracing::debug!(%peer, %error, "an exchange about groups failed");
                 }
@@ -331,9 +336,10 @@ async fn speak(
     groups: &Groups,
     network: &Network,
     peer: PeerId,
+    exchange: &Exchange,
     errands: BTreeSet<Errand>,
 ) -> Result<(), AskError> {
-    let mut conversation = Conversation::open(groups, network, peer).await?;
+    let mut conversation = Conversation::open(groups, network, peer, exchange).await?;
     conversation.run(errands).await
 }
 

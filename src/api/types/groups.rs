@@ -39,8 +39,8 @@ pub struct GroupDetail {
     pub founded_by: String,
     /// The number of nodes of its members.
     pub nodes: u64,
-    /// How many of these nodes have the same roster as this one, by their last report. This node
-    /// counts.
+    /// How many of these nodes have the same roster as this one, by their last report
+    /// since this node has started. This node counts.
     pub confirmed: u64,
 }
 

@@ -166,7 +166,7 @@ fn describe(detail: &GroupDetail) -> String {
             group.members, group.owners
         ),
         format!(
-            "nodes     {}, {} of them with this roster",
+            "nodes     {}, {} of them known to have this roster",
             detail.nodes, detail.confirmed
         ),
         format!("requests  {}", group.pending_requests),

@@ -3,7 +3,10 @@
 //! A page is read from the index of catalogues, so that no share outside the scope has an effect on
 //! where it ends or on how long it takes.
 
-use std::ops::Bound;
+use std::{
+    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    ops::Bound,
+};
 
 use redb::TableError;
 
@@ -90,6 +93,29 @@ impl Store {
         })
     }
 
+    /// Stands for what the catalogue of `scope` shows by the states of the shares: another number once
+    /// that changes, by keys of the caller. Reads all of its rows.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn catalogue_digest(&self, scope: Scope, keys: &RandomState) -> Result<u64, DatabaseError> {
+        let (mut hasher, mut after) = (keys.build_hasher(), None);
+        scope.catalogue().hash(&mut hasher);
+        loop {
+            let page = self.catalogue_page(scope, &[], after.as_ref(), 1, |share| {
+                if self.state_of(share).is_available() {
+                    (share.hash.as_bytes(), &share.name).hash(&mut hasher);
+                }
+                false
+            })?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(hasher.finish());
+            }
+        }
+    }
+
     /// Makes the index of catalogues, if a version without one wrote the database.
     fn index_catalogues(&self) -> Result<(), DatabaseError> {
         let database = &self.inner.database;
@@ -149,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        NewShare,
+        NewShare, ShareState,
         testing::{Home, on_every_store, open},
     };
 
@@ -290,6 +316,33 @@ mod tests {
             );
             let left = store.share_at(&all.path).unwrap().unwrap();
             assert!(left.scopes.contains(OTHER) && !left.scopes.contains(GROUP));
+        });
+    }
+
+    #[test]
+    fn the_digest_of_a_catalogue_changes_with_what_it_shows_alone() {
+        on_every_store(|home| {
+            let (store, keys) = (&home.store, RandomState::new());
+            let digest = |scope| store.catalogue_digest(scope, &keys).unwrap();
+            let none = digest(GROUP);
+            assert_ne!(none, digest(OTHER), "equal catalogues look different");
+            home.share_with("everyone", &[Scope::Everyone]);
+            home.share_with("the others", &[OTHER]);
+            assert_eq!(digest(GROUP), none);
+            let theirs = home.share_with("theirs", &[GROUP]);
+            let one = digest(GROUP);
+            assert_ne!(one, none);
+            let share = store.share_at(&theirs.path).unwrap().unwrap();
+            store.set_state(&share, ShareState::Missing);
+            assert_eq!(digest(GROUP), none);
+            store.set_state(&share, ShareState::Available);
+            assert_eq!(digest(GROUP), one);
+            let renamed = NewShare {
+                name: "renamed".to_owned(),
+                ..theirs
+            };
+            store.add_shares(&[renamed]).unwrap();
+            assert!(![none, one].contains(&digest(GROUP)));
         });
     }
 

@@ -53,8 +53,13 @@ pub(in crate::node) async fn remember(core: Arc<NodeCore>) -> Outcome {
         let read = read_pages(&core.network, peer, ("", Some(group)), deadline, take).await;
         match read {
             Ok(_) => {
-                let store = core.store.clone();
-                spawn_blocking(move || keep(&store, group, peer, entries)).await??;
+                let core = Arc::clone(&core);
+                // What it shared was forgotten if it has left meanwhile.
+                spawn_blocking(move || match core.memberships.is_member(&peer, &group) {
+                    true => keep(&core.store, group, peer, entries),
+                    false => Ok(()),
+                })
+                .await??;
             }
             Err(error) => {
                 tracing::debug!(%peer, %error, "what a member shares cannot be remembered");
@@ -94,7 +99,7 @@ fn keep(
 }
 
 /// What `peer` shared with `group` when it was last in reach.
-pub(super) fn of(store: &Store, group: GroupId, peer: &PeerId) -> Vec<CatalogueEntry> {
+pub(in crate::node) fn of(store: &Store, group: GroupId, peer: &PeerId) -> Vec<CatalogueEntry> {
     let row = store.group_row(GroupRow::Catalogue, group.as_bytes(), &peer.to_bytes());
     let row = row.inspect_err(|error| tracing::debug!(%error, "a catalogue is not read"));
     let rows = row

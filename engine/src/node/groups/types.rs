@@ -39,8 +39,8 @@ pub struct GroupDetail {
     pub members: Vec<MemberInfo>,
     /// How many nodes the members have.
     pub nodes: usize,
-    /// How many of these nodes have the same statements as this one, by their last report. This
-    /// node counts.
+    /// How many of these nodes have the same statements as this one, by their last report
+    /// since this node has started. This node counts.
     pub confirmed: usize,
 }
 
