@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, fs, time::Duration};
 use futures::{AsyncReadExt as _, executor::block_on};
 use libp2p::PeerId;
 use pelago::{
-    CodedError as _, Download, DownloadRequest, DownloadStatus, GroupId, Hash, Link, OpenRequest,
-    Output, ReadRequest, Scope, Settings, ShareRequest, Target, UnshareRequest,
+    CodedError as _, Download, DownloadRequest, DownloadState, DownloadStatus, GroupId, Hash, Link,
+    OpenRequest, Output, ReadRequest, Scope, Settings, ShareRequest, Target, UnshareRequest,
 };
 use pelago_behaviour::{
     Protocol,
@@ -183,6 +183,70 @@ async fn an_outsider_does_not_notice_a_download_in_a_group_that_is_under_way() {
     let nothing = answers(&Client::connect(&empty).await, content.hash()).await;
     assert_eq!(answers(&outsider, content.hash()).await, nothing);
     assert!(answers(&member, content.hash()).await[3].len() > nothing[3].len());
+}
+
+/// ```text
+///   member (sends one chunk, then nothing) <--- getter (leaves the group, and joins again)
+/// ```
+#[tokio::test]
+async fn a_download_ends_with_the_membership_and_resumes_with_it() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let getter = Home::start("getter").await;
+    let mut has = having_all(&content.descriptor);
+    (has.group, has.is_listed) = (Some(GROUP), false);
+    let honest = Script::honest(&content);
+    let left = std::sync::Arc::new(tokio::sync::Notify::new());
+    let again = std::sync::Arc::clone(&left);
+    let until_it_left = Script {
+        availability: Box::new(move |_| Act::Send(update(has.clone()))),
+        chunk: Box::new(move |number, item| {
+            let (answer, again) = ((honest.chunk)(number, item), std::sync::Arc::clone(&again));
+            Box::pin(async move {
+                if number > 0 {
+                    again.notified().await;
+                    again.notify_one();
+                }
+                answer.await
+            })
+        }),
+        ..Script::honest(&content)
+    };
+    let source = Scripted::start(until_it_left).await;
+    let member = getter.node.connect(&source.address()).await.unwrap();
+    found(&[&getter], &[member]);
+    let wanted = DownloadRequest {
+        waits: true,
+        ..getter.wants(content.hash())
+    };
+    let download = getter.begin(wanted.clone()).await;
+    let mut status = download.status();
+    let has_begun = |status: &DownloadStatus| status.verified_bytes > Some(0);
+    in_time(status.wait_for(has_begun)).await.unwrap();
+
+    memberships(&getter.node).replace(std::collections::HashMap::new());
+    let error = ended(&download).await.unwrap_err();
+    assert_eq!(error.code(), "not-a-member", "{error}");
+    let has_failed = || {
+        let listed = getter.node.downloads().remove(0);
+        let code = listed.failure.map(|failure| failure.code.into_owned());
+        (listed.state == DownloadState::Failed).then_some(code)
+    };
+    assert_eq!(has_failed(), Some(Some("not-a-member".to_owned())));
+    // It is not looked for elsewhere.
+    let hash = content.hash().to_string();
+    getter.node.resume(&hash).await.unwrap();
+    in_time(async {
+        while has_failed().is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(has_failed(), Some(Some("not-a-member".to_owned())));
+
+    left.notify_one();
+    found(&[&getter], &[member]);
+    let resumed = getter.begin(wanted).await;
+    assert_done(&resumed, &content).await;
 }
 
 /// ```text

@@ -79,6 +79,16 @@ impl Memberships {
         self.0.changes.subscribe()
     }
 
+    /// Waits until this node is not in `group`.
+    async fn end_of(&self, group: &GroupId) {
+        let mut changes = self.changes();
+        while self.0.table.read().members.contains_key(group) {
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Waits until `peer` is out of a group that it is in now, or has come into since.
     pub async fn loss(&self, peer: PeerId) {
         // Subscribed before the look, so that nothing is missed in between.
@@ -113,6 +123,18 @@ impl Circle {
     #[must_use]
     pub fn group(&self) -> Option<GroupId> {
         self.0.as_ref().map(|(group, _)| *group)
+    }
+
+    /// Waits until this node is not in the group, and returns that; forever if any peers are among
+    /// them.
+    pub async fn lost(&self) -> GroupId {
+        match &self.0 {
+            Some((group, memberships)) => {
+                memberships.end_of(group).await;
+                *group
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether `peer` is among them.
@@ -195,6 +217,19 @@ mod tests {
         replace(&[1], &[1]);
         assert!((&mut of_a).now_or_never().is_some());
         assert!((&mut of_b).now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_group_that_this_node_leaves_is_lost() {
+        let (a, memberships) = (PeerId::random(), Memberships::default());
+        memberships.replace([(a, BTreeSet::from([group(1), group(2)]))].into());
+        let circle = |of| Circle::of(of, &memberships);
+        let (in_group, public) = (circle(Some(group(1))), circle(None));
+        let mut lost = Box::pin(in_group.lost());
+        assert!((&mut lost).now_or_never().is_none());
+        memberships.replace([(a, BTreeSet::from([group(2)]))].into());
+        assert_eq!(lost.now_or_never(), Some(group(1)));
+        assert!(public.lost().now_or_never().is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use pelago_content::{Hash, ListingError};
+use pelago_groups::GroupId;
 use thiserror::Error;
 use tokio::task::JoinError;
 
@@ -95,6 +96,16 @@ pub enum TransferError {
     /// Too many other contents are being read.
     #[error("too many other contents are being read: try again later")]
     TooManyRead,
+    /// It was to come from a group, and this node is not in that group.
+    #[error(
+        "cannot download {hash} in the group {group:.8}: this node does not belong to it any more"
+    )]
+    NotAMember {
+        /// The hash of the content.
+        hash: Hash,
+        /// The group.
+        group: GroupId,
+    },
     /// It was paused.
     #[error("paused")]
     Paused,
@@ -134,6 +145,7 @@ impl TransferError {
             Self::Removing { .. } => "being-removed",
             Self::Cache(_) => "cache",
             Self::TooManyRead => "too-many-read",
+            Self::NotAMember { .. } => "not-a-member",
             Self::Paused => "paused",
             Self::Internal(_) => "internal",
             Self::ShuttingDown => "shutting-down",
@@ -182,6 +194,10 @@ impl TransferError {
             Self::Differs { .. } => {
                 "wait until it is done, pause it with `pelago pause`, or use the same options as \
                  before"
+            }
+            Self::NotAMember { .. } => {
+                "ask an owner of the group for a link, use `pelago group join`, and then `pelago \
+                 resume`: what was verified is kept"
             }
             Self::Internal(_) => {
                 "please report it with the log; `pelago resume` retries from the verified data"

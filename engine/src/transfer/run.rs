@@ -2,6 +2,7 @@
 //! between.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -131,8 +132,7 @@ impl Transfers {
             self.forget_earlier_receipt(hash).await;
         }
         let is_reading = run.purpose.is_reading();
-        let result = run.until_end(&self, places).await;
-        let result = reporter.unless_stopped(result);
+        let result = run.until_end_or_loss(&self, places, &reporter).await;
         if is_reading {
             return reporter.report(result);
         }
@@ -195,6 +195,27 @@ fn log_end(result: &Result<Finished, TransferError>) {
 }
 
 impl Run {
+    /// Runs to the end, or until this node leaves the group in which it looks for the content.
+    /// Returns the result that counts.
+    async fn until_end_or_loss(
+        self,
+        transfers: &Transfers,
+        places: Option<Places>,
+        reporter: &EndReporter,
+    ) -> Result<Finished, TransferError> {
+        let (hash, ending) = (self.wanted.hash, Arc::clone(&self.published.ending));
+        let circle = Circle::of(self.wanted.group, &self.services.memberships);
+        let mut running = pin!(self.until_end(transfers, places));
+        tokio::select! {
+            result = &mut running => reporter.unless_stopped(result),
+            group = circle.lost() => match ending.stop() {
+                true => Err(TransferError::NotAMember { hash, group }),
+                // It is being put in place.
+                false => reporter.unless_stopped(running.await),
+            },
+        }
+    }
+
     /// Runs at its turns. Without places in the queues, the run waits for a source first.
     async fn until_end(
         mut self,
