@@ -34,6 +34,12 @@ pub(super) enum Command {
         hash: Hash,
         found: mpsc::Sender<PeerId>,
     },
+    /// Ask the nodes of the DHT that are closest to a peer for its addresses.
+    FindPeer {
+        peer: PeerId,
+        /// Gets a reply at the end.
+        reply: oneshot::Sender<()>,
+    },
     /// Announce in the DHT that this node provides a hash. The answer is the number of nodes that
     /// keep the record.
     Announce {

@@ -20,6 +20,7 @@ struct Lookup {
 #[derive(Default)]
 pub(super) struct DhtQueries {
     searches: HashMap<QueryId, Lookup>,
+    peers: HashMap<QueryId, oneshot::Sender<()>>,
     announcements: HashMap<QueryId, oneshot::Sender<Result<u32, AnnounceError>>>,
 }
 
@@ -40,6 +41,21 @@ impl DhtQueries {
         reply: oneshot::Sender<Result<u32, AnnounceError>>,
     ) {
         self.announcements.insert(query, reply);
+    }
+
+    pub(super) fn look_for_peer(&mut self, query: QueryId, reply: oneshot::Sender<()>) {
+        self.peers.insert(query, reply);
+    }
+
+    /// A search has ended, after which the dialer has the addresses that were named. Returns whether
+    /// it was one for a peer.
+    pub(super) fn peer_search_ended(&mut self, query: QueryId) -> bool {
+        let reply = self.peers.remove(&query);
+        let is_known = reply.is_some();
+        if let Some(reply) = reply {
+            let _ = reply.send(());
+        }
+        is_known
     }
 
     /// Passes on the new ones among the `providers` that the search found, and returns them.

@@ -154,6 +154,11 @@ impl EventLoop {
                 self.metrics.query_started(QueryKind::Find);
                 self.queries.search(query, found);
             }
+            Command::FindPeer { peer, reply } => {
+                let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
+                self.metrics.query_started(QueryKind::Find);
+                self.queries.look_for_peer(query, reply);
+            }
             Command::Announce { hash, reply } => self.announce(&hash, reply),
             Command::Join { nodes, until } => self.redial.ask(&nodes, until, Instant::now()),
             Command::Peers { reply } => {

@@ -183,6 +183,18 @@ impl Network {
         Ok(providers)
     }
 
+    /// Connects to `peer` at addresses that are known, or that nodes of the DHT close to it name.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn seek(&self, peer: PeerId, known: Vec<Multiaddr>) -> Result<PeerId, ConnectError> {
+        if let Ok(connected) = self.connect(Some(peer), known).await {
+            return Ok(connected);
+        }
+        self.ask(|reply| Command::FindPeer { peer, reply }).await?;
+        self.connect(Some(peer), Vec::new()).await
+    }
+
     /// Announces in the DHT that this node provides `hash`; returns how many nodes keep the
     /// record.
     ///

@@ -159,6 +159,13 @@ impl EventLoop {
                         query.finish();
                     }
                 }
+                kad::QueryResult::GetClosestPeers(result) if step.last => {
+                    let requests = stats.num_requests().into();
+                    if self.queries.peer_search_ended(id) {
+                        self.metrics.lookup_requests.inc_by(requests);
+                        self.metrics.query_ended(QueryKind::Find, result.is_ok());
+                    }
+                }
                 kad::QueryResult::StartProviding(result) => {
                     self.metrics
                         .query_ended(QueryKind::Announce, result.is_ok());

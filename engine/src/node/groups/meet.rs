@@ -1,10 +1,12 @@
 //! Meets the members of groups: at the addresses that are known, and through the DHT.
 //!
 //! This node announces itself under a key for each neighbour of a group, and looks up theirs while they
-//! are not connected. Each two nodes choose each other, so a few of each group suffice.
+//! are not connected. Each two nodes choose each other, so a few of each group suffice. While a
+//! download waits in a group, the other members are looked for as well, those that shared the content
+//! before all: the nodes of the DHT that are close to a member know its addresses.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +22,7 @@ use crate::{
     duties::Outcome,
     groups::{KnownNeighbours, Meeting},
     network::Network,
-    node::core::NodeCore,
+    node::{catalogues::remembered, core::NodeCore},
     store::Store,
 };
 
@@ -33,7 +35,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(80 * 60);
 const LOOK_UPS: usize = 32;
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// The pause between two choices of the members to meet: one who names other nodes all the time
+/// The pause between two choices of the members to meet, or of those that downloads want: one who names other nodes all the time
 /// costs the others a few computations and records in ten seconds.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -46,28 +48,58 @@ const LOOK_UP_TIME: Duration = Duration::from_secs(60);
 /// How long to sleep when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(600);
 
+/// Why a member is looked for; the first reasons come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// A download waits for what it shared when it was last in reach.
+    Holder,
+    /// The two nodes chose each other, as some of each group do.
+    Neighbour,
+    /// A download waits in its group.
+    Member,
+}
+
+/// The search for one member.
+struct Search {
+    reason: Reason,
+    due: Instant,
+    /// The pause after that.
+    pause: Duration,
+}
+
 /// When to look for which member. Pure: the time is an argument.
 #[derive(Default)]
 struct Schedule {
-    /// For each member: when it is due, and the pause after that.
-    due: HashMap<PeerId, (Instant, Duration)>,
+    searches: HashMap<PeerId, Search>,
     /// When the latest look-ups began.
     begun: VecDeque<Instant>,
 }
 
 impl Schedule {
-    /// Sets the members that are missed: new ones are due now, and others are forgotten.
-    fn missed(&mut self, peers: &BTreeSet<PeerId>, now: Instant) {
-        self.due.retain(|peer, _| peers.contains(peer));
-        for peer in peers {
-            self.due.entry(*peer).or_insert((now, FIRST_PAUSE));
+    /// Sets the members that are missed: new ones, and those for which there is a better reason than
+    /// before, are due now, and others are forgotten.
+    fn missed(&mut self, peers: &BTreeMap<PeerId, Reason>, now: Instant) {
+        self.searches.retain(|peer, _| peers.contains_key(peer));
+        for (peer, reason) in peers {
+            let search = self.searches.get_mut(peer);
+            match search.filter(|search| search.reason <= *reason) {
+                Some(search) => search.reason = *reason,
+                None => {
+                    let search = Search {
+                        reason: *reason,
+                        due: now,
+                        pause: FIRST_PAUSE,
+                    };
+                    self.searches.insert(*peer, search);
+                }
+            }
         }
     }
 
     /// All are due: this node has joined the network, or the network has grown.
     fn again(&mut self, now: Instant) {
-        for due in self.due.values_mut() {
-            *due = (now, FIRST_PAUSE);
+        for search in self.searches.values_mut() {
+            (search.due, search.pause) = (now, FIRST_PAUSE);
         }
     }
 
@@ -83,19 +115,17 @@ impl Schedule {
         if self.begun.len() >= LOOK_UPS {
             return None;
         }
-        let (peer, (due, pause)) = self.due.iter_mut().min_by_key(|(_, (due, _))| *due)?;
-        if *due > now {
-            return None;
-        }
-        *due = now + *pause;
-        *pause = (*pause * 2).min(LAST_PAUSE);
+        let due = self.searches.iter_mut().filter(|(_, of)| of.due <= now);
+        let (peer, search) = due.min_by_key(|(_, of)| (of.reason, of.due))?;
+        search.due = now + search.pause;
+        search.pause = (search.pause * 2).min(LAST_PAUSE);
         self.begun.push_back(now);
         Some(*peer)
     }
 
     /// When to call [`begin`](Self::begin) next.
     fn next(&self) -> Option<Instant> {
-        let due = self.due.values().map(|(due, _)| *due).min()?;
+        let due = self.searches.values().map(|search| search.due).min()?;
         let free = match self.begun.front() {
             Some(begun) if self.begun.len() >= LOOK_UPS => Some(*begun + WINDOW),
             _ => None,
@@ -113,6 +143,10 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
     let (mut schedule, mut looking) = (Schedule::default(), JoinSet::new());
     let (mut nodes, mut meetings) = (Vec::new(), BTreeMap::new());
     let (mut neighbours, mut settled) = (KnownNeighbours::default(), Instant::now());
+    let (mut waiters, mut wanted) = (core.transfers.waiters(), BTreeMap::new());
+    // When to choose the members anew that downloads want.
+    let mut choosing = Some(Instant::now());
+    let mut chosen = Instant::now();
     let mut known = *routable.borrow_and_update();
     loop {
         let now_nodes = groups.nodes();
@@ -129,11 +163,24 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
             (nodes, meetings) = (now_nodes, new);
             settled = Instant::now() + SETTLING;
         }
-        let settling = has_changed.then_some(settled);
+        if choosing.is_some_and(|due| due <= Instant::now()) {
+            let of = Arc::clone(&core);
+            wanted = spawn_blocking(move || wanted_members(&of)).await?;
+            (choosing, chosen) = (None, Instant::now());
+        }
+        let settling = has_changed.then_some(settled).into_iter().chain(choosing);
         let connected = network.peers().await?;
         let connected: BTreeSet<_> = connected.iter().map(|peer| peer.peer_id).collect();
-        let missed = meetings.keys().filter(|peer| !connected.contains(*peer));
-        schedule.missed(&missed.copied().collect(), Instant::now());
+        let mut missed: BTreeMap<_, _> = meetings
+            .keys()
+            .map(|peer| (*peer, Reason::Neighbour))
+            .collect();
+        for (peer, reason) in &wanted {
+            let known = missed.entry(*peer).or_insert(*reason);
+            *known = (*known).min(*reason);
+        }
+        missed.retain(|peer, _| !connected.contains(peer));
+        schedule.missed(&missed, Instant::now());
         while looking.len() < AT_A_TIME
             && let Some(peer) = schedule.begin(Instant::now())
         {
@@ -159,6 +206,12 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
                     known = now_known;
                     schedule.again(Instant::now());
                 }
+            }
+            changed = waiters.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                choosing = Some(chosen + SETTLING);
             }
             // Whether one arrived or some were missed: the connected peers are listed again.
             _ = arrivals.recv() => {}
@@ -187,17 +240,44 @@ async fn announce(
     }
 }
 
+/// The members of the groups in which downloads wait for a source. Blocks on the database.
+fn wanted_members(core: &NodeCore) -> BTreeMap<PeerId, Reason> {
+    let mut hashes = BTreeMap::<_, HashSet<_>>::new();
+    for (hash, group) in core.transfers.waiting() {
+        if let Some(group) = group {
+            hashes.entry(group).or_default().insert(hash);
+        }
+    }
+    let mut wanted = BTreeMap::new();
+    for (group, hashes) in hashes {
+        for peer in core.memberships.members(&group) {
+            let shared = remembered(&core.store, group, &peer);
+            let reason = match shared.iter().any(|entry| hashes.contains(&entry.hash)) {
+                true => Reason::Holder,
+                false => Reason::Member,
+            };
+            let known = wanted.entry(peer).or_insert(reason);
+            *known = (*known).min(reason);
+        }
+    }
+    wanted.remove(&core.network.local_peer_id());
+    wanted
+}
+
 /// Connects to a member: at the addresses of earlier runs, or where the DHT finds it.
 async fn look_for(network: &Network, store: Store, peer: PeerId, meeting: Option<Meeting>) {
     let addresses = spawn_blocking(move || addresses_of(&store, &peer)).await;
     let addresses = addresses.unwrap_or_default();
-    if network.connect(Some(peer), addresses).await.is_ok() {
-        return;
-    }
-    let Some(meeting) = meeting else {
-        return;
-    };
     let look_up = async {
+        let Some(meeting) = meeting else {
+            if network.seek(peer, addresses).await.is_ok() {
+                tracing::debug!(%peer, "a member of a group was found by its id");
+            }
+            return;
+        };
+        if network.connect(Some(peer), addresses).await.is_ok() {
+            return;
+        }
         // The network connects to the providers that it finds.
         if let Ok(mut found) = network.find_providers(meeting.look_up).await {
             while let Some(provider) = found.recv().await {
@@ -219,18 +299,22 @@ fn addresses_of(store: &Store, peer: &PeerId) -> Vec<Multiaddr> {
 mod tests {
     use super::*;
 
+    fn missed(peers: &[PeerId], reason: Reason) -> BTreeMap<PeerId, Reason> {
+        peers.iter().map(|peer| (*peer, reason)).collect()
+    }
+
     #[test]
     fn a_member_is_looked_for_less_and_less_often_and_all_within_a_bound() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
-        let away: BTreeSet<_> = (0..100).map(|_| PeerId::random()).collect();
-        schedule.missed(&away, start);
+        let away: Vec<_> = (0..100).map(|_| PeerId::random()).collect();
+        schedule.missed(&missed(&away, Reason::Neighbour), start);
         let begin =
             |schedule: &mut Schedule, now| std::iter::from_fn(|| schedule.begin(now)).count();
         assert_eq!(begin(&mut schedule, start), LOOK_UPS);
         assert_eq!(schedule.next(), Some(start + WINDOW));
-        let one = away.iter().next().copied().unwrap();
+        let one = away[0];
         let mut alone = Schedule::default();
-        alone.missed(&[one].into(), start);
+        alone.missed(&missed(&[one], Reason::Neighbour), start);
         let mut minutes = Vec::new();
         for _ in 0..6 {
             let next = alone.next().unwrap();
@@ -239,9 +323,52 @@ mod tests {
             assert_eq!(alone.begin(next), None);
         }
         assert_eq!(minutes, [0, 10, 30, 70, 150, 230]);
-        alone.missed(&BTreeSet::new(), start);
+        alone.missed(&BTreeMap::new(), start);
         assert_eq!(alone.next(), None, "it is connected");
         schedule.again(start + WINDOW);
         assert_eq!(begin(&mut schedule, start + WINDOW), LOOK_UPS);
+    }
+
+    #[test]
+    fn a_member_that_had_what_is_wanted_is_looked_for_first() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let peers: Vec<_> = (0..5).map(|_| PeerId::random()).collect();
+        let mut all = missed(&peers[..2], Reason::Member);
+        all.extend(missed(&peers[2..], Reason::Neighbour));
+        schedule.missed(&all, now);
+        assert!(peers[2..].contains(&schedule.begin(now).unwrap()));
+        all.insert(peers[0], Reason::Holder);
+        schedule.missed(&all, now);
+        assert_eq!(schedule.begin(now), Some(peers[0]));
+        let begun: Vec<_> = std::iter::from_fn(|| schedule.begin(now)).collect();
+        assert_eq!((begun.len(), begun[2]), (3, peers[1]));
+        all.insert(peers[1], Reason::Holder);
+        schedule.missed(&all, now);
+        assert_eq!(schedule.begin(now), Some(peers[1]), "without a pause");
+        all.insert(peers[1], Reason::Member);
+        schedule.missed(&all, now);
+        assert_eq!(schedule.begin(now), None);
+    }
+
+    /// Prints the figure.
+    #[test]
+    fn a_node_whose_groups_are_away_looks_up_few_of_their_members() {
+        for (groups, neighbours) in [(1, 32), (1, 9), (50, 50 * 32)] {
+            let (mut schedule, start) = (Schedule::default(), Instant::now());
+            let away: Vec<_> = (0..neighbours).map(|_| PeerId::random()).collect();
+            schedule.missed(&missed(&away, Reason::Neighbour), start);
+            let mut hours = [0; 24];
+            for minute in 0..24 * 60 {
+                let now = start + Duration::from_secs(60) * minute;
+                while schedule.begin(now).is_some() {
+                    hours[minute as usize / 60] += 1;
+                }
+            }
+            println!(
+                "{neighbours} members of {groups} groups are away: look-ups by hour {hours:?}"
+            );
+            assert!(hours.iter().all(|count| *count <= 6 * LOOK_UPS));
+            assert!(groups > 1 || hours[12] <= neighbours);
+        }
     }
 }
