@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A user whose node is a peer that sends what a test chooses.
-struct Member {
+pub(crate) struct Member {
     keypair: Keypair,
     secret: Secret<UserKey>,
     profile: Statement,
@@ -32,7 +32,7 @@ struct Member {
 
 impl Member {
     /// Connects, without joining anything.
-    async fn connect(home: &Home, name: &str, group: GroupId) -> Self {
+    pub(crate) async fn connect(home: &Home, name: &str, group: GroupId) -> Self {
         let keypair = Keypair::generate_ed25519();
         let secret = user(name).secret;
         let profile = profile(&secret, name, &[&keypair], None);
@@ -48,7 +48,7 @@ impl Member {
     }
 
     /// Joins by a link.
-    async fn join(home: &Home, name: &str, link: &GroupLink) -> Self {
+    pub(crate) async fn join(home: &Home, name: &str, link: &GroupLink) -> Self {
         let mut member = Self::connect(home, name, link.group).await;
         let (outcome, proof) = member.ask(&link.invite, "").await.unwrap();
         assert_eq!(outcome, JoinOutcome::Accepted);
@@ -89,7 +89,7 @@ impl Member {
         .await
     }
 
-    async fn push(&mut self, statements: &[Statement]) -> Answer {
+    pub(crate) async fn push(&mut self, statements: &[Statement]) -> Answer {
         let request = Request::Push {
             group: self.held.group(),
             digest: self.held.digest(),
@@ -99,6 +99,17 @@ impl Member {
                 .collect(),
         };
         self.exchange(&request).await
+    }
+
+    /// Asks to compare the group, and reads the first answer.
+    pub(crate) async fn begin_sync(&mut self) {
+        let sync = Request::Sync {
+            group: self.held.group(),
+            digest: Digest::from_bytes([0; 32]),
+            revision: 0,
+        };
+        let answer = self.exchange(&sync).await;
+        assert!(matches!(answer, Answer::Held { .. }), "{answer:?}");
     }
 
     fn entry(&self, about: UserKey, is_in: bool, number: u64) -> Entry {
@@ -120,7 +131,7 @@ impl Member {
 }
 
 /// What a user states of himself, with these nodes.
-fn profile(
+pub(crate) fn profile(
     secret: &Secret<UserKey>,
     name: &str,
     nodes: &[&Keypair],

@@ -89,7 +89,7 @@ pub(crate) async fn join(home: &Home, link: &GroupLink) {
 
 /// ```text
 ///   anna (founder) <--- bert (by an auto link)
-///                  <--- carl (by the same link, which is used up)
+///                  <--- carl (by the same link, which is used up, one that expired, a revoked one)
 /// ```
 #[tokio::test]
 async fn a_link_admits_as_many_as_it_may_and_rejects_the_next() {
@@ -104,10 +104,28 @@ async fn a_link_admits_as_many_as_it_may_and_rejects_the_next() {
         ("family", Role::Member)
     );
 
-    let status = carl.node.group_join(link, String::new()).await.unwrap();
-    assert_eq!(status, JoinStatus::Rejected);
+    let short = InviteOptions {
+        auto: true,
+        expires_in: Some(Duration::ZERO),
+        ..InviteOptions::default()
+    };
+    let expired = anna.node.group_invite("family", short).await.unwrap();
+    let revoked = auto_link(&anna, 9).await;
+    let key = revoked.invite.key().to_string();
+    anna.node.group_revoke("family", &key).await.unwrap();
+    // Carl asks both.
+    until(&bert.node, |node| {
+        let invites = node.group_invites("family").unwrap();
+        invites.len() == 3 && invites.iter().all(|invite| !invite.is_open)
+    })
+    .await;
+    for link in [link, expired, revoked] {
+        let status = carl.node.group_join(link, String::new()).await.unwrap();
+        assert_eq!(status, JoinStatus::Rejected);
+    }
     assert!(carl.node.groups().unwrap().is_empty());
     assert!(!anna.node.group_invites("family").unwrap()[0].is_open);
+    assert_eq!(anna.node.groups().unwrap()[0].members, 2);
 }
 
 /// Bert, who is only a member, holds the request while Anna is off.
@@ -263,11 +281,21 @@ async fn what_an_absent_member_shared_is_remembered_until_the_member_is_removed(
         ..ShareRequest::new(path)
     };
     bert.node.share(request, |_| {}).await.unwrap();
+    let has_heard = |node: &Node| node.groups().unwrap()[0].last_heard_from_owner.is_some();
+    until(&bert.node, has_heard).await;
     bert.node.shutdown().await;
     drop(bert);
 
     let bert = start().await;
+    assert!(has_heard(&bert.node), "it remembers that");
+    assert_eq!(bert.node.group("family").await.unwrap().confirmed, 1);
     bert.node.connect(&anna.address().await).await.unwrap();
+    in_time(async {
+        while bert.node.group("family").await.unwrap().confirmed != 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await; // nothing reports it
+        }
+    })
+    .await;
     let key_of_row = bert.node.peer_id().to_bytes();
     in_time(async {
         let kind = pelago_store::GroupRow::Catalogue;

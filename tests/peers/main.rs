@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
+mod capture;
 mod content;
 mod crowd;
 mod dials;
@@ -14,6 +15,7 @@ mod distance;
 mod folders;
 mod group_members;
 mod group_partitions;
+mod group_privacy;
 mod group_scopes;
 mod groups;
 mod hoard;
