@@ -12,6 +12,7 @@
 //! | `cases` | the cases, one function each |
 //! | `resilience` | the case in which sources die and restart |
 //! | `api` | the case in which the local API answers while a download runs |
+//! | `groups` | the cases of groups |
 //! | `dead` | the case in which most of the named sources are gone |
 //! | `peers` | nodes with folders of their own, and timed downloads |
 //! | `figures` | results: runs, median and spread |
@@ -21,6 +22,7 @@ mod api;
 mod cases;
 mod dead;
 mod figures;
+mod groups;
 mod peers;
 mod plots;
 mod report;
@@ -67,6 +69,12 @@ enum Case {
     Folder,
     /// The local API, while a download runs.
     Api,
+    /// A member of a group who is admitted, and removed.
+    Groups,
+    /// One file for everyone, and one in a group.
+    Access,
+    /// Changes of many groups.
+    Changes,
 }
 
 #[tokio::main]
@@ -112,6 +120,9 @@ async fn measure(
         Case::Resilience => resilience::measure(place, scale, repeat).await,
         Case::Dead => dead::measure(place, scale, repeat).await,
         Case::Api => api::measure(place, scale, repeat).await,
+        Case::Groups => groups::measure(place, scale, repeat).await,
+        Case::Access => groups::access(place, scale, repeat).await,
+        Case::Changes => groups::changes(place, repeat).await,
         Case::Folder => cases::folder(place, scale, repeat).await,
     }
 }
