@@ -42,7 +42,10 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("transfer", &["network", "store", "access", "limits"]),
     ("serve", &["network", "store", "access", "limits"]),
     ("publish", &["network", "store", "access", "duties"]),
-    ("groups", &["network", "store", "access", "duties"]),
+    (
+        "groups",
+        &["network", "store", "access", "limits", "duties"],
+    ),
     ("access", &["store"]),
     ("limits", &[]),
     ("network", &["duties"]),

@@ -36,10 +36,12 @@ use super::{
     handle::{Groups, user_of},
     mailbox::HeldRequest,
     pace::Exchange,
-    rate::Rate,
     syncs::Syncs,
 };
-use crate::store::{DatabaseError, unix_now};
+use crate::{
+    limits::Throttle,
+    store::{DatabaseError, unix_now},
+};
 
 /// How long a peer may keep a stream open without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -69,8 +71,8 @@ pub struct Answers(Arc<Shared>);
 
 struct Shared {
     groups: Groups,
-    strangers: Mutex<Rate<u64>>,
-    passed_on: Mutex<Rate<PeerId>>,
+    strangers: Mutex<Throttle<u64>>,
+    passed_on: Mutex<Throttle<PeerId>>,
     places: RandomState,
     syncs: Syncs,
     /// One for each user whose nodes sync now.
@@ -97,8 +99,8 @@ impl Answers {
     pub fn new(groups: Groups) -> Self {
         Self(Arc::new(Shared {
             groups,
-            strangers: Mutex::new(Rate::new(MAX_ATTEMPTS, WINDOW)),
-            passed_on: Mutex::new(Rate::new(MAX_PASSED_ON, MINUTE)),
+            strangers: Mutex::new(Throttle::new(MAX_ATTEMPTS, WINDOW)),
+            passed_on: Mutex::new(Throttle::new(MAX_PASSED_ON, MINUTE)),
             turns: Mutex::default(),
             places: RandomState::new(),
             syncs: Syncs::default(),

@@ -28,12 +28,12 @@ use super::{
     group::Group,
     identity::Identity,
     metrics::Metrics,
-    rate::Rate,
     reports::Reports,
     rows,
 };
 use crate::{
     access::Memberships,
+    limits::Throttle,
     store::{DatabaseError, GroupChange, GroupRow, Scope, Store, unix_now},
 };
 
@@ -74,30 +74,30 @@ struct Shared {
     feed: Feed,
     /// A random key of this run.
     run: RandomState,
-    rates: Mutex<Rates>,
+    throttles: Mutex<Throttles>,
     revision: watch::Sender<u64>,
     metrics: Metrics,
 }
 
 /// What is limited by its causes.
-struct Rates {
+struct Throttles {
     /// Statements that had no effect, by the peer that sent them.
-    useless: Rate<PeerId>,
+    useless: Throttle<PeerId>,
     /// Replacements of what fills a slot.
-    replaced: Rate<(GroupId, Slot)>,
+    replaced: Throttle<(GroupId, Slot)>,
     /// Log lines on authors who contradict themselves.
-    contradictions: Rate<(GroupId, Option<UserKey>)>,
+    contradictions: Throttle<(GroupId, Option<UserKey>)>,
     /// Log lines on requests to join.
-    requests: Rate<(GroupId, InviteKey)>,
+    requests: Throttle<(GroupId, InviteKey)>,
 }
 
-impl Default for Rates {
+impl Default for Throttles {
     fn default() -> Self {
         Self {
-            useless: Rate::new(MAX_USELESS, Duration::from_secs(60)),
-            replaced: Rate::new(MAX_REPLACED, Duration::from_secs(80)),
-            contradictions: Rate::new(1, Duration::from_secs(3600)),
-            requests: Rate::new(4, Duration::from_secs(600)),
+            useless: Throttle::new(MAX_USELESS, Duration::from_secs(60)),
+            replaced: Throttle::new(MAX_REPLACED, Duration::from_secs(80)),
+            contradictions: Throttle::bounded(1, Duration::from_secs(3600)),
+            requests: Throttle::bounded(4, Duration::from_secs(600)),
         }
     }
 }
@@ -143,7 +143,7 @@ impl Groups {
             catalogues: Mutex::default(),
             feed: Feed::default(),
             run: RandomState::new(),
-            rates: Mutex::default(),
+            throttles: Mutex::default(),
             revision: watch::Sender::default(),
             metrics: Metrics::new(),
         }));
@@ -472,7 +472,14 @@ impl Groups {
             let known = before.and_then(|before| before.request(&asked.user));
             let is_new = known.is_none_or(|known| known.join != request.join);
             let cause = (after.id(), asked.invite);
-            if is_new && self.0.rates.lock().requests.allows(cause, Instant::now()) {
+            if is_new
+                && self
+                    .0
+                    .throttles
+                    .lock()
+                    .requests
+                    .allows(cause, Instant::now())
+            {
                 tracing::info!(
                     group = %after.id(), name, user = %asked.user,
                     "a user asks to join a group: pelago group requests"

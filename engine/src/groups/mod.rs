@@ -22,7 +22,6 @@ mod own_invite;
 mod own_join;
 mod pace;
 mod pass_on;
-mod rate;
 mod rendezvous;
 mod reports;
 mod rows;

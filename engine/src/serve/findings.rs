@@ -6,17 +6,23 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::sync::mpsc;
 
-use super::{
-    log_throttle::LogThrottle,
-    rehash_queue::{RehashQueue, RehashReason},
+use super::rehash_queue::{RehashQueue, RehashReason};
+use crate::{
+    limits::Throttle,
+    store::{Member, MemberState, ReadError, Store},
 };
-use crate::store::{Member, MemberState, ReadError, Store};
+
+/// The pause between two log lines on the same content, and between two looks at its files in doubt:
+/// requests that peers repeat neither fill the log nor keep the disk busy.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// What reading content for an answer showed.
 #[derive(Debug)]
@@ -29,6 +35,23 @@ pub(super) enum Finding {
     Unserved(Hash, ReadError),
 }
 
+/// What happens once in [`PAUSE`] for each content.
+struct Throttles {
+    /// Log lines.
+    logged: Throttle<Hash>,
+    /// Looks at files in doubt.
+    rechecked: Throttle<Hash>,
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        Self {
+            logged: Throttle::bounded(1, PAUSE),
+            rechecked: Throttle::bounded(1, PAUSE),
+        }
+    }
+}
+
 /// Acts on findings. A handle: clones share the throttles.
 #[derive(Clone)]
 pub(super) struct Findings {
@@ -36,9 +59,7 @@ pub(super) struct Findings {
     rehash: RehashQueue,
     /// Takes paths of shared files that could not be served.
     doubtful: mpsc::Sender<PathBuf>,
-    logged: LogThrottle,
-    /// Content whose files in doubt were queued recently.
-    rechecked: LogThrottle,
+    throttles: Arc<Mutex<Throttles>>,
 }
 
 impl Findings {
@@ -47,25 +68,26 @@ impl Findings {
             store,
             rehash,
             doubtful,
-            logged: LogThrottle::default(),
-            rechecked: LogThrottle::default(),
+            throttles: Arc::default(),
         }
     }
 
     /// Acts on a finding. Blocks.
     pub(super) fn handle(&self, finding: Finding) {
         match finding {
-            Finding::InDoubt(hash) if self.rechecked.allows(&hash, Instant::now()) => {
-                self.rehash_doubted(&hash);
+            Finding::InDoubt(hash) => {
+                let is_due = self.throttles.lock().rechecked.allows(hash, Instant::now());
+                if is_due {
+                    self.rehash_doubted(&hash);
+                }
             }
-            Finding::InDoubt(_) => {}
             Finding::NotOffered(hash) => self.check_places(&hash),
             Finding::Unserved(hash, error) => self.handle_error(&hash, error),
         }
     }
 
     fn handle_error(&self, hash: &Hash, error: ReadError) {
-        let may_log = self.logged.allows(hash, Instant::now());
+        let may_log = self.throttles.lock().logged.allows(*hash, Instant::now());
         match error {
             ReadError::Changed { path } => {
                 if may_log {

@@ -11,7 +11,6 @@ mod buffers;
 mod catalogue_cursor;
 mod changes;
 mod findings;
-mod log_throttle;
 mod metrics;
 mod rehash_queue;
 mod request_queue;

@@ -27,7 +27,7 @@ impl Groups {
         let (Some(group), Some(own)) = (self.get(&id), self.user()) else {
             return Ok(());
         };
-        if self.0.rates.lock().useless.is_spent(&from, now) {
+        if self.0.throttles.lock().useless.is_spent(&from, now) {
             return Ok(());
         }
         let (verified, useless) = self.verified(&group, Expected::of(&group, own), sent);
@@ -44,11 +44,17 @@ impl Groups {
         metrics.count(Fate::New, merged.new.len());
         metrics.count(Fate::Ignored, count.saturating_sub(merged.new.len()));
         let useless = useless.saturating_sub(merged.new.len());
-        self.0.rates.lock().useless.add(from, useless, now);
+        self.0.throttles.lock().useless.add(from, useless, now);
         for slot in merged.contradictions {
             metrics.contradiction();
             let (author, name) = (author(&slot), group.roster().name());
-            if !self.0.rates.lock().contradictions.allows((id, author), now) {
+            if !self
+                .0
+                .throttles
+                .lock()
+                .contradictions
+                .allows((id, author), now)
+            {
                 continue;
             }
             tracing::warn!(
@@ -116,7 +122,12 @@ impl Groups {
             // An invite is replaced once, when it is revoked.
             group.held().get(&slot).is_none()
                 || matches!(slot, Slot::Invite(..))
-                || self.0.rates.lock().replaced.allows((group.id(), slot), now)
+                || self
+                    .0
+                    .throttles
+                    .lock()
+                    .replaced
+                    .allows((group.id(), slot), now)
         };
         let (mut rare, mut often): (Vec<_>, Vec<_>) = statements.into_iter().partition(is_rare);
         let count = often.len();
