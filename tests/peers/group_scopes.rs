@@ -5,10 +5,10 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use futures::{AsyncReadExt as _, executor::block_on};
-use libp2p::PeerId;
+use libp2p::{PeerId, identity::Keypair};
 use pelago::{
     CodedError as _, Download, DownloadRequest, DownloadState, DownloadStatus, GroupId, Hash, Link,
-    OpenRequest, Output, ReadRequest, Scope, Settings, ShareRequest, Target, UnshareRequest,
+    OpenRequest, Output, ReadRequest, Scope, Settings, ShareRequest, Store, Target, UnshareRequest,
 };
 use pelago_behaviour::{
     Protocol,
@@ -20,6 +20,7 @@ use pelago_engine::node::testing::memberships;
 
 use crate::{
     content::{Content, THREE_CHUNKS},
+    groups::user,
     nodes::{Home, assert_same, ended, in_time, request, settings},
     raw::Client,
     scripted::{Act, Script, Scripted, absent, having_all, update},
@@ -31,10 +32,15 @@ const OTHER: GroupId = GroupId::from_bytes([8; 32]);
 
 /// Makes the nodes of `homes` know that these peers are in the group, themselves among them.
 fn found(homes: &[&Home], peers: &[PeerId]) {
+    found_one(GROUP, homes, peers);
+}
+
+/// The same for any group.
+fn found_one(group: GroupId, homes: &[&Home], peers: &[PeerId]) {
     let ids = homes.iter().map(|home| home.node.peer_id());
     let members: Vec<_> = ids.chain(peers.iter().copied()).collect();
     for home in homes {
-        let table = members.iter().map(|peer| (*peer, BTreeSet::from([GROUP])));
+        let table = members.iter().map(|peer| (*peer, BTreeSet::from([group])));
         memberships(&home.node).replace(table.collect());
     }
 }
@@ -294,13 +300,25 @@ async fn a_folder_that_is_watched_for_everyone_takes_nothing_of_a_group() {
         share_group: share_group.map(|group| group.to_string()),
         ..settings("watching")
     };
+    // Only a group that the node knows can be named.
+    let (store, key) = (Store::in_memory(), Keypair::generate_ed25519());
+    let start = |settings| Home::of_user(settings, store.clone(), &key, user("anna"));
+    let before = start(settings("before")).await;
+    let founded = before.node.group_create("family".parse().unwrap()).await;
+    let group = founded.unwrap().id;
+    before.node.shutdown().await;
     let sharer = Home::start("sharer").await;
     let (open, closed) = (
         Home::with(watching(None)).await,
-        Home::with(watching(Some(GROUP))).await,
+        start(watching(Some(group))).await,
     );
-    found(&[&sharer, &open, &closed], &[]);
-    sharer.share_with_group("it", &content).await;
+    found_one(group, &[&sharer, &open, &closed], &[]);
+    fs::write(sharer.path("it"), &content.bytes).unwrap();
+    let wanted = ShareRequest {
+        groups: vec![group],
+        ..ShareRequest::new(sharer.path("it"))
+    };
+    sharer.node.share(wanted, |_| {}).await.unwrap();
     open.connect(&sharer).await;
     for output in [
         Output::Into(watched.clone()),
@@ -308,13 +326,14 @@ async fn a_folder_that_is_watched_for_everyone_takes_nothing_of_a_group() {
     ] {
         let wanted = DownloadRequest {
             output,
+            group: Some(group),
             ..open.wants(content.hash())
         };
         let refused = open.node.download(wanted).await.map(drop).unwrap_err();
         assert_eq!(refused.code(), "watched-folder");
     }
 
-    for (home, scope) in [(&open, Scope::Everyone), (&closed, Scope::Group(GROUP))] {
+    for (home, scope) in [(&open, Scope::Everyone), (&closed, Scope::Group(group))] {
         let found = in_time(async {
             loop {
                 match home.node.list().await.unwrap().pop() {
@@ -328,10 +347,11 @@ async fn a_folder_that_is_watched_for_everyone_takes_nothing_of_a_group() {
     let theirs = open.node.list_peer(&closed.address().await).await.unwrap();
     assert_eq!(theirs.listed, []);
     closed.connect(&sharer).await;
-    let theirs = sharer.node.list_group(GROUP, Duration::ZERO).await;
+    let theirs = sharer.node.list_group(group, Duration::ZERO).await;
     assert_eq!(theirs.unwrap().listed.len(), 1);
     let wanted = DownloadRequest {
         output: Output::Into(watched),
+        group: Some(group),
         ..closed.wants(content.hash())
     };
     assert_done(&closed.begin(wanted).await, &content).await;

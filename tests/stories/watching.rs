@@ -545,10 +545,12 @@ fn a_folder_is_watched_for_a_group() {
     a.run(&["user", "create", "anna", "--no-passphrase"]).done();
     a.run(&["group", "create", "family"]).done();
     node.stop();
-    let unknown = a.run(&["start", "--dir", "shared", "--group", "work"]);
-    unknown
-        .failed()
-        .says("the watched folders cannot be shared with a group");
+    for unknown in ["work", &"ab".repeat(32)] {
+        let refused = a.run(&["start", "--dir", "shared", "--group", unknown]);
+        refused
+            .failed()
+            .says("the watched folders cannot be shared with a group");
+    }
 
     let _node = a.start(&["--dir", "shared", "--group", "family"]);
     put(&folder, "new", b"2");

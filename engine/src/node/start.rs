@@ -206,15 +206,18 @@ async fn open_groups(
     Ok(blocking(move || Groups::open(store, local, identity, memberships)).await??)
 }
 
-/// The group that `text` selects. An id is valid also if this node is not in the group: then the group
-/// is nothing to share with, and no other peer gets anything.
+/// The group that `text` selects. The user need not belong to it: an owner may have removed the user, or
+/// has yet to accept a request.
 fn share_group(groups: &Groups, text: &str) -> Result<GroupId, StartError> {
-    match text.parse() {
-        Ok(id) => Ok(id),
-        Err(_) => Ok(super::groups::selected(groups, text)
-            .map_err(StartError::ShareGroup)?
-            .id()),
+    let known = super::groups::known(groups, text).map_err(StartError::ShareGroup)?;
+    let (group, is_member) = (known.0.id(), known.1);
+    if !is_member {
+        tracing::warn!(
+            %group,
+            "the watched folders are for a group that you do not belong to: no peer gets their files"
+        );
     }
+    Ok(group)
 }
 
 /// The queues into which the server puts its reports, with the receivers of peers that asked

@@ -51,6 +51,15 @@ impl Node {
     }
 }
 
+/// The group that `selector` selects among all that this node knows, and whether its user belongs to
+/// it.
+pub(super) fn known(groups: &Groups, selector: &str) -> Result<(Arc<Group>, bool), GroupError> {
+    let own = groups.identity()?.user().key();
+    let all = groups.all();
+    let group = select::known(&all, &own, selector)?;
+    Ok((Arc::clone(group), group.roster().is_in(&own)))
+}
+
 /// The group that `selector` selects among those of the user of this node.
 pub(super) fn selected(groups: &Groups, selector: &str) -> Result<Arc<Group>, GroupError> {
     let own = groups.identity()?.user().key();

@@ -9,8 +9,21 @@ use crate::groups::{Group, GroupError};
 /// Digits of the shortest beginning of an id.
 const MIN_DIGITS: usize = 8;
 
-/// The group that `text` selects.
+/// The group that `text` selects, to which the user `own` belongs.
 pub(super) fn group<'g>(
+    groups: &'g [std::sync::Arc<Group>],
+    own: &UserKey,
+    text: &str,
+) -> Result<&'g std::sync::Arc<Group>, GroupError> {
+    let group = known(groups, own, text)?;
+    match group.roster().is_in(own) {
+        true => Ok(group),
+        false => Err(GroupError::NotAMember(text.to_owned())),
+    }
+}
+
+/// The group that `text` selects, to which the user `own` need not belong.
+pub(super) fn known<'g>(
     groups: &'g [std::sync::Arc<Group>],
     own: &UserKey,
     text: &str,
@@ -33,10 +46,7 @@ pub(super) fn group<'g>(
         selected => selected,
     };
     match selected {
-        Selected::One(id) if is_joined(&id) => {
-            find(id).ok_or_else(|| GroupError::UnknownGroup(text.to_owned()))
-        }
-        Selected::One(_) => Err(GroupError::NotAMember(text.to_owned())),
+        Selected::One(id) => find(id).ok_or_else(|| GroupError::UnknownGroup(text.to_owned())),
         Selected::Several(groups) => Err(GroupError::AmbiguousName {
             name: text.to_owned(),
             groups,
