@@ -14,7 +14,7 @@ const DOMAIN: &[u8] = b"pelago/group/1";
 
 bytes_32! {
     /// The id of a group. It names the root, so nobody else can found a group of this id.
-    GroupId
+    GroupId, "the id of a group"
 }
 
 impl GroupId {

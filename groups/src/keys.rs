@@ -18,20 +18,22 @@ const CONSENT_DOMAIN: &[u8] = b"pelago/node/1";
 
 /// A text that is not a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a key: it has 64 hexadecimal digits")]
+#[error("{found:?} is not {expected}, which has 64 hexadecimal digits")]
 pub struct InvalidKey {
     found: String,
+    expected: &'static str,
 }
 
 impl InvalidKey {
-    pub(crate) fn of(text: &str) -> Self {
-        Self { found: text.into() }
+    pub(crate) fn of(text: &str, expected: &'static str) -> Self {
+        let found = text.into();
+        Self { found, expected }
     }
 }
 
-/// Declares a type of 32 bytes: a key or an id.
+/// Declares a type of 32 bytes: a key or an id, and what it is in a message.
 macro_rules! bytes_32 {
-    ($(#[$meta:meta])* $name:ident) => {
+    ($(#[$meta:meta])* $name:ident, $what:literal) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; 32]);
@@ -66,7 +68,8 @@ macro_rules! bytes_32 {
             type Err = InvalidKey;
 
             fn from_str(text: &str) -> Result<Self, InvalidKey> {
-                let parsed = text.parse::<Hash>().map_err(|_| InvalidKey::of(text));
+                let parsed = text.parse::<Hash>();
+                let parsed = parsed.map_err(|_| InvalidKey::of(text, $what));
                 Ok(Self(*parsed?.as_bytes()))
             }
         }
@@ -88,17 +91,17 @@ pub(crate) use bytes_32;
 
 bytes_32! {
     /// The public key of a user, which is who the user is.
-    UserKey
+    UserKey, "the key of a user"
 }
 
 bytes_32! {
     /// The public key of a node, from which libp2p makes its peer id.
-    NodeKey
+    NodeKey, "the key of a node"
 }
 
 bytes_32! {
     /// The public key of an invite, whose secret is in a link.
-    InviteKey
+    InviteKey, "an invite"
 }
 
 /// The secret of a key of this kind. Its memory is overwritten when it is dropped.
@@ -177,7 +180,11 @@ mod tests {
         let secret = Secret::<UserKey>::from_seed([7; 32]);
         let key = secret.key();
         assert_eq!(key.to_string().parse(), Ok(key));
-        assert!("abc".parse::<UserKey>().is_err());
+        let wrong = "abc".parse::<UserKey>().unwrap_err().to_string();
+        assert!(
+            wrong.contains("\"abc\" is not the key of a user"),
+            "{wrong}"
+        );
         assert!(!format!("{secret:?}").contains("0707"));
     }
 

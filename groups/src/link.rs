@@ -12,11 +12,23 @@ use pelago_content::{Hash, InvalidPercentEncoding, percent_decode, percent_encod
 
 use crate::{
     group_id::GroupId,
-    keys::{InvalidKey, InviteKey, Secret},
+    keys::{InviteKey, Secret},
     statement::InviteMode,
 };
 
 const SCHEME: &str = "pelago:group/";
+
+/// The same in a part of a URL.
+const ENCODED_SCHEME: &str = "pelago%3agroup%2f";
+
+/// The key of the secret.
+const SECRET: &str = "invite";
+
+/// Digits that are taken for a secret, also outside a link: a part of the 64.
+const MIN_SECRET: usize = 16;
+
+/// What no secret has in it, and what may follow one in a message.
+const ENDS_SECRET: [char; 9] = ['&', '"', '\'', '`', '<', '>', ' ', '\n', '\t'];
 
 /// An invite to a group, with what its author says of the group.
 #[derive(Clone, Debug)]
@@ -45,13 +57,11 @@ pub enum GroupLinkError {
         /// Its bytes.
         found: usize,
     },
-    /// The group's id, or the invite, is invalid.
-    #[error("the link's {part} is invalid: {error}")]
+    /// The group's id, or the invite, is invalid. The text may be a secret, which no message shows.
+    #[error("the link's {part} is not 64 hexadecimal digits")]
     Key {
         /// Which of them.
         part: &'static str,
-        /// Why.
-        error: InvalidKey,
     },
     /// It has no invite.
     #[error("the link has no invite; was it cut at an `&`? Quote it in the shell")]
@@ -81,6 +91,45 @@ impl GroupLink {
     pub fn is_meant(text: &str) -> bool {
         let scheme = text.get(..SCHEME.len());
         scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
+    }
+
+    /// Whether `text` has a link to a group in it, also a percent-encoded one.
+    #[must_use]
+    pub fn is_in(text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        let begins = |scheme| {
+            let mut links = text.split(scheme).skip(1);
+            links.any(|link| link.starts_with(|digit: char| digit.is_ascii_hexdigit()))
+        };
+        [SCHEME, ENCODED_SCHEME].into_iter().any(begins)
+    }
+
+    /// What may be shown of `text` if it has a link to a group, or the secret of one, in it: all but
+    /// the secret. `None` if it has neither.
+    #[must_use]
+    pub fn concealed(text: &str) -> Option<String> {
+        let is_in = Self::is_in(text);
+        // As many bytes as `text` has, so that positions are those in `text`.
+        let lower = text.to_ascii_lowercase();
+        let (mut shown, mut from, mut is_changed) = (String::new(), 0, false);
+        for (at, _) in lower.match_indices(SECRET) {
+            let key = at + SECRET.len();
+            let mut signs = ["=", "%3d"].into_iter();
+            let sign = signs.find(|sign| lower[key..].starts_with(sign));
+            let Some(value) = sign.map(|sign| key + sign.len()).filter(|_| at >= from) else {
+                continue;
+            };
+            let digits = lower[value..].bytes().take_while(u8::is_ascii_hexdigit);
+            if is_in || digits.count() >= MIN_SECRET {
+                let length = text[value..].find(ENDS_SECRET);
+                shown.push_str(&text[from..value]);
+                shown.push_str("...");
+                from = length.map_or(text.len(), |length| value + length);
+                is_changed = true;
+            }
+        }
+        shown.push_str(&text[from..]);
+        (is_in || is_changed).then_some(shown)
     }
 }
 
@@ -124,7 +173,7 @@ impl FromStr for GroupLink {
             .unwrap_or((&text[SCHEME.len()..], ""));
         let group = group
             .parse()
-            .map_err(|error| GroupLinkError::Key { part: "id", error })?;
+            .map_err(|_| GroupLinkError::Key { part: "id" })?;
         let (mut name, mut mode, mut invite) = (None, InviteMode::Ask, None);
         let mut peers = Vec::new();
         for pair in query.split('&') {
@@ -149,12 +198,8 @@ impl FromStr for GroupLink {
 }
 
 fn seed(text: &str) -> Result<[u8; 32], GroupLinkError> {
-    // The text is a secret, which no message shows.
     let seed = text.parse::<InviteKey>();
-    let seed = seed.map_err(|_| GroupLinkError::Key {
-        part: "invite",
-        error: InvalidKey::of("..."),
-    })?;
+    let seed = seed.map_err(|_| GroupLinkError::Key { part: "invite" })?;
     Ok(*seed.as_bytes())
 }
 
@@ -190,12 +235,48 @@ mod tests {
         assert_eq!(wrong("pelago:abc".into()), GroupLinkError::Scheme);
         let cut = wrong(format!("pelago:group/{id}?name=family"));
         assert_eq!(cut, GroupLinkError::NoInvite);
-        let short = wrong(format!("pelago:group/{id}?invite=secret"));
-        assert!(!short.to_string().contains("secret"), "{short}");
-        assert!(
-            wrong("pelago:group/12?invite=".into())
-                .to_string()
-                .contains("12")
-        );
+        for damaged in [
+            format!("pelago:group/{id}?invite=secret"),
+            format!("pelago:group/{id}&invite=secret"),
+        ] {
+            let shown = wrong(damaged).to_string();
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_quotes_a_link_is_shown_without_its_secret() {
+        for (text, shown) in [
+            (
+                r#"no "pelago:group/0a?name=b&invite=5ec7&peer=c" here"#,
+                r#"no "pelago:group/0a?name=b&invite=...&peer=c" here"#,
+            ),
+            ("PELAGO:GROUP/0a?INVITE=5EC7", "PELAGO:GROUP/0a?INVITE=..."),
+            (
+                "/v1/x/pelago%3Agroup%2F0a%3Finvite%3D5ec7",
+                "/v1/x/pelago%3Agroup%2F0a%3Finvite%3D...",
+            ),
+            (
+                "invite=5ec75ec75ec75ec7 Invite=5ec75ec75ec75ec8",
+                "invite=... Invite=...",
+            ),
+            // The shell has cut the link.
+            ("pelago:group/0a?name=b", "pelago:group/0a?name=b"),
+            (
+                "é: invite 7, pelago:group/0a?invite=5ec7`",
+                "é: invite 7, pelago:group/0a?invite=...`",
+            ),
+        ] {
+            assert_eq!(GroupLink::concealed(text).as_deref(), Some(shown));
+        }
+        for other in [
+            "",
+            "a link to a group starts with `pelago:group/`",
+            "pelago:0a?name=b",
+            "revoked the invite 0a",
+            "invite=party.txt",
+        ] {
+            assert_eq!(GroupLink::concealed(other), None);
+        }
     }
 }

@@ -40,7 +40,7 @@ impl ApiError {
 
     /// Adds a hint: what to do next.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.error.hint = Some(hint.into());
+        self.error = self.error.with_hint(hint);
         self
     }
 

@@ -36,13 +36,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
             Ok(Ok(Json(value))) => Ok(Self(value)),
-            Ok(Err(refusal)) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
+            Ok(Err(refusal)) => {
+                let message = without_value(&refusal.body_text());
+                Err(ApiError::new(refusal.status(), CODE, message))
+            }
             Err(_) => {
                 let message = "the body did not arrive in time";
                 Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, CODE, message))
             }
         }
     }
+}
+
+/// Why a body is invalid, without the value that is, which may be a passphrase.
+fn without_value(reason: &str) -> String {
+    for wrong in ["invalid type: ", "invalid value: "] {
+        if let Some((field, rest)) = reason.split_once(wrong)
+            && let Some((value, expected)) = rest.rsplit_once(", expected ")
+        {
+            let kind = value.split(['`', '"']).next().unwrap_or_default();
+            return format!("{field}{wrong}{}, expected {expected}", kind.trim_end());
+        }
+    }
+    reason.to_owned()
 }
 
 /// The parameter in the path of the URL, or a tuple of several.
@@ -70,5 +86,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
             Ok(Query(value)) => Ok(Self(value)),
             Err(refusal) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Login {
+        #[expect(dead_code, reason = "it is never valid")]
+        passphrase: Vec<String>,
+    }
+
+    #[test]
+    fn the_reason_does_not_have_the_value() {
+        for secret in ["7134", "\"a `7134, expected b\"", "true"] {
+            let body = format!("{{\"passphrase\": {secret}}}");
+            let error = serde_json::from_str::<Login>(&body).unwrap_err();
+            let reason = without_value(&error.to_string());
+            assert!(!reason.contains("7134"), "{reason}");
+            assert!(reason.contains("expected a sequence at line 1"), "{reason}");
+        }
+        assert_eq!(without_value("EOF at line 1"), "EOF at line 1");
     }
 }

@@ -119,6 +119,11 @@ impl Command {
         matches!(self, Self::Start(_))
     }
 
+    /// Whether one of its arguments may be a link to a group.
+    pub(super) fn takes_invitation(&self) -> bool {
+        matches!(self, Self::Group(args) if args.is_join())
+    }
+
     /// Whether it also runs with invalid settings, and reports them itself.
     pub(super) fn tolerates_bad_settings(&self) -> bool {
         matches!(self, Self::Doctor(_))

@@ -212,11 +212,7 @@ pub(super) fn hash(
             )
         });
         let made = hashed.map_err(|error| {
-            let info = ErrorInfo::new(error.code(), error.to_string());
-            match error.hint() {
-                Some(hint) => info.with_hint(hint),
-                None => info,
-            }
+            ErrorInfo::new(error.code(), error.to_string()).with_hint_if(error.hint())
         })?;
         notes.extend(made.left_out.lines());
         return Ok(described(path, &made.descriptor, made.totals.bytes, notes));

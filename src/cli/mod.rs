@@ -108,6 +108,10 @@ pub fn main() -> ! {
         .unwrap_or_else(|error| output::exit_usage(&error));
     let output = Printer::new(args.global.json, args.global.quiet);
     let exit = match args.command {
+        Some(command) if !command.takes_invitation() && process_args::have_invitation() => {
+            output.failure(&output::misplaced_invitation().into());
+            Exit::Usage
+        }
         None => {
             greet(&output);
             Exit::Usage

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use console::Term;
+use pelago_groups::GroupLink;
 use serde::Serialize;
 
 use super::{
@@ -187,12 +188,7 @@ pub(super) fn error_info(error: &anyhow::Error) -> ErrorInfo {
     } else {
         ("failed", None)
     };
-    ErrorInfo {
-        code: code.to_owned(),
-        message: message(error),
-        hint,
-        choices: Vec::new(),
-    }
+    ErrorInfo::new(code, message(error)).with_hint_if(hint)
 }
 
 /// The failure and its causes, except those that its text contains already.
@@ -213,13 +209,20 @@ pub(super) fn exit_usage(error: &clap::Error) -> ! {
     process::exit(usage(error, json).code())
 }
 
+/// The error of a link to a group among arguments, which is a secret. The message does not have it.
+pub(super) fn misplaced_invitation() -> ErrorInfo {
+    let message = "an argument is an invitation to a group, which only `pelago group join` takes";
+    ErrorInfo::new("usage", message).with_hint("run `pelago group join`, and paste the link")
+}
+
 /// Reports invalid arguments, or prints the help that was asked for.
 pub(super) fn usage(error: &clap::Error, json: bool) -> Exit {
-    if json && error.use_stderr() {
-        let text = error.render().to_string();
+    let text = error.render().to_string();
+    if error.use_stderr() && GroupLink::is_in(&text) {
+        Printer::new(json, false).failure(&misplaced_invitation().into());
+    } else if json && error.use_stderr() {
         let message = text.trim_start_matches("error: ").trim_end();
-        let error = ErrorInfo::new("usage", message);
-        let _ = Printer::new(true, false).result(&Failure { error }, String::new);
+        Printer::new(true, false).failure(&ErrorInfo::new("usage", message).into());
     } else {
         // If the stream is closed, the text cannot be printed.
         let _ = error.print();

@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use pelago_groups::GroupLink;
+
 /// The variable that holds further arguments.
 const VARIABLE: &str = "PELAGO_SHELL_WORDS";
 
@@ -21,6 +23,11 @@ pub(super) fn given() -> impl Iterator<Item = OsString> {
     let hidden = hidden.map(|words| words.split(SEPARATOR).map(OsString::from).collect());
     let hidden: Vec<_> = hidden.unwrap_or_default();
     env::args_os().chain(hidden)
+}
+
+/// Whether one of them has a link to a group in it.
+pub(super) fn have_invitation() -> bool {
+    given().any(|word| GroupLink::is_in(&word.to_string_lossy()))
 }
 
 /// Passes `words` to `command` in the variable; as arguments if they are not UTF-8.

@@ -193,6 +193,61 @@ fn what_is_typed_in_the_shell_is_in_no_argument() {
 }
 
 /// ```text
+///   A      gives a link to a group to commands that take something else
+/// ```
+#[test]
+fn the_secret_of_an_invitation_is_in_no_output_and_no_log() {
+    let world = World::new();
+    let a = world.home("a");
+    let node = a.start(&["-vv"]);
+    a.run(&["user", "create", "anna", "--no-passphrase"]).done();
+    a.run(&["group", "create", "family"]).done();
+    let invite = a.json(&["group", "invite", "family"]);
+    let link = invite["link"].as_str().unwrap();
+    let (_, secret) = link.split_once("invite=").unwrap();
+    let secret = &secret[..64];
+    let is_hidden = |printed: &str| assert!(!printed.contains(secret), "{printed}");
+    let flag = format!("--group={link}");
+    for arguments in [
+        &["download", link][..],
+        &["open", link],
+        &["share", link],
+        &["link", link],
+        &["link", link, "--http"],
+        &["unshare", link],
+        &["hash", link],
+        &["list", "--peer", link],
+        &["list", &flag],
+        &["group", "show", link],
+        &["group", "join", link, link],
+        &[link],
+    ] {
+        let refused = a.run(arguments).code(2);
+        let refused = refused.says("`pelago group join`");
+        is_hidden(&refused.stderr);
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        let refused = a.run(&all).code(2);
+        let error = &refused.document()["error"];
+        assert_eq!(error["code"], "usage", "{refused:#?}");
+        is_hidden(&refused.stdout);
+    }
+    // Where a link is taken.
+    let broken = link.replacen("invite=", "invite=x", 1);
+    let refused = a.fed(&["group", "join"], &broken).failed();
+    is_hidden(&refused.says("the link's invite is not 64").stderr);
+    a.fed(&["group", "join"], link).done();
+    let mut shell = Terminal::open(&a, &["shell"]);
+    shell.sees("pelago> ");
+    shell.types(&format!("open {link}\r"));
+    shell.sees("only `pelago group join` takes");
+    shell.types("\u{4}");
+    shell.end();
+    is_hidden(&fs::read_to_string(a.data().join("shell_history")).unwrap_or_default());
+    is_hidden(&node.stop().stderr);
+}
+
+/// ```text
 ///   C ── A (anna) and B (anna)      C downloads from "anna"
 /// ```
 #[test]

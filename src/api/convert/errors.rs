@@ -14,10 +14,8 @@ impl From<node::DownloadError> for ErrorInfo {
             _ => Vec::new(),
         };
         Self {
-            code: code.to_owned(),
-            message,
-            hint,
             choices: choices.into_iter().map(Into::into).collect(),
+            ..Self::new(code, message).with_hint_if(hint)
         }
     }
 }
@@ -27,12 +25,7 @@ macro_rules! to_error_info {
     ($($error:ident),*) => {$(
         impl From<node::$error> for ErrorInfo {
             fn from(error: node::$error) -> Self {
-                Self {
-                    code: error.code().to_owned(),
-                    message: error.to_string(),
-                    hint: error.hint(),
-                    choices: Vec::new(),
-                }
+                Self::new(error.code(), error.to_string()).with_hint_if(error.hint())
             }
         }
     )*};
@@ -53,10 +46,7 @@ to_error_info!(
 
 impl From<ChangeError> for ErrorInfo {
     fn from(error: ChangeError) -> Self {
-        let info = Self::new(error.code(), error.to_string());
-        match error.hint() {
-            Some(hint) => info.with_hint(hint),
-            None => info,
-        }
+        let hint = error.hint().map(Into::into);
+        Self::new(error.code(), error.to_string()).with_hint_if(hint)
     }
 }

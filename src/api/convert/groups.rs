@@ -19,7 +19,10 @@ pub(in crate::api) fn name(text: &str) -> Result<Name, ApiError> {
 
 /// The key of a user.
 pub(in crate::api) fn user_key(text: &str) -> Result<UserKey, ApiError> {
-    let wrong = |error: InvalidKey| ApiError::bad("bad-user", error.to_string());
+    let wrong = |error: InvalidKey| {
+        ApiError::bad("bad-user", error.to_string())
+            .with_hint("the user reads it in `pelago user show`")
+    };
     text.parse().map_err(wrong)
 }
 

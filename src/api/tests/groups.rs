@@ -107,6 +107,72 @@ async fn invites_are_made_listed_and_revoked_and_links_are_drawn() {
 }
 
 #[tokio::test]
+async fn an_answer_does_not_have_the_secret_of_a_link_that_was_given_for_something_else() {
+    let served = Served::new(of_user("anna").await).await;
+    let client = served.client().await;
+    client.create_group("family").await.unwrap();
+    let ask = InviteRequest::default();
+    let link = client.invite_to_group("family", &ask).await.unwrap().link;
+    let (_, secret) = link.split_once("invite=").unwrap();
+    let encoded = link
+        .replace(':', "%3A")
+        .replace('/', "%2F")
+        .replace('?', "%3F")
+        .replace('=', "%3D")
+        .replace('&', "%26");
+    let (address, token) = (served.address, served.token.as_str());
+    for (request, body) in [
+        (
+            "POST /v1/downloads".to_owned(),
+            format!(r#"{{"target": "{link}", "output": "default", "timeout_seconds": 1}}"#),
+        ),
+        (
+            "POST /v1/look".to_owned(),
+            format!(r#"{{"target": "{link}", "timeout_seconds": 1}}"#),
+        ),
+        (
+            "POST /v1/shares".to_owned(),
+            format!(r#"{{"path": "{link}"}}"#),
+        ),
+        (
+            "POST /v1/shares".to_owned(),
+            format!(r#"{{"path": "/{link}", "groups": ["family"]}}"#),
+        ),
+        (
+            "POST /v1/groups".to_owned(),
+            format!(r#"{{"name": " {link}"}}"#),
+        ),
+        (
+            "POST /v1/joins".to_owned(),
+            format!(
+                r#"{{"link": "{}"}}"#,
+                link.replacen("invite=", "invite=x", 1)
+            ),
+        ),
+        (
+            "POST /v1/joins".to_owned(),
+            format!(r#"{{"link": {{"{link}": 1}}}}"#),
+        ),
+        (format!("GET /v1/links?what={encoded}"), String::new()),
+        (format!("GET /v1/links?group={encoded}"), String::new()),
+        (format!("DELETE /v1/shares?what={encoded}"), String::new()),
+        (format!("GET /v1/groups/{encoded}"), String::new()),
+        (format!("GET /v1/{encoded}"), String::new()),
+    ] {
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}",
+            body.len()
+        );
+        let (status, answer) = super::access::raw(&served, &head, body.as_bytes()).await;
+        let is_error = status >= 400 || answer.contains(r#""error""#);
+        assert!(is_error, "{request} {body}: {answer}");
+        let shows_it = answer.contains(&secret[..16]);
+        assert!(!shows_it, "{request} {body}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_share_is_for_the_groups_and_for_everyone_as_asked() {
     let client = Client::in_process(router(of_user("anna").await));
     let (one, other) = ("family", "friends");

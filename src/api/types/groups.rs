@@ -128,7 +128,7 @@ pub struct InviteRequest {
 }
 
 /// A new invite. The node does not keep its link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewInvite {
     /// The link, a secret: it lets people who have it ask to join or, with `auto`, join.
     pub link: String,
@@ -180,7 +180,7 @@ pub struct GroupRequest {
 }
 
 /// A request to join a group by a link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// The link, `pelago:group/...`.
@@ -272,9 +272,11 @@ pub struct JoinRemoved {
 }
 
 /// A text that becomes a QR code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QrRequest {
     /// The text, such as a link: at most 2953 bytes.
     pub text: String,
 }
+
+hidden!(JoinRequest, NewInvite, QrRequest);

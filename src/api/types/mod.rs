@@ -3,6 +3,17 @@
 //! Counts, bytes and seconds are numbers. Hashes, peer ids and addresses are text. "Any text" marks
 //! text that another peer chose: it can be hostile, so escape it before you show it.
 
+/// `Debug` of types with a secret, which shows nothing of it.
+macro_rules! hidden {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+
 mod being_written;
 mod check;
 mod content;

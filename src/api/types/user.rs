@@ -1,7 +1,5 @@
 //! The user of a node, in JSON.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -89,17 +87,6 @@ pub struct UserImport {
     pub sealed: String,
     /// The passphrase of the user; null if there is none.
     pub passphrase: Option<String>,
-}
-
-/// Types with a passphrase show nothing of it.
-macro_rules! hidden {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-    )*};
 }
 
 hidden!(Login, NewUser, PassphraseChange, UserImport);

@@ -29,6 +29,13 @@ pub(super) struct GroupArgs {
     command: GroupCommand,
 }
 
+impl GroupArgs {
+    /// Whether it joins a group.
+    pub(super) const fn is_join(&self) -> bool {
+        matches!(self.command, GroupCommand::Join(_))
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum GroupCommand {
     /// Found a group

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use pelago_groups::GroupLink;
 use rustyline::{Config, Editor, error::ReadlineError, history::DefaultHistory};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
@@ -165,8 +166,12 @@ impl LineEditor {
         Ok(Self { editor, history })
     }
 
-    /// Saves the line immediately, as the terminal may be closed at any time.
+    /// Saves the line immediately, as the terminal may be closed at any time; but not the secret of an
+    /// invitation.
     fn remember(&mut self, line: &str) {
+        if GroupLink::is_in(line) {
+            return;
+        }
         let is_new = self.editor.add_history_entry(line).unwrap_or(false);
         if let Some(history) = self.history.as_ref().filter(|_| is_new)
             && let Err(error) = self.editor.append_history(history)

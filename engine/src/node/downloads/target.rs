@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use pelago_content::{Hash, HashError, Link, LinkError};
+use pelago_groups::GroupLink;
 use thiserror::Error;
 
 /// What to download.
@@ -26,6 +27,9 @@ pub enum InvalidTarget {
     /// An invalid link.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// An invitation to a group.
+    #[error("this is an invitation to a group, not content: `pelago group join` asks for it")]
+    Invitation,
     /// An empty text.
     #[error("the target is empty: give a hash, a link or a name")]
     Empty,
@@ -43,7 +47,7 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     /// 64 hexadecimal digits are a hash, `pelago:` begins a link, and anything else is a name. A
-    /// mistyped hash is an error rather than a name. Hashes and links may have spaces or `<>` around
+    /// mistyped hash is an error rather than a name, and so is an invitation to a group. Hashes and links may have spaces or `<>` around
     /// them, as in mails.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let (name, text) = (text, unwrapped(text));
@@ -55,6 +59,8 @@ impl FromStr for Target {
             Err(InvalidTarget::Empty)
         } else if is_meant_as_hash(text) || has_scheme("sha256:") {
             Ok(Self::Hash(text.parse()?))
+        } else if GroupLink::is_meant(text) {
+            Err(InvalidTarget::Invitation)
         } else if has_scheme("pelago:") {
             Ok(Self::Link(text.parse()?))
         } else {
@@ -116,6 +122,8 @@ mod tests {
         assert!(matches!("ab".repeat(20).parse(), Ok(Target::Name(_))));
         assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
         assert!("sha256:00".parse::<Target>().is_err(), "reserved");
+        let invitation = format!(" <pelago:group/{digits}?invite={digits}>");
+        assert_eq!(invitation.parse::<Target>(), Err(InvalidTarget::Invitation));
         assert!("".parse::<Target>().is_err());
         assert!(" ".parse::<Target>().is_err());
         for mistyped in [
