@@ -72,6 +72,9 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
             // A node of an older version has no such routes.
             let writing = client.being_written().await.unwrap_or_default();
             let unavailable = client.unavailable().await.unwrap_or_default();
+            // Also those of groups that the user has left.
+            let joins = client.joins().await.unwrap_or_default().into_iter();
+            names.extend(joins.filter_map(|join| Some((join.group, join.name?))));
             let groups = client.groups().await.unwrap_or_default();
             names.extend(groups.into_iter().map(|group| (group.id, group.name)));
             (client.shares().await?, writing, unavailable)
@@ -155,10 +158,13 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
         }
     };
     if listed.is_empty() {
-        context.output.note(
-            "nothing was found: no reachable peer shares anything (`--wait 10` waits for more \
-             peers, and `pelago doctor` shows how many are reachable)",
-        );
+        context.output.note(note_of_nothing(args));
+        let groups = node.client.groups().await.unwrap_or_default();
+        if args.network && !groups.is_empty() {
+            let command = context.command("list --group GROUP");
+            let note = format!("`{command}` lists what the members of a group share with it");
+            context.output.note(note);
+        }
     }
     if incomplete > 0 {
         context.output.note(format_args!(
@@ -171,6 +177,19 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
     context.output.result(&listed, text)?;
     node.end(&context.output, &mut signals).await;
     Ok(Exit::Done)
+}
+
+/// Why the list of others is empty.
+const fn note_of_nothing(args: &ListArgs) -> &'static str {
+    if args.group.is_some() {
+        "nothing was found: no member in reach shares anything with the group, and none did before \
+         (`--wait 10` waits for more members)"
+    } else if args.peer.is_some() {
+        "nothing was found: the peer shares nothing with everyone"
+    } else {
+        "nothing was found: no reachable peer shares anything (`--wait 10` waits for more peers, and \
+         `pelago doctor` shows how many are reachable)"
+    }
 }
 
 /// The shares as a table; no text if there are none.

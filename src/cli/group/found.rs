@@ -1,10 +1,10 @@
 //! Founding groups, and groups as a whole.
 
-use super::names::{role_word, short};
+use super::names::{member_name, role_word, short};
 use crate::{
     api::{
         Client,
-        types::{Group, GroupDetail, GroupRole, JoinStatus},
+        types::{Group, GroupDetail, GroupMember, GroupRole, JoinStatus},
     },
     cli::{
         context::Context,
@@ -75,25 +75,23 @@ pub(super) async fn create(
 pub(super) async fn list(context: &Context, client: &Client) -> anyhow::Result<Exit> {
     let groups = client.groups().await?;
     let joins = client.joins().await?;
-    let waiting = joins
+    let mut waiting = joins
         .iter()
-        .filter(|join| join.status != JoinStatus::Accepted);
-    let waiting: Vec<_> = waiting.map(super::join::describe).collect();
-    if groups.is_empty() && waiting.is_empty() {
+        .filter(|join| join.status != JoinStatus::Accepted)
+        .peekable();
+    if groups.is_empty() && waiting.peek().is_none() {
         context.output.note(format_args!(
             "you are in no group: found one with `{}`, or join one with `{}`",
             context.command("group create NAME"),
             context.command("group join")
         ));
     }
-    let text = || {
-        let table = describe_all(&groups, Printer::width());
-        let lines = waiting.join("\n");
-        let parts = [table, lines];
-        let parts = parts.into_iter().filter(|part| !part.is_empty());
-        parts.collect::<Vec<_>>().join("\n")
-    };
+    let text = || describe_all(&groups, Printer::width());
     context.output.result(&groups, text)?;
+    // Programs read them from `group joins`.
+    for join in waiting {
+        context.output.note(super::join::describe(join));
+    }
     Ok(Exit::Done)
 }
 
@@ -103,7 +101,12 @@ pub(super) async fn show(
     args: &ShowArgs,
 ) -> anyhow::Result<Exit> {
     let group = client.group(&args.group).await?;
-    context.output.result(&group, || describe(&group))?;
+    let members = client
+        .group_members(&group.group.id)
+        .await
+        .unwrap_or_default();
+    let text = || describe(&group, &members);
+    context.output.result(&group, text)?;
     Ok(Exit::Done)
 }
 
@@ -154,13 +157,20 @@ fn describe_all(groups: &[Group], width: Option<usize>) -> String {
     Table::new(columns, groups.iter().map(row)).text(width)
 }
 
-fn describe(detail: &GroupDetail) -> String {
+fn describe(detail: &GroupDetail, members: &[GroupMember]) -> String {
     let group = &detail.group;
+    let root = members
+        .iter()
+        .find(|member| member.user == detail.founded_by);
+    let root = root.map_or_else(
+        || detail.founded_by.clone(),
+        |root| format!("{} ({})", member_name(root), detail.founded_by),
+    );
     let mut lines = vec![
         format!("group     {}", escape(&group.name)),
         format!("id        {}", group.id),
         format!("role      {}", role_word(group.role)),
-        format!("root      {}", detail.founded_by),
+        format!("root      {root}"),
         format!(
             "members   {}, {} of them owners",
             group.members, group.owners

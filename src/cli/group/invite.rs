@@ -1,10 +1,10 @@
 //! Links that invite people to a group.
 
-use super::names::short;
+use super::names::{member_name, short};
 use crate::{
     api::{
         Client, QrCode,
-        types::{GroupInvite, InviteMode, InviteRequest},
+        types::{GroupInvite, GroupMember, InviteMode, InviteRequest},
     },
     cli::{
         context::Context,
@@ -105,7 +105,8 @@ pub(super) async fn list(
     if invites.is_empty() {
         context.output.note("no owner has invited anyone by a link");
     }
-    let text = || describe(&invites, Printer::width());
+    let members = client.group_members(&args.group).await.unwrap_or_default();
+    let text = || describe(&invites, &members, Printer::width());
     context.output.result(&invites, text)?;
     Ok(Exit::Done)
 }
@@ -123,7 +124,7 @@ pub(super) async fn revoke(
     Ok(Exit::Done)
 }
 
-fn describe(invites: &[GroupInvite], width: Option<usize>) -> String {
+fn describe(invites: &[GroupInvite], members: &[GroupMember], width: Option<usize>) -> String {
     let columns = [
         Column::text("STATE"),
         Column::text("MODE"),
@@ -144,7 +145,10 @@ fn describe(invites: &[GroupInvite], width: Option<usize>) -> String {
             mode.to_owned(),
             uses.map(|uses| uses.to_string()).unwrap_or_default(),
             expires.map(|time| format!("in {time}")).unwrap_or_default(),
-            short(&invite.by).to_owned(),
+            members
+                .iter()
+                .find(|member| member.user == invite.by)
+                .map_or_else(|| short(&invite.by).to_owned(), member_name),
             invite.invite.clone(),
         ]
     };
