@@ -74,6 +74,13 @@ fn people_found_join_share_and_remove() {
     anna.sees("dialog h2", "Link");
     anna.press(Key::Escape);
     anna.sees("#shares .row .words", "family: ");
+    // In the view of a group, that is the choice at first.
+    anna.click("#tab-groups");
+    anna.click("#groups .group");
+    anna.click(".one-group .view .bar button");
+    anna.until("!document.querySelector('dialog .scopes label:nth-of-type(1) input').checked");
+    anna.until("document.querySelector('dialog .scopes label:nth-of-type(2) input').checked");
+    anna.press(Key::Escape);
 
     bert.click("#groups .group");
     bert.sees(".one-group .offer", "film.mkv");

@@ -5,6 +5,7 @@ import { attempt, confirm, copy, dialog, empty, h, iconButton, name, setName, se
 import { count, harmless, moment, short } from "./format.js";
 import { offers } from "./offers.js";
 import { polled } from "./polled.js";
+import { add } from "./shares.js";
 import { observe, state } from "./state.js";
 
 const ROLES = { root: "root", owner: "owner", member: "" };
@@ -183,8 +184,9 @@ export function group(id) {
   }
 
   const inGroup = () => [...state.shares.values()].filter(({ groups }) => groups?.includes(id));
-  const why = () => empty("No files yet", "Share a file or folder, and choose this group.");
-  const files = offers({ group: id, why, own: inGroup });
+  const why = () => empty("No files yet", "“Share…” shares a file or folder with the members of this group.");
+  const sharing = h("button", { type: "button", onclick: () => add(id) }, "Share…");
+  const files = offers({ group: id, why, own: inGroup, action: sharing });
   const members = polled({
     path: path("members"),
     make: memberRow,

@@ -31,9 +31,9 @@ const isDownloading = ({ hash }) => state.downloads.has(hash) && !isEnded(state.
 /**
  * A list of offers: of all peers in reach, or of the members of `group`, whose id it is. `why(offers)`
  * takes the place of an empty list. `own()` are the shares of this node there, which the list of a
- * group has, too.
+ * group has, too. `action` is a button for the bar.
  */
-export function offers({ group, why, own }) {
+export function offers({ group, why, own, action }) {
   let found = [];
   let timer = null;
   let isShown = false;
@@ -74,7 +74,7 @@ export function offers({ group, why, own }) {
   const summary = h("p", { class: "summary" });
   const rows = new Rows({ make: row, key: shareOf, label: "Offers", onopen: show });
   const nothing = h("div");
-  const element = h("div", { class: "view" }, h("div", { class: "bar" }, filter, summary), nothing, rows.element);
+  const element = h("div", { class: "view" }, h("div", { class: "bar" }, filter, summary, action), nothing, rows.element);
 
   // What peers offered and, in a group, what this node adds.
   function all() {

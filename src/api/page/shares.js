@@ -116,13 +116,13 @@ function excluded(places, ondone) {
   const box = dialog("Excluded from watched folders", h("div", {}, ...places.map(line)));
 }
 
-// Shares a path. Hashing stops when the dialog is closed.
-function add() {
+/** Shares a path, at first with this group alone if one is given. Hashing stops when the dialog is closed. */
+export function add(chosen = null) {
   const path = h("input", { type: "text", required: true, spellcheck: "false", placeholder: "/home/me/film.mkv", "aria-label": "Path" });
   const title = h("input", { type: "text", placeholder: "the name of the file", "aria-label": "Name" });
-  const unlisted = h("input", { type: "checkbox" });
-  const everyone = h("input", { type: "checkbox", checked: true, onchange: () => (unlisted.disabled = !everyone.checked) });
-  const choices = sortedGroups().map((group) => ({ group, box: h("input", { type: "checkbox" }) }));
+  const unlisted = h("input", { type: "checkbox", disabled: chosen !== null });
+  const everyone = h("input", { type: "checkbox", checked: chosen === null, onchange: () => (unlisted.disabled = !everyone.checked) });
+  const choices = sortedGroups().map((group) => ({ group, box: h("input", { type: "checkbox", checked: group.id === chosen }) }));
   const whom = h(
     "fieldset",
     { class: "scopes", hidden: choices.length === 0 },
@@ -265,7 +265,7 @@ function open() {
       exclusions,
       h("button", { type: "button", onclick: () => picker.click() }, "Upload…"),
       picker,
-      h("button", { type: "button", class: "primary", onclick: add }, "Share…"),
+      h("button", { type: "button", class: "primary", onclick: () => add() }, "Share…"),
     ),
     nothing,
     rows.element,
