@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use libp2p::identity::Keypair;
 use pelago::{
-    CodedError, GroupInfo, GroupLink, InviteOptions, JoinStatus, LocalUser, Node, Role, Secret,
-    ShareRequest, Store, UserKey,
+    CodedError, DownloadRequest, GroupInfo, GroupLink, InviteOptions, JoinStatus, LocalUser, Node,
+    Output, Role, Secret, ShareRequest, Store, UserKey,
 };
 
-use crate::nodes::{Home, in_time, settings};
+use crate::{
+    content::Content,
+    nodes::{Home, assert_same, ended, in_time, request, settings},
+};
 
 /// A node of a user, whose secret follows from the name.
 pub(crate) async fn home(name: &str) -> Home {
@@ -244,6 +247,58 @@ async fn who_leaves_is_gone_everywhere_and_what_he_decided_stays() {
     assert!(bert.node.groups().unwrap().is_empty());
     until(&anna.node, has_members(2)).await;
     until(&carl.node, has_members(2)).await;
+}
+
+/// The founder's node is lost. Bert, an owner who has a copy, admits Dora, and serves both others.
+///
+/// ```text
+///   anna (founder, gone) ... bert (owner, has a copy) <--- carl (member), dora (new)
+/// ```
+#[tokio::test]
+async fn a_group_continues_without_its_founder_and_with_one_copy() {
+    let [anna, bert] = [home("anna").await, home("bert").await];
+    let [carl, dora] = [home("carl").await, home("dora").await];
+    founded(&anna).await;
+    let link = auto_link(&anna, 2).await;
+    join(&bert, &link).await;
+    join(&carl, &link).await;
+    let bert_key = key("bert").to_string();
+    anna.node
+        .group_owner_add("family", &bert_key)
+        .await
+        .unwrap();
+    until(&bert.node, |node| {
+        group(node).is_some_and(|group| group.role == Role::Owner)
+    })
+    .await;
+    let group = anna.node.group_id("family").unwrap();
+    let content = Content::new(100_000, 1);
+    std::fs::write(anna.path("notes"), &content.bytes).unwrap();
+    let shared = ShareRequest {
+        groups: vec![group],
+        ..ShareRequest::new(anna.path("notes"))
+    };
+    anna.node.share(shared, |_| {}).await.unwrap();
+    let fetch = async |home: &Home| {
+        let output = Output::Into(home.folder.path().to_owned());
+        let wanted = DownloadRequest {
+            group: Some(group),
+            seed: true,
+            ..request(content.hash(), output, &[])
+        };
+        let finished = ended(&home.begin(wanted).await).await.unwrap();
+        assert_same(&finished.path, &content);
+    };
+    fetch(&bert).await;
+    anna.node.shutdown().await;
+    drop(anna);
+
+    carl.node.connect(&bert.address().await).await.unwrap();
+    join(&dora, &auto_link(&bert, 1).await).await;
+    for home in [&carl, &dora] {
+        until(&home.node, has_members(4)).await;
+        fetch(home).await;
+    }
 }
 
 /// A user who was admitted ahead of time joins by any link.
