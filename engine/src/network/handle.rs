@@ -303,6 +303,35 @@ mod tests {
         assert_eq!(providers.recv().await, None);
     }
 
+    /// ```text
+    ///   first --- hub --- second      the first one knows the id of the second alone
+    /// ```
+    #[tokio::test]
+    async fn a_peer_is_found_by_its_id() {
+        let duties = [(); 3].map(|()| Duties::default());
+        let (first, hub, second) = (
+            testing::listening(&duties[0]).await,
+            testing::listening(&duties[1]).await,
+            testing::listening(&duties[2]).await,
+        );
+        let is_known = async |network: &Network, count: usize| {
+            let mut routable = network.routable();
+            routable.wait_for(|known| *known >= count).await.map(drop)
+        };
+        let address = hub.listen_addresses().await.unwrap();
+        second.connect(None, address.clone()).await.unwrap();
+        is_known(&hub, 1).await.unwrap();
+        first.connect(None, address).await.unwrap();
+        is_known(&first, 1).await.unwrap();
+        let id = second.local_peer_id();
+        assert_eq!(first.seek(id, Vec::new()).await.unwrap(), id);
+        let stranger = PeerId::random();
+        assert!(matches!(
+            first.seek(stranger, Vec::new()).await,
+            Err(ConnectError::Failed(_))
+        ));
+    }
+
     #[tokio::test]
     async fn every_call_ends_when_the_node_has_shut_down() {
         let network = network().await;

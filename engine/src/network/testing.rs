@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use libp2p::identity::Keypair;
+use libp2p::{Multiaddr, identity::Keypair};
 use pelago_behaviour::{Config, OwnKeys, Protocols};
 use tokio::sync::mpsc;
 
@@ -11,9 +11,19 @@ use crate::duties::Duties;
 
 /// A node in this process that knows no other node.
 pub(crate) async fn network(duties: &Duties) -> Network {
+    with(duties, TransportKind::Memory, Vec::new()).await
+}
+
+/// A node that listens on loopback.
+pub(crate) async fn listening(duties: &Duties) -> Network {
+    let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+    with(duties, TransportKind::Internet, vec![any]).await
+}
+
+async fn with(duties: &Duties, transport: TransportKind, listen: Vec<Multiaddr>) -> Network {
     let settings = NetworkSettings {
-        transport: TransportKind::Memory,
-        listen: Vec::new(),
+        transport,
+        listen,
         bootstrap: Vec::new(),
         known: Vec::new(),
         behaviour: Config {
