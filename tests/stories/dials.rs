@@ -21,7 +21,7 @@ use pelago_behaviour::{
 
 use super::{
     misnamer::{MisnamerEvent, misnamer},
-    system::Cable,
+    namespaces::Cable,
     world::{Home, Run, World, eventually},
 };
 
@@ -183,14 +183,14 @@ fn counted(target: &Run) -> (HashMap<SocketAddr, usize>, usize) {
 #[test]
 fn a_stranger_has_few_addresses_dialed_and_none_of_a_closer_network() {
     let Some(cable) = Cable::new() else { return };
-    cable.change(&cable.left, "address add 11.0.0.1/24 dev lan");
-    cable.change(&cable.right, "address add 11.0.0.2/24 dev lan");
+    cable.left.ip("address add 11.0.0.1/24 dev lan");
+    cable.right.ip("address add 11.0.0.2/24 dev lan");
     for network in ["12.0.0.0/8", "10.99.0.0/16"] {
-        cable.change(&cable.left, &format!("route add {network} dev lan"));
-        cable.change(&cable.right, &format!("route add local {network} dev lo"));
+        cable.left.ip(&format!("route add {network} dev lan"));
+        cable.right.ip(&format!("route add local {network} dev lo"));
     }
     // Dials in the node's own network are not part of this story.
-    cable.change(&cable.left, "address del 10.77.0.1/24 dev lan");
+    cable.left.ip("address del 10.77.0.1/24 dev lan");
     let world = World::new();
     let a = world.home("a").within(&cable.left);
     let a = a.with("PELAGO_NETWORK_MDNS", "false");

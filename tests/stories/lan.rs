@@ -1,7 +1,7 @@
 //! Nodes on one cable that know no addresses find each other.
 
 use super::{
-    system::Cable,
+    namespaces::Cable,
     world::{World, assert_content, eventually, noise},
 };
 

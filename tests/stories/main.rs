@@ -8,7 +8,9 @@
 //! | `browser` | a headless Chromium: clicks, keys, and what is visible |
 //! | `http` | an HTTP client that changes neither requests nor responses |
 //! | `terminal` | a command at a terminal: its input and output |
-//! | `system` | what requires root: mounts, network namespaces, cgroups |
+//! | `system` | what requires root: mounts, disks, cgroups |
+//! | `namespaces` | network namespaces, which require root |
+//! | `lab` | routers of all kinds between hosts, each proven by plain sockets |
 //! | the others | the stories, each with its topology drawn above it |
 //!
 //! Stories never sleep to get steps into order: they wait for a line or a state, with a deadline.
@@ -38,6 +40,7 @@ mod http;
 mod interrupt;
 mod intruder;
 mod json;
+mod lab;
 mod lan;
 mod limits;
 mod link;
@@ -49,6 +52,7 @@ mod memory;
 mod metrics;
 #[path = "../peers/misnamer.rs"]
 mod misnamer;
+mod namespaces;
 mod networks;
 mod own_files;
 mod page;

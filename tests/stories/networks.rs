@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    system::Cable,
+    namespaces::{Cable, Namespace},
     world::{Home, Run, World, assert_content, eventually, noise, text},
 };
 
@@ -74,7 +74,7 @@ fn without_ipv6(world: &World) -> Option<String> {
 fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
     let Some(cable) = Cable::new() else { return };
     let world = World::new();
-    let took = |name: &str, namespace: &str, preloaded: &str| {
+    let took = |name: &str, namespace: &Namespace, preloaded: &str| {
         let home = world.home(name).within(namespace);
         let home = match preloaded {
             "" => home,
@@ -99,7 +99,7 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
         [took, began.elapsed()]
     };
     let with_ipv6 = took("a", &cable.right, "");
-    cable.turn_ipv6_off(&cable.left);
+    cable.left.turn_ipv6_off();
     let mut without = vec![took("b", &cable.left, "")];
     without.extend(without_ipv6(&world).map(|library| took("c", &cable.left, &library)));
     for (without, with) in without
@@ -193,8 +193,9 @@ fn resumes_after_a_move(mdns: &str, moves_left: bool) {
         true => (&cable.left, "10.77.0.1/24", "10.77.0.101/24"),
         false => (&cable.right, "10.77.0.2/24", "10.77.0.102/24"),
     };
-    cable.change(namespace, &format!("address del {before} dev lan"));
-    cable.change(namespace, &format!("address add {after} dev lan"));
+    namespace.ip(&format!(
+        "address del {before} dev lan\naddress add {after} dev lan\n"
+    ));
     // More than was in flight before the move.
     let so_far = verified(&b, &hash) + MIB as u64;
     eventually("more to come after the move", || {

@@ -1,4 +1,4 @@
-//! Mounts, disks, network namespaces and cgroups, which require root. Dropping them removes them.
+//! Mounts, disks and cgroups, which require root. Dropping them removes them.
 
 use std::{
     fmt::Display,
@@ -91,99 +91,6 @@ impl Drop for Mount {
     fn drop(&mut self) {
         if let Err(why) = run(&format!("umount -l {}", self.0.display())) {
             eprintln!("{why}");
-        }
-    }
-}
-
-/// Two network namespaces, connected by one cable.
-pub(crate) struct Cable {
-    pub(crate) left: String,
-    pub(crate) right: String,
-}
-
-/// The addresses of the two ends of a cable.
-const IPV4_ENDS: [&str; 2] = ["10.77.0.1/24", "10.77.0.2/24"];
-const IPV6_ENDS: [&str; 2] = ["fd77::1/64", "fd77::2/64"];
-
-impl Cable {
-    /// A cable with IPv4 addresses; of IPv6 it has link-local addresses only. Prints why and
-    /// returns `None` if that fails.
-    pub(crate) fn new() -> Option<Self> {
-        Self::between(IPV4_ENDS)
-    }
-
-    /// A cable with IPv6 addresses only.
-    pub(crate) fn of_ipv6() -> Option<Self> {
-        Self::between(IPV6_ENDS)
-    }
-
-    fn between(ends: [&str; 2]) -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        if !is_root("a network namespace") {
-            return None;
-        }
-        let id = format!(
-            "pelago-story-{}-{}",
-            process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let cable = Self {
-            left: format!("{id}-left"),
-            right: format!("{id}-right"),
-        };
-        match cable.lay(ends) {
-            Ok(()) => Some(cable),
-            Err(why) => {
-                eprintln!("skipped: {why}");
-                None
-            }
-        }
-    }
-
-    /// Runs `ip` in a namespace; `what` is, for example, "address add 10.77.0.3/24 dev lan".
-    pub(crate) fn change(&self, namespace: &str, what: &str) {
-        run(&format!("ip -n {namespace} {what}")).unwrap();
-    }
-
-    /// Turns IPv6 off in a namespace, as container engines do.
-    pub(crate) fn turn_ipv6_off(&self, namespace: &str) {
-        for interface in ["all", "default", "lo", "lan"] {
-            let setting = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
-            let line = format!("echo 1 > {setting}");
-            let done = Command::new("ip")
-                .args(["netns", "exec", namespace, "sh", "-c", &line])
-                .status();
-            assert!(done.unwrap().success(), "{line}");
-        }
-    }
-
-    fn lay(&self, ends: [&str; 2]) -> Result<(), String> {
-        let Self { left, right } = self;
-        for namespace in [left, right] {
-            run(&format!("ip netns add {namespace}"))?;
-            run(&format!("ip -n {namespace} link set lo up"))?;
-        }
-        run(&format!(
-            "ip link add lan netns {left} type veth peer name lan netns {right}"
-        ))?;
-        for (namespace, address) in [left, right].into_iter().zip(ends) {
-            // With `nodad` a new IPv6 address can be used at once: the system looks for no
-            // duplicate.
-            let options = if address.contains("::") { " nodad" } else { "" };
-            run(&format!(
-                "ip -n {namespace} address add {address} dev lan{options}"
-            ))?;
-            run(&format!("ip -n {namespace} link set lan up"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for namespace in [&self.left, &self.right] {
-            // It may not exist: creating it may have failed.
-            let _ = run(&format!("ip netns delete {namespace}"));
         }
     }
 }

@@ -17,6 +17,8 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::namespaces::Namespace;
+
 /// How long any step may take, with a margin for slow and busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,8 +117,10 @@ pub(crate) struct Home {
 
 impl Home {
     /// This home in a network namespace, where mDNS is on.
-    pub(crate) fn within(mut self, namespace: &str) -> Self {
-        self.within = ["ip", "netns", "exec", namespace].map(str::to_owned).into();
+    pub(crate) fn within(mut self, namespace: &Namespace) -> Self {
+        self.within = ["ip", "netns", "exec", namespace.name()]
+            .map(str::to_owned)
+            .into();
         self.is_in_namespace = true;
         self.with("PELAGO_NETWORK_MDNS", "true")
     }
