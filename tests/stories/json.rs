@@ -178,6 +178,38 @@ fn every_verb_prints_exactly_its_fields() {
 }
 
 /// ```text
+///   A      is in a group, and asks to join another one, whose members it does not reach
+/// ```
+#[test]
+fn groups_are_listed_alike_for_people_and_programs() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    a.run(&["user", "create", "anna", "--no-passphrase"]).done();
+    let founded = a.json(&["group", "create", "family"]);
+    let id = founded["id"].as_str().unwrap();
+    let invite = a.json(&["group", "invite", "family"]);
+    let (link, _peers) = invite["link"]
+        .as_str()
+        .unwrap()
+        .split_once("&peer=")
+        .unwrap();
+    let other = link.replace(id, &"ab".repeat(32));
+    a.fed(&["group", "join"], &other).done();
+
+    let listed = a.run(&["group", "list"]).done().says("asked to join");
+    assert_eq!(listed.stdout.lines().count(), 2, "{listed:#?}");
+    let listed = a.run(&["--json", "group", "list"]).done();
+    let listed = listed.says("asked to join").document();
+    assert_eq!(only(&listed)["id"], id);
+    assert_eq!(only(&a.json(&["group", "joins"]))["status"], "pending");
+    // Files of a group are in its own list.
+    a.run(&["list", "--network", "--wait", "0"])
+        .done()
+        .says("list --group GROUP` lists what the members");
+}
+
+/// ```text
 ///   A      runs commands that fail
 /// ```
 #[test]
