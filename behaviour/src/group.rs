@@ -104,10 +104,14 @@ pub enum JoinOutcome {
     Pending,
     /// The user is a member.
     Accepted,
-    /// An owner has rejected it, or the invite serves this user no longer.
+    /// An owner has rejected it.
     Rejected,
     /// The group has as many members as it may have.
     Full,
+    /// The invite serves no user any more: it was revoked, has expired, or is used up.
+    Revoked,
+    /// The invite has served this user before.
+    Used,
 }
 
 /// A part of a sync.
@@ -317,6 +321,8 @@ pub async fn read_answer(io: &mut (impl AsyncRead + Unpin)) -> Result<Answer, Fr
         1 => JoinOutcome::Accepted,
         2 => JoinOutcome::Rejected,
         3 => JoinOutcome::Full,
+        4 => JoinOutcome::Revoked,
+        5 => JoinOutcome::Used,
         _ => return Err(FrameError::malformed("an unknown outcome of a request")),
     };
     Ok(Answer::Join {
@@ -496,6 +502,8 @@ mod tests {
             JoinOutcome::Accepted,
             JoinOutcome::Rejected,
             JoinOutcome::Full,
+            JoinOutcome::Revoked,
+            JoinOutcome::Used,
         ];
         for outcome in outcomes {
             let statements = statements.clone();

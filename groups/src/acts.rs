@@ -144,7 +144,8 @@ fn change_founding(
     Ok(Statement::sign(Body::Founding(founding), secret))
 }
 
-/// Admits `user`, who came by the invite `via`.
+/// Admits `user`, who came by the invite `via`. The root admits also herself, after she left: with
+/// her key the group can be taken back.
 ///
 /// # Errors
 /// The author is not an owner, the user is in, or the group is full.
@@ -158,7 +159,7 @@ pub fn admit(
     if roster.is_in(&user) {
         return Err(ActError::AlreadyIn);
     }
-    if roster.members().len() >= MAX_MEMBERS {
+    if roster.members().len() >= MAX_MEMBERS && roster.root() != Some(user) {
         return Err(ActError::Full);
     }
     let number = after(roster.number(&user))?;
@@ -270,18 +271,17 @@ pub fn drop_owner(
     Ok(statements)
 }
 
-/// Leaves a group. Everyone may, always.
-///
-/// # Errors
-/// The numbers of the user are used up.
-pub fn leave(held: &Held, secret: &Secret<UserKey>) -> Result<Statement, ActError> {
+/// Leaves a group. Everyone may, always: of equal numbers, the one by which a user is out wins.
+#[must_use]
+pub fn leave(held: &Held, secret: &Secret<UserKey>) -> Statement {
     let user = secret.key();
+    let number = Roster::of(held).number(&user);
     let leave = Leave {
         group: held.group(),
-        number: after(Roster::of(held).number(&user))?,
+        number: after(number).unwrap_or(MAX_NUMBER),
         user,
     };
-    Ok(Statement::sign(Body::Leave(leave), secret))
+    Statement::sign(Body::Leave(leave), secret)
 }
 
 /// Invites by the key `invite`.
@@ -323,7 +323,9 @@ pub fn revoke(
 
 fn owned(held: &Held, secret: &Secret<UserKey>) -> Result<Roster, ActError> {
     let roster = Roster::of(held);
-    match roster.is_owner(&secret.key()) {
+    // What the root says counts also after she left.
+    let is_root = roster.root() == Some(secret.key());
+    match is_root || roster.is_owner(&secret.key()) {
         true => Ok(roster),
         false => Err(ActError::NotAnOwner),
     }
@@ -592,15 +594,52 @@ mod tests {
         group.admit(0, 1);
         group.make_owner(1);
         group.admit(1, 2);
-        group.take(leave(&group.held, &secret(1)));
+        group.take(Ok(leave(&group.held, &secret(1))));
         assert!(
             !group.is_in(1) && group.is_in(2),
             "what he decided holds until he is dropped"
         );
         group.admit(0, 1);
         assert_eq!(Roster::of(&group.held).role(&key(1)), Some(Role::Owner));
-        group.take(leave(&group.held, &group.root));
+        group.take(Ok(leave(&group.held, &group.root)));
         assert!(!group.is_in(0) && group.is_in(1));
+    }
+
+    #[test]
+    fn the_root_and_owners_who_left_come_back_and_no_owner_keeps_them_in() {
+        let mut group = Group::new();
+        for owner in [1, 2] {
+            group.admit(0, owner);
+            group.make_owner(owner);
+        }
+        group.take(Ok(leave(&group.held, &group.root)));
+        group.take(Ok(leave(&group.held, &secret(2))));
+        assert!(!group.is_in(0) && !group.is_in(2));
+        group.admit(1, 0);
+        group.admit(1, 2);
+        let roster = Roster::of(&group.held);
+        assert_eq!(roster.role(&key(0)), Some(Role::Root));
+        assert_eq!(roster.role(&key(2)), Some(Role::Owner));
+
+        // Alone, with her key, she takes the group back.
+        for user in [0, 1, 2] {
+            group.take(Ok(leave(&group.held, &secret(user))));
+        }
+        group.admit(0, 0);
+        assert!(group.is_in(0) && !group.is_in(1));
+        let forever = Entry {
+            author: key(1),
+            group: group.held.group(),
+            is_in: true,
+            number: MAX_NUMBER,
+            ownership: None,
+            role_number: 0,
+            user: key(0),
+            via: None,
+        };
+        group.take(Ok(Statement::sign(Body::Entry(forever), &secret(1))));
+        group.take(Ok(leave(&group.held, &group.root)));
+        assert!(!group.is_in(0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     held::Held,
     keys::{InviteKey, Secret, UserKey, verifies},
     roster::{MAX_MEMBERS, Roster},
-    statement::{Body, InviteMode, Request, Statement},
+    statement::{Body, InviteMode, MAX_NUMBER, Request, Statement},
 };
 
 /// Separates signatures of invites from everything else. Fixed by the protocol.
@@ -60,7 +60,8 @@ pub enum Refusal {
 }
 
 impl JoinRequest {
-    /// The request of the user who says `profile` of himself, to join `group` by `invite`.
+    /// The request of the user who says `profile` of himself, to join `group` by `invite`. It takes
+    /// the place of the user's requests of lesser numbers.
     #[must_use]
     pub fn new(
         secret: &Secret<UserKey>,
@@ -68,18 +69,35 @@ impl JoinRequest {
         group: GroupId,
         invite: &Secret<InviteKey>,
         message: String,
+        number: u64,
     ) -> Self {
         let user = secret.key();
         let request = Request {
             proof: ByteArray::new(invite.sign(&invite_message(group, user))),
             group,
             message,
+            number: number.min(MAX_NUMBER),
             user,
             invite: invite.key(),
+            is_withdrawn: false,
         };
         Self {
             request: Statement::sign(Body::Request(request), secret),
             profile,
+        }
+    }
+
+    /// What takes this request back, and takes its place.
+    #[must_use]
+    pub fn withdrawn(&self, secret: &Secret<UserKey>) -> Self {
+        let request = Request {
+            message: String::new(),
+            is_withdrawn: true,
+            ..self.asked().clone()
+        };
+        Self {
+            request: Statement::sign(Body::Request(request), secret),
+            profile: self.profile.clone(),
         }
     }
 
@@ -141,7 +159,8 @@ pub fn judge(held: &Held, roster: &Roster, join: &JoinRequest) -> Judgement {
         Judgement::Refused(Refusal::Used)
     } else if roster.members().len() >= MAX_MEMBERS {
         Judgement::Refused(Refusal::Full)
-    } else if invite.mode == InviteMode::Auto && !held.has_entry(&asked.user) {
+    } else if invite.mode == InviteMode::Auto && !asked.is_withdrawn && !held.has_entry(&asked.user)
+    {
         Judgement::Admit { by: invite.by }
     } else {
         Judgement::Ask
@@ -180,7 +199,14 @@ mod tests {
         held.merge([founding]);
         let invites = [5, 6].map(|seed| Secret::<InviteKey>::from_seed([seed; 32]));
         let join = |invite: &Secret<InviteKey>, user: &Secret<UserKey>, held: &Held| {
-            JoinRequest::new(user, profile(user), held.group(), invite, "it is me".into())
+            JoinRequest::new(
+                user,
+                profile(user),
+                held.group(),
+                invite,
+                "it is me".into(),
+                1,
+            )
         };
         let judged = |held: &Held, join: &JoinRequest| judge(held, &Roster::of(held), join);
 
@@ -219,9 +245,13 @@ mod tests {
         let bert = secret(1);
         let group = GroupId::from_bytes([9; 32]);
         let invite = Secret::<InviteKey>::from_seed([5; 32]);
-        let join = JoinRequest::new(&bert, profile(&bert), group, &invite, String::new());
+        let join = JoinRequest::new(&bert, profile(&bert), group, &invite, String::new(), 1);
         let again = JoinRequest::from_statements(join.request().clone(), join.profile().clone());
         assert_eq!(again.as_ref(), Ok(&join));
+        let withdrawn = join.withdrawn(&bert);
+        let again = withdrawn.request().clone();
+        let again = JoinRequest::from_statements(again, join.profile().clone()).unwrap();
+        assert!(again.asked().is_withdrawn && again.request().supersedes(join.request()));
 
         let mut forged = join.asked().clone();
         forged.invite = Secret::<InviteKey>::from_seed([6; 32]).key();

@@ -205,6 +205,16 @@ impl Roster {
         granted(self).eq(granted(other))
     }
 
+    /// The users who are in, out, or neither by this roster, and something else by `other`.
+    #[must_use]
+    pub fn changed_users(&self, other: &Self) -> BTreeSet<UserKey> {
+        let rosters = [self, other].into_iter();
+        let users = rosters.flat_map(|roster| roster.members.keys().chain(roster.out.keys()));
+        let state = |roster: &Self, user: &UserKey| (roster.is_in(user), roster.is_out(user));
+        let changed = users.filter(|user| state(self, user) != state(other, user));
+        changed.copied().collect()
+    }
+
     /// The invites of the root and the owners.
     #[must_use]
     pub const fn invites(&self) -> &BTreeMap<InviteKey, Invite> {
@@ -238,10 +248,10 @@ fn verdicts<'a>(
     contend(root, (0, false, None, None));
     for author in [root].iter().chain(owners) {
         for (entry, id) in held.statements_on_users(*author) {
-            // Owners decide about nobody of their kind, and nobody about the root: she is the
-            // arbiter.
+            // Owners keep no other owner out, and not the root: she is the arbiter. They may bring
+            // back one who left.
             let is_owner = entry.user == root || owners.contains(&entry.user);
-            if *author == root || !is_owner {
+            if *author == root || entry.is_in || !is_owner {
                 contend(
                     entry.user,
                     (entry.number, !entry.is_in, Some(id), Some(entry)),

@@ -93,7 +93,7 @@ impl World {
             6..=7 => one(acts::make_owner(held, secret, other)),
             8 => acts::drop_owner(held, secret, other, |_| confirmed),
             // Else the root, who acts most, would be the first to leave.
-            9 if at != 0 || confirmed => one(acts::leave(held, secret)),
+            9 if at != 0 || confirmed => Ok(vec![acts::leave(held, secret)]),
             9 => Ok(Vec::new()),
             10 => one(acts::mint(held, secret, invite, InviteMode::Ask)),
             11 => one(acts::revoke(held, secret, invite)),

@@ -61,6 +61,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(groups::requests::accept))
         .routes(routes!(groups::requests::reject))
         .routes(routes!(groups::joins::list, groups::joins::join))
+        .routes(routes!(groups::joins::withdraw))
         .routes(routes!(downloads::list, downloads::download))
         .routes(routes!(downloads::one, downloads::remove))
         .routes(routes!(downloads::detail))

@@ -65,7 +65,7 @@ impl Member {
     ) -> Option<(JoinOutcome, Vec<Statement>)> {
         let group = self.held.group();
         let profile = self.profile.clone();
-        let join = JoinRequest::new(&self.secret, profile, group, invite, message.to_owned());
+        let join = JoinRequest::new(&self.secret, profile, group, invite, message.to_owned(), 1);
         let request = Request::Join {
             group,
             request: join.request().as_bytes().to_vec(),
@@ -228,7 +228,7 @@ async fn a_removed_member_does_not_come_back_by_what_he_kept() {
     let himself = mallory.sign(mallory.entry(key("mallory"), true, 99));
     mallory.push(&[himself]).await;
     let asked = mallory.ask(&link.invite, "again").await.unwrap();
-    assert_eq!(asked.0, JoinOutcome::Rejected);
+    assert_eq!(asked.0, JoinOutcome::Revoked);
     assert_eq!(names(&anna).await, [key("anna")]);
     assert!(anna.node.group_requests("family").unwrap().is_empty());
 }
@@ -258,7 +258,7 @@ async fn a_stranger_cannot_tell_a_group_from_none() {
         assert_eq!(eve.ask(&invite, "").await, None);
         // She knows the key of the invite, as its members do, and not its secret.
         let profile = eve.profile.clone();
-        let mut forged = JoinRequest::new(&eve.secret, profile, group, &invite, String::new())
+        let mut forged = JoinRequest::new(&eve.secret, profile, group, &invite, String::new(), 1)
             .asked()
             .clone();
         forged.invite = link.invite.key();
@@ -300,6 +300,7 @@ async fn a_request_that_another_peer_sends_is_kept_and_shows_it_nothing() {
         link.group,
         &link.invite,
         String::new(),
+        1,
     );
     let replayed = Request::Join {
         group: link.group,
@@ -426,7 +427,7 @@ async fn an_old_request_and_an_old_roster_bring_back_no_one() {
     anna.node.group_remove("family", "mallory").await.unwrap();
     assert_eq!(
         mallory.ask(&link.invite, "first").await.unwrap().0,
-        JoinOutcome::Rejected
+        JoinOutcome::Revoked
     );
 
     // Bert, new in the group, gets what Mallory kept before and after he has met Anna.

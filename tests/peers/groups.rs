@@ -124,7 +124,7 @@ async fn a_link_admits_as_many_as_it_may_and_rejects_the_next() {
     .await;
     for link in [link, expired, revoked] {
         let status = carl.node.group_join(link, String::new()).await.unwrap();
-        assert_eq!(status, JoinStatus::Rejected);
+        assert_eq!(status, JoinStatus::Revoked);
     }
     assert!(carl.node.groups().unwrap().is_empty());
     assert!(!anna.node.group_invites("family").unwrap()[0].is_open);
@@ -198,6 +198,10 @@ async fn the_rejected_and_the_removed_are_informed_and_their_links_serve_no_long
     );
     until(&bert.node, |node| node.groups().unwrap().is_empty()).await;
     assert_eq!(
+        bert.node.group_joins().unwrap()[0].status,
+        JoinStatus::Removed
+    );
+    assert_eq!(
         bert.node.group("family").await.unwrap_err().code(),
         "not-a-member"
     );
@@ -245,8 +249,121 @@ async fn who_leaves_is_gone_everywhere_and_what_he_decided_stays() {
     until(&anna.node, has_members(3)).await;
     bert.node.group_leave("family").await.unwrap();
     assert!(bert.node.groups().unwrap().is_empty());
+    assert_eq!(bert.node.group_joins().unwrap(), []);
     until(&anna.node, has_members(2)).await;
     until(&carl.node, has_members(2)).await;
+
+    // Both come back, each by the other.
+    anna.node.group_add("family", key("bert")).await.unwrap();
+    until(&bert.node, |node| {
+        group(node).is_some_and(|group| group.role == Role::Owner)
+    })
+    .await;
+    anna.node.group_leave("family").await.unwrap();
+    until(&bert.node, has_members(2)).await;
+    bert.node.group_add("family", key("anna")).await.unwrap();
+    until(&anna.node, |node| {
+        group(node).is_some_and(|group| group.role == Role::Root)
+    })
+    .await;
+    until(&carl.node, has_members(3)).await;
+}
+
+/// The founder leaves, and the only members left decide about no user. By any link she is back, also
+/// on a node that knows nothing of the group.
+#[tokio::test]
+async fn the_key_of_the_founder_takes_the_group_back() {
+    let [anna, bert] = [home("anna").await, home("bert").await];
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, has_members(2)).await;
+    let link = ask_link(&anna).await;
+    anna.node.group_leave("family").await.unwrap();
+    until(&bert.node, has_members(1)).await;
+    anna.node.shutdown().await;
+
+    let anna = home("anna").await;
+    let status = anna.node.group_join(link, String::new()).await.unwrap();
+    assert_eq!(status, JoinStatus::Accepted);
+    until(&bert.node, has_members(2)).await;
+    until(&anna.node, has_members(2)).await;
+    assert_eq!(group(&anna.node).unwrap().role, Role::Root);
+}
+
+/// ```text
+///   anna (founder) --- bert (owner, dropped) --- carl (admitted by bert alone)
+/// ```
+#[tokio::test]
+async fn who_is_out_because_an_owner_was_dropped_learns_it() {
+    let [anna, bert, carl] = [home("anna").await, home("bert").await, home("carl").await];
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    let bert_key = key("bert").to_string();
+    anna.node
+        .group_owner_add("family", &bert_key)
+        .await
+        .unwrap();
+    until(&bert.node, |node| {
+        group(node).is_some_and(|group| group.role == Role::Owner)
+    })
+    .await;
+    join(&carl, &auto_link(&bert, 1).await).await;
+    until(&anna.node, has_members(3)).await;
+    until(&carl.node, has_members(3)).await;
+    anna.node
+        .group_owner_drop("family", &bert_key, Some(Vec::new()))
+        .await
+        .unwrap();
+    until(&carl.node, |node| node.groups().unwrap().is_empty()).await;
+    assert_eq!(
+        carl.node.group_joins().unwrap()[0].status,
+        JoinStatus::Removed
+    );
+}
+
+/// ```text
+///   anna (founder) --- bert (member) <--- carl (asks, withdraws, asks again)
+/// ```
+#[tokio::test]
+async fn a_request_is_withdrawn_wherever_it_is_held() {
+    let [anna, bert, carl] = [home("anna").await, home("bert").await, home("carl").await];
+    founded(&anna).await;
+    join(&bert, &auto_link(&anna, 1).await).await;
+    until(&bert.node, has_members(2)).await;
+    let link = ask_link(&anna).await;
+    until(&bert.node, |node| {
+        node.group_invites("family").unwrap().len() == 2
+    })
+    .await;
+    let to_bert = GroupLink {
+        peers: vec![bert.address().await.to_string()],
+        ..link.clone()
+    };
+    let ask = async || {
+        let asked = carl.node.group_join(to_bert.clone(), String::new()).await;
+        assert_eq!(asked.unwrap(), JoinStatus::Pending);
+        until(&anna.node, |node| {
+            node.group_requests("family").unwrap().len() == 1
+        })
+        .await;
+    };
+    ask().await;
+    let withdrawn = carl.node.group_join_withdraw("family").await.unwrap();
+    assert_eq!(withdrawn.status, JoinStatus::Pending);
+    assert_eq!(carl.node.group_joins().unwrap(), []);
+    assert_eq!(bert.node.group_requests("family").unwrap(), []);
+    until(&anna.node, |node| {
+        node.group_requests("family").unwrap().is_empty()
+    })
+    .await;
+    let missing = carl.node.group_join_withdraw("family").await.unwrap_err();
+    assert_eq!(missing.code(), "unknown-join");
+    ask().await;
+    anna.node.group_accept("family", "carl").await.unwrap();
+    until(&bert.node, has_members(3)).await;
+    until(&carl.node, has_members(3)).await;
+    let joined = carl.node.group_join_withdraw("family").await.unwrap_err();
+    assert_eq!(joined.code(), "already-a-member");
 }
 
 /// The founder's node is lost. Bert, an owner who has a copy, admits Dora, and serves both others.

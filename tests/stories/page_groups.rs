@@ -102,5 +102,5 @@ fn people_found_join_share_and_remove() {
     anna.click("dialog button.danger");
     anna.sees_no(".member", "bert");
     bert.click("#tab-groups");
-    bert.sees("#groups .group", "or removed you");
+    bert.sees("#groups .group", "an owner removed you");
 }

@@ -322,7 +322,8 @@ impl Answers {
         };
         match (is_here, group.roster().is_in(&user)) {
             (true, true) => Standing::Member(group, user),
-            (true, false) if group.roster().is_out(&user) => Standing::Past(group.proof_of(&user)),
+            // Also one whom only an owner had admitted who was dropped since.
+            (true, false) => Standing::Past(group.proof_of(&user)),
             (false, true) => Standing::Past(group.proof_of(&own)),
             _ => Standing::Stranger,
         }
@@ -405,7 +406,7 @@ impl Groups {
         let is_open = invites.get(&invite).is_some_and(|invite| invite.is_open);
         match judge(group.held(), group.roster(), &join) {
             // The node of a user who was admitted ahead of time is not known yet.
-            _ if is_open && group.roster().is_in(&user) => {
+            _ if is_open && group.roster().is_in(&user) && !join.asked().is_withdrawn => {
                 let profile = join.profile().clone();
                 self.change(id, Some(from), |group| {
                     group.merge([profile]);
@@ -433,6 +434,9 @@ impl Groups {
 /// How a request stands.
 fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, Vec<Statement>) {
     let (roster, invite) = (group.roster(), join.asked().invite);
+    if join.asked().is_withdrawn {
+        return (JoinOutcome::Pending, Vec::new());
+    }
     let is_open = roster.invites().get(&invite).is_some_and(|of| of.is_open);
     // The invite may be used up with this user. One that was revoked shows nothing else.
     let is_in = roster
@@ -442,13 +446,20 @@ fn outcome(group: &Group, join: &JoinRequest, user: &UserKey) -> (JoinOutcome, V
         return (JoinOutcome::Accepted, group.proof_of(user));
     }
     let outcome = match judge(group.held(), group.roster(), join) {
-        Judgement::Refused(Refusal::Invite | Refusal::Used | Refusal::AlreadyIn) => {
+        Judgement::Refused(Refusal::Invite | Refusal::AlreadyIn) => JoinOutcome::Revoked,
+        Judgement::Refused(Refusal::Used) if group.is_rejected(user, invite) => {
             JoinOutcome::Rejected
         }
+        Judgement::Refused(Refusal::Used) => JoinOutcome::Used,
         Judgement::Refused(Refusal::Full) => JoinOutcome::Full,
         Judgement::Admit { .. } | Judgement::Ask => JoinOutcome::Pending,
     };
-    (outcome, Vec::new())
+    // The root takes the group back by what shows that she is the root.
+    let proof = match roster.root() == Some(*user) {
+        true => group.proof_of(user),
+        false => Vec::new(),
+    };
+    (outcome, proof)
 }
 
 fn too_slow() -> FrameError {

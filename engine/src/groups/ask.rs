@@ -186,12 +186,9 @@ impl Conversation {
                 self.heard(id).await
             }
             Answer::Nothing { statements } => {
-                let has_some = !statements.is_empty();
                 self.take(id, statements).await?;
-                if !has_some {
-                    self.introduce(id).await?;
-                }
-                Ok(())
+                // Unless these show otherwise, the peer knows less than this node.
+                self.introduce(id).await
             }
             Answer::Join { .. } => Ok(()),
         }

@@ -1,8 +1,38 @@
 //! Why something cannot be done with a group.
 
-use pelago_groups::{GroupId, UserKey, acts::ActError};
+use std::fmt;
+
+use pelago_groups::{GroupId, Name, Role, UserKey, acts::ActError};
 
 use crate::{network::Closed, store::DatabaseError};
+
+/// One of several that a text may mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate<Id> {
+    /// What stands for it alone.
+    pub id: Id,
+    /// What it is called, if that is known.
+    pub name: Option<Name>,
+    /// Of a group: what the user of this node may do there. Of a user: what that user may do.
+    pub role: Option<Role>,
+}
+
+impl<Id: fmt::Display> fmt::Display for Candidate<Id> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = self.role.map(|role| match role {
+            Role::Member => "member",
+            Role::Owner => "owner",
+            Role::Root => "root",
+        });
+        write!(f, "{}", self.id)?;
+        match (&self.name, role) {
+            (Some(name), Some(role)) => write!(f, " ({name}, {role})"),
+            (Some(name), None) => write!(f, " ({name})"),
+            (None, Some(role)) => write!(f, " ({role})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
 
 /// Why something cannot be done with a group.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +41,9 @@ pub enum GroupError {
     /// This node has no user.
     #[error("this node has no user, and only users belong to groups")]
     NoUser,
+    /// The user of this node is logged out.
+    #[error("the user of this node is not logged in, and only users belong to groups")]
+    Locked,
     /// This node knows no such group.
     #[error("no group {0:?}")]
     UnknownGroup(String),
@@ -20,7 +53,7 @@ pub enum GroupError {
         /// The name.
         name: String,
         /// The groups.
-        groups: Vec<GroupId>,
+        groups: Vec<Candidate<GroupId>>,
     },
     /// Several members, or members with names that look alike, are meant.
     #[error("{name:?} may mean {} users: {}", users.len(), list(users))]
@@ -28,11 +61,17 @@ pub enum GroupError {
         /// The name.
         name: String,
         /// The users.
-        users: Vec<UserKey>,
+        users: Vec<Candidate<UserKey>>,
     },
     /// The user of this node is not in the group.
     #[error("you are not a member of the group {0}")]
     NotAMember(String),
+    /// The user of this node is in the group, and waits for no answer.
+    #[error("you are a member of the group {0:?}")]
+    AlreadyJoined(String),
+    /// No request of the user of this node is meant.
+    #[error("you have not asked to join {0:?}")]
+    UnknownJoin(String),
     /// No member, and no user who was a member, is meant.
     #[error("the group has no user {0:?}")]
     UnknownUser(String),

@@ -19,6 +19,8 @@ pub(super) enum Wish {
         /// The peer from which it came, which has it.
         from: Option<PeerId>,
     },
+    /// Show a node of a user whether he is in, which has changed.
+    Prove(GroupId, UserKey, PeerId),
     /// Compare a group with a peer.
     Sync(GroupId, PeerId),
     /// Pass the request of a user on to owners.

@@ -13,6 +13,9 @@ use super::{
     own_join::{JoinStatus, OwnJoin},
 };
 
+/// For how long this node tries to tell members that its user has withdrawn a request, in seconds.
+const WITHDRAWING: u64 = 24 * 3600;
+
 /// A group, as this node knows it.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -66,12 +69,13 @@ impl Group {
         self.digest
     }
 
-    /// The requests to join it.
+    /// The requests to join it that wait for an owner.
     pub fn requests(&self) -> impl Iterator<Item = &HeldRequest> {
-        self.mailbox.iter().map(|(_, request)| request)
+        let requests = self.mailbox.iter().map(|(_, request)| request);
+        requests.filter(|request| !request.join.asked().is_withdrawn)
     }
 
-    /// The request of `user`.
+    /// The request of `user`, also one that is withdrawn.
     #[must_use]
     pub fn request(&self, user: &UserKey) -> Option<&HeldRequest> {
         self.mailbox.get(user)
@@ -95,6 +99,14 @@ impl Group {
         self.heard
     }
 
+    /// Whether nothing is known of it.
+    pub(super) fn is_blank(&self) -> bool {
+        self.held.statements().next().is_none()
+            && self.mailbox.iter().next().is_none()
+            && self.invites.is_empty()
+            && self.join.is_none()
+    }
+
     /// Notes how long and for how many users an own invite serves.
     pub fn keep_invite(&mut self, invite: InviteKey, limits: OwnInvite) {
         self.invites.insert(invite, limits);
@@ -110,6 +122,11 @@ impl Group {
     /// Asks to join the group, in place of an earlier request of the user of this node.
     pub fn ask(&mut self, join: OwnJoin) {
         self.join = Some(join);
+    }
+
+    /// Forgets the request of the user of this node.
+    pub fn withdraw(&mut self) {
+        self.join = None;
     }
 
     /// Takes statements.
@@ -132,21 +149,23 @@ impl Group {
     #[must_use]
     pub fn proof_of(&self, user: &UserKey) -> Vec<Statement> {
         let root = self.roster.root();
-        let counts = |author: &UserKey| {
-            Some(*author) == root || self.ownership(author) == Some(Ownership::Now)
+        let counts = |author: &&UserKey| {
+            Some(**author) == root || self.ownership(author) == Some(Ownership::Now)
         };
         let about = self
             .held
             .statements()
             .filter_map(|statement| match statement.slot() {
-                Slot::Entry(author, of) if of == *user && counts(&author) => Some(author),
+                Slot::Entry(author, of) if of == *user => Some(author),
                 _ => None,
             });
         let authors: Vec<_> = about.collect();
+        // Also those who show that an author was dropped: what they said counts no more.
         let marks = authors
             .iter()
             .filter_map(|author| Some(Slot::Entry(root?, *author)));
-        let entries = authors.iter().map(|author| Slot::Entry(*author, *user));
+        let entries = authors.iter().filter(counts);
+        let entries = entries.map(|author| Slot::Entry(*author, *user));
         let others = [Slot::Leave(*user), Slot::User(*user)];
         let mut slots: Vec<_> = std::iter::once(Slot::Founding)
             .chain(marks)
@@ -170,26 +189,42 @@ impl Group {
         for asking in waiting {
             self.settle_request(user, &asking, now);
         }
-        let is_in = self.roster.is_in(&user.key());
-        let rejects = |statement: &Statement, invite| match statement.body() {
-            Body::Entry(entry) => {
-                entry.user == user.key() && !entry.is_in && entry.via == Some(invite)
-            }
+        self.settle_join(user, now);
+    }
+
+    /// Notes what became of the request of the user of this node. If the user founded the group, he
+    /// takes it back.
+    fn settle_join(&mut self, user: &Secret<UserKey>, now: u64) {
+        let Some(own) = &self.join else {
+            return;
+        };
+        let (status, invite, key) = (own.status, own.join.asked().invite, user.key());
+        if status == JoinStatus::Withdrawn && now > own.since.saturating_add(WITHDRAWING) {
+            self.join = None;
+            return;
+        }
+        let is_back = status.is_pending() && self.roster.root() == Some(key);
+        if is_back && let Ok(back) = acts::admit(&self.held, user, key, None) {
+            self.merge([back]);
+        }
+        let now_status = match status {
+            _ if self.roster.is_in(&key) => JoinStatus::Accepted,
+            JoinStatus::Accepted => JoinStatus::Removed,
+            _ if status.is_pending() && self.is_rejected(&key, invite) => JoinStatus::Rejected,
+            status => status,
+        };
+        if let Some(own) = &mut self.join {
+            own.status = now_status;
+        }
+    }
+
+    /// Whether an owner has decided that the user who came by `invite` is out.
+    pub(super) fn is_rejected(&self, user: &UserKey, invite: InviteKey) -> bool {
+        let rejects = |statement: &Statement| match statement.body() {
+            Body::Entry(entry) => entry.user == *user && !entry.is_in && entry.via == Some(invite),
             _ => false,
         };
-        if let Some(join) = &mut self.join {
-            let invite = join.join.asked().invite;
-            if is_in {
-                join.status = JoinStatus::Accepted;
-            } else if self.roster.is_out(&user.key())
-                && self
-                    .held
-                    .statements()
-                    .any(|statement| rejects(statement, invite))
-            {
-                join.status = JoinStatus::Rejected;
-            }
-        }
+        self.roster.is_out(user) && self.held.statements().any(rejects)
     }
 
     fn settle_request(&mut self, user: &Secret<UserKey>, asking: &UserKey, now: u64) {
@@ -274,7 +309,7 @@ mod tests {
     fn ask(group: &mut Group, invite: &Secret<InviteKey>, user: u8) {
         let user = secret(user);
         let profile = acts::name_user(&user, "bert".parse().unwrap(), Vec::new(), None).unwrap();
-        let join = JoinRequest::new(&user, profile, group.id(), invite, String::new());
+        let join = JoinRequest::new(&user, profile, group.id(), invite, String::new(), 1);
         let request = HeldRequest {
             join,
             received: 0,

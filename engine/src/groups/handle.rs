@@ -60,6 +60,7 @@ struct Shared {
     store: Store,
     local: PeerId,
     identity: Option<Identity>,
+    is_locked: bool,
     memberships: Memberships,
     groups: Mutex<BTreeMap<GroupId, Arc<Group>>>,
     /// Held while a group changes. What is read needs only the lock above, never the disk.
@@ -103,7 +104,8 @@ impl Default for Throttles {
 }
 
 impl Groups {
-    /// The groups in `store`, for the user `identity` of the node `local`. Blocks on the database.
+    /// The groups in `store`, for the user `identity` of the node `local`. `is_locked`: there is a
+    /// user, who is logged out. Blocks on the database.
     ///
     /// # Errors
     /// The database cannot be read or written.
@@ -111,6 +113,7 @@ impl Groups {
         store: Store,
         local: PeerId,
         identity: Option<Identity>,
+        is_locked: bool,
         memberships: Memberships,
     ) -> Result<Self, DatabaseError> {
         let groups = match &identity {
@@ -134,6 +137,7 @@ impl Groups {
             store,
             local,
             identity,
+            is_locked,
             memberships,
             groups: Mutex::new(groups.collect()),
             changing: Mutex::new(profile),
@@ -158,9 +162,12 @@ impl Groups {
     /// The user of this node.
     ///
     /// # Errors
-    /// [`GroupError::NoUser`].
+    /// [`GroupError::NoUser`], or [`GroupError::Locked`].
     pub fn identity(&self) -> Result<&Identity, GroupError> {
-        self.0.identity.as_ref().ok_or(GroupError::NoUser)
+        self.0.identity.as_ref().ok_or(match self.0.is_locked {
+            true => GroupError::Locked,
+            false => GroupError::NoUser,
+        })
     }
 
     /// The key of the user of this node.
@@ -343,7 +350,10 @@ impl Groups {
         let is_new = wishes.iter().any(|wish| matches!(wish, Wish::Tell { .. }));
         self.report(before.as_deref(), &after);
         let nodes: HashSet<_> = peers_of(&after).collect();
-        self.0.groups.lock().insert(id, Arc::new(after));
+        match after.is_blank() {
+            true => self.0.groups.lock().remove(&id),
+            false => self.0.groups.lock().insert(id, Arc::new(after)),
+        };
         if is_new {
             let mut reports = self.0.reports.lock();
             reports.keep(id, |peer| nodes.contains(peer));
@@ -453,8 +463,9 @@ impl Groups {
             let request = |group: &Group| group.request(user).map(|held| held.join.clone());
             before.and_then(request) != request(after)
         };
-        let users = after.requests().map(|request| request.join.asked().user);
+        let users = after.mailbox.iter().map(|(user, _)| *user);
         wishes.extend(users.filter(is_unknown).map(|user| Wish::PassOn(id, user)));
+        wishes.extend(self.proofs(before, after, from));
         if let (Some(user), Some(from)) = (self.user(), from)
             && after.roster().is_in(&user)
             && !before.is_some_and(|before| before.roster().is_in(&user))
@@ -462,6 +473,24 @@ impl Groups {
             wishes.push(Wish::Sync(id, from));
         }
         wishes
+    }
+
+    /// Whom to show that they are in or out now, by any cause.
+    fn proofs(&self, before: Option<&Group>, after: &Group, from: Option<PeerId>) -> Vec<Wish> {
+        let nothing = Group::new(after.id());
+        let before = before.unwrap_or(&nothing);
+        let changed = before.roster().changed_users(after.roster());
+        let others = changed
+            .into_iter()
+            .filter(|user| self.user() != Some(*user));
+        let nodes = others.flat_map(|user| {
+            // The profile of one who is out need not be held any more.
+            let nodes = nodes_of(before, &user).chain(nodes_of(after, &user));
+            nodes.map(move |peer| (user, peer)).collect::<Vec<_>>()
+        });
+        let told = nodes.filter(|(_, peer)| Some(*peer) != from);
+        told.map(|(user, peer)| Wish::Prove(after.id(), user, peer))
+            .collect()
     }
 
     /// Logs what people should notice.
@@ -509,6 +538,13 @@ impl Groups {
 pub(super) fn peers_of(group: &Group) -> impl Iterator<Item = PeerId> {
     let nodes = group.roster().nodes();
     nodes.filter_map(|(node, _)| crate::access::peer_of(&node))
+}
+
+/// The nodes of a user, who may have been removed.
+fn nodes_of(group: &Group, user: &UserKey) -> impl Iterator<Item = PeerId> {
+    let profile = group.held().profile(*user).into_iter();
+    let nodes = profile.flat_map(|profile| &profile.nodes);
+    nodes.filter_map(|named| crate::access::peer_of(&named.node))
 }
 
 /// The user of whom `peer` is a node: a member, or one who was.

@@ -43,7 +43,7 @@ async fn ask(groups: &Groups, network: &Network, id: GroupId) -> Result<(), AskE
     let Some(group) = groups.get(&id) else {
         return Ok(());
     };
-    let Some(own) = group.own_join().filter(|own| own.status.is_pending()) else {
+    let Some(own) = group.own_join().filter(|own| own.status.is_sent()) else {
         return Ok(());
     };
     // A user who belonged to the group before may know more members than the link does.
@@ -106,23 +106,34 @@ async fn note(
     join: JoinRequest,
     outcomes: &[JoinOutcome],
 ) -> Result<(), AskError> {
-    let has = |outcome| outcomes.contains(&outcome);
-    let is_rejected =
-        has(JoinOutcome::Rejected) && !has(JoinOutcome::Pending) && !has(JoinOutcome::Accepted);
-    let status = match () {
-        () if is_rejected => JoinStatus::Rejected,
-        () if has(JoinOutcome::Full) => JoinStatus::Full,
-        () => JoinStatus::Pending,
-    };
-    let groups = groups.clone();
+    let (groups, status) = (groups.clone(), status(outcomes));
+    let is_told = !outcomes.is_empty();
     let noting = spawn_blocking(move || {
         groups.change(id, None, |group| {
-            let own = group.join.as_mut().filter(|own| own.join == join);
-            if let Some(own) = own.filter(|own| own.status.is_pending()) {
-                own.status = status;
+            match group.join.as_mut().filter(|own| own.join == join) {
+                Some(own) if own.status.is_pending() => own.status = status,
+                // A member has it, and passes it on.
+                Some(own) if own.status.is_sent() && is_told => group.join = None,
+                _ => {}
             }
             Ok::<_, DatabaseError>(())
         })
     });
     Ok(noting.await.map_err(|_| AskError::Ending)??)
+}
+
+/// What follows from the answers of several members: one who knows nothing better is not believed.
+fn status(outcomes: &[JoinOutcome]) -> JoinStatus {
+    let refused = outcomes.iter().find_map(|outcome| match outcome {
+        JoinOutcome::Rejected => Some(JoinStatus::Rejected),
+        JoinOutcome::Revoked => Some(JoinStatus::Revoked),
+        JoinOutcome::Used => Some(JoinStatus::Used),
+        JoinOutcome::Pending | JoinOutcome::Accepted | JoinOutcome::Full => None,
+    });
+    let has = |outcome| outcomes.contains(&outcome);
+    match refused {
+        Some(refused) if !has(JoinOutcome::Pending) && !has(JoinOutcome::Accepted) => refused,
+        _ if has(JoinOutcome::Full) => JoinStatus::Full,
+        _ => JoinStatus::Pending,
+    }
 }

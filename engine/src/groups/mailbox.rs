@@ -29,7 +29,8 @@ pub struct HeldRequest {
 pub(super) struct Mailbox(BTreeMap<UserKey, HeldRequest>);
 
 impl Mailbox {
-    /// Keeps a request in place of an earlier one of the user. `random` returns a number below its
+    /// Keeps a request in place of an earlier one of the user, also one that is withdrawn: who still
+    /// has the earlier one cannot bring it back. `random` returns a number below its
     /// argument. Returns whether the request is new and is kept.
     pub(super) fn add(
         &mut self,
@@ -39,7 +40,7 @@ impl Mailbox {
         let (user, invite) = (request.join.asked().user, request.join.asked().invite);
         if self
             .get(&user)
-            .is_some_and(|known| known.join == request.join)
+            .is_some_and(|known| !request.join.request().supersedes(known.join.request()))
         {
             return false;
         }
@@ -82,6 +83,10 @@ impl Mailbox {
         if alike.len() <= limit {
             return;
         }
+        let mut alike = alike;
+        if alike.iter().any(|(_, request)| is_withdrawn(request)) {
+            alike.retain(|(_, request)| is_withdrawn(request));
+        }
         let mut counts = HashMap::<_, usize>::new();
         for (_, request) in &alike {
             *counts.entry(request.origin).or_default() += 1;
@@ -95,6 +100,10 @@ impl Mailbox {
     }
 }
 
+fn is_withdrawn(request: &HeldRequest) -> bool {
+    request.join.asked().is_withdrawn
+}
+
 #[cfg(test)]
 mod tests {
     use pelago_groups::{GroupId, InviteKey, Secret, acts};
@@ -102,12 +111,16 @@ mod tests {
     use super::*;
 
     fn request(user: u8, invite: u8, origin: u64) -> HeldRequest {
+        numbered(user, invite, origin, 1)
+    }
+
+    fn numbered(user: u8, invite: u8, origin: u64, number: u64) -> HeldRequest {
         let user = Secret::<UserKey>::from_seed([user; 32]);
         let invite = Secret::<InviteKey>::from_seed([invite; 32]);
         let profile = acts::name_user(&user, "bert".parse().unwrap(), Vec::new(), None).unwrap();
         let group = GroupId::from_bytes([9; 32]);
         HeldRequest {
-            join: JoinRequest::new(&user, profile, group, &invite, String::new()),
+            join: JoinRequest::new(&user, profile, group, &invite, String::new(), number),
             received: 0,
             origin,
         }
@@ -137,11 +150,34 @@ mod tests {
     fn a_user_has_one_request_and_a_group_a_bounded_number() {
         let mut mailbox = Mailbox::default();
         assert!(mailbox.add(request(0, 1, 7), |_| 0));
-        assert!(mailbox.add(request(0, 2, 7), |_| 0));
+        assert!(mailbox.add(numbered(0, 2, 7, 2), |_| 0));
+        assert!(
+            !mailbox.add(request(0, 1, 7), |_| 0),
+            "it is the earlier one"
+        );
         assert_eq!(mailbox.len(), 1);
         for user in 1..=200 {
             mailbox.add(request(user, user % 10, u64::from(user)), |below| below - 1);
         }
         assert_eq!(mailbox.len(), MAX_REQUESTS);
+    }
+
+    #[test]
+    fn a_withdrawn_request_does_not_come_back_and_makes_space_for_others() {
+        let mut mailbox = Mailbox::default();
+        let asked = request(0, 1, 7);
+        mailbox.add(asked.clone(), |_| 0);
+        let withdrawn = HeldRequest {
+            join: asked.join.withdrawn(&Secret::from_seed([0; 32])),
+            ..asked.clone()
+        };
+        assert!(mailbox.add(withdrawn.clone(), |_| 0));
+        assert!(!mailbox.add(asked, |_| 0));
+        assert_eq!(mailbox.get(&withdrawn.join.asked().user), Some(&withdrawn));
+        for user in 1..=32 {
+            mailbox.add(request(user, 1, u64::from(user)), |_| 0);
+        }
+        assert_eq!(mailbox.get(&withdrawn.join.asked().user), None);
+        assert_eq!(mailbox.len(), MAX_REQUESTS_OF_INVITE);
     }
 }

@@ -29,7 +29,7 @@ mod run;
 mod syncs;
 
 pub use answer::Answers;
-pub use error::GroupError;
+pub use error::{Candidate, GroupError};
 pub use group::Group;
 pub use handle::Groups;
 pub use identity::Identity;

@@ -224,18 +224,13 @@ fn request(row: &[u8]) -> Option<HeldRequest> {
 
 fn own_join(row: &[u8]) -> Option<OwnJoin> {
     let row: JoinRow = decode(row)?;
-    let all = [
-        JoinStatus::Pending,
-        JoinStatus::Accepted,
-        JoinStatus::Rejected,
-        JoinStatus::Full,
-    ];
+    let mut all = JoinStatus::ALL.into_iter();
     Some(OwnJoin {
         join: join_request(&row.request, &row.profile)?,
         name: row.name,
         peers: row.peers,
         since: row.since,
-        status: all.into_iter().find(|status| *status as u8 == row.status)?,
+        status: all.find(|status| *status as u8 == row.status)?,
     })
 }
 
@@ -295,7 +290,7 @@ mod tests {
 
         let before = group.clone();
         let profile = acts::name_user(&bert, "bert".parse().unwrap(), Vec::new(), None).unwrap();
-        let join = JoinRequest::new(&bert, profile, group.id(), &invite, "it is me".into());
+        let join = JoinRequest::new(&bert, profile, group.id(), &invite, "it is me".into(), 1);
         let request = HeldRequest {
             join: join.clone(),
             received: 3,

@@ -161,6 +161,11 @@ impl Task {
                         told.entry((group, from)).or_default().push(slot);
                     }
                 }
+                Wish::Prove(group, user, peer) => {
+                    if connected.contains(&peer) {
+                        self.outbox.add(peer, Errand::Prove(group, user));
+                    }
+                }
                 Wish::Sync(group, peer) => self.outbox.add(peer, Errand::Sync(group)),
                 Wish::PassOn(group, user) => {
                     let known = self.groups.joined(&group);
@@ -214,7 +219,7 @@ impl Task {
         }
     }
 
-    /// Sends what fills these slots to connected members, and tells the users about whom they are.
+    /// Sends what fills these slots to connected members.
     fn tell(
         &mut self,
         connected: &HashSet<PeerId>,
@@ -227,6 +232,14 @@ impl Task {
         };
         let slots: Vec<_> = slots.into_iter().collect();
         let is_reached = |peer: &PeerId| Some(*peer) != from && connected.contains(peer);
+        let own = self.groups.user();
+        if let Some(own) = own.filter(|own| !group.roster().is_in(own)) {
+            // All that this node has to say is that its user left.
+            for peer in peers_of(&group).filter(is_reached) {
+                self.outbox.add(peer, Errand::Prove(id, own));
+            }
+            return;
+        }
         for peer in peers_of(&group).filter(is_reached) {
             // A member that has just come is met for the first time.
             if slots.len() > MANY || self.groups.confirmed(&id, &peer).is_none() {
@@ -234,13 +247,6 @@ impl Task {
             } else {
                 let errands = slots.iter().map(|slot| Errand::Tell(id, *slot));
                 errands.for_each(|errand| self.outbox.add(peer, errand));
-            }
-        }
-        for slot in slots {
-            if let Slot::Entry(_, user) | Slot::Leave(user) = slot {
-                for peer in nodes_of(&group, &user).filter(is_reached) {
-                    self.outbox.add(peer, Errand::Prove(id, user));
-                }
             }
         }
     }
@@ -251,7 +257,7 @@ impl Task {
         self.greet(peer);
         let text = peer.to_string();
         let is_named = |own: &OwnJoin| {
-            own.status.is_pending() && own.peers.iter().any(|address| address.contains(&text))
+            own.status.is_sent() && own.peers.iter().any(|address| address.contains(&text))
         };
         for group in self.groups.all() {
             // A round that runs may have passed it by.
@@ -287,15 +293,13 @@ impl Task {
             (true, true) => {
                 self.outbox.add(peer, Errand::Sync(id));
                 if roster.is_owner(&user) {
-                    for request in group.requests() {
-                        let user = request.join.asked().user;
-                        self.outbox.add(peer, Errand::PassOn(id, user));
+                    for (user, _) in group.mailbox.iter() {
+                        self.outbox.add(peer, Errand::PassOn(id, *user));
                     }
                 }
             }
-            (true, false) if roster.is_out(&user) => {
-                self.outbox.add(peer, Errand::Prove(id, user));
-            }
+            // Also one whom only an owner had admitted who was dropped since.
+            (true, false) => self.outbox.add(peer, Errand::Prove(id, user)),
             (false, true) if group.held().get(&Slot::Leave(*own)).is_some() => {
                 self.outbox.add(peer, Errand::Prove(id, *own));
             }
@@ -310,7 +314,7 @@ impl Task {
             self.greet(peer);
         }
         for group in self.groups.all() {
-            if group.own_join().is_some_and(|own| own.status.is_pending()) {
+            if group.own_join().is_some_and(|own| own.status.is_sent()) {
                 self.ask(group.id());
             }
         }
@@ -348,11 +352,4 @@ fn owners(group: &Group) -> impl Iterator<Item = PeerId> {
     let nodes = group.roster().nodes();
     let owners = nodes.filter(|(_, user)| group.roster().is_owner(user));
     owners.filter_map(|(node, _)| crate::access::peer_of(&node))
-}
-
-/// The nodes of a user, who may have been removed.
-fn nodes_of(group: &Group, user: &UserKey) -> impl Iterator<Item = PeerId> {
-    let profile = group.held().profile(*user).into_iter();
-    let nodes = profile.flat_map(|profile| &profile.nodes);
-    nodes.filter_map(|named| crate::access::peer_of(&named.node))
 }

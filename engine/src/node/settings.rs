@@ -34,6 +34,8 @@ pub struct Settings {
     pub name: String,
     /// The addresses at which it listens.
     pub listen: Vec<Multiaddr>,
+    /// Whether its user is logged out, so that it runs under a key of its own.
+    pub is_locked: bool,
     /// Nodes through which it joins the network.
     pub bootstrap: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network.
@@ -99,6 +101,7 @@ impl Default for Settings {
                         .expect("both are valid multiaddrs, as a test shows")
                 })
                 .into(),
+            is_locked: false,
             bootstrap: Vec::new(),
             mdns: true,
             announce: true,

@@ -143,7 +143,8 @@ impl Node {
             memberships.clone(),
             settings.transfer(),
         );
-        let groups = open_groups(&store, keypair, user.clone(), memberships.clone()).await?;
+        let users = (user.clone(), settings.is_locked);
+        let groups = open_groups(&store, keypair, users, memberships.clone()).await?;
         let answers = groups::Answers::new(groups.clone());
         let group_service: GroupService = Box::new(move |peer, origin, stream| {
             Box::pin(answers.clone().serve(peer, origin, stream))
@@ -194,16 +195,17 @@ impl Node {
     }
 }
 
-/// The groups in `store`, of `user` on the node of `keypair`.
+/// The groups in `store`, of `user` on the node of `keypair`, who may be logged out.
 async fn open_groups(
     store: &Store,
     keypair: &identity::Keypair,
-    user: Option<LocalUser>,
+    (user, is_locked): (Option<LocalUser>, bool),
     memberships: Memberships,
 ) -> Result<Groups, StartError> {
     let identity = user.and_then(|user| Identity::new(user.secret, user.name, keypair));
     let (store, local) = (store.clone(), keypair.public().to_peer_id());
-    Ok(blocking(move || Groups::open(store, local, identity, memberships)).await??)
+    let open = move || Groups::open(store, local, identity, is_locked, memberships);
+    Ok(blocking(open).await??)
 }
 
 /// The group that `text` selects. The user need not belong to it: an owner may have removed the user, or

@@ -197,12 +197,18 @@ pub struct Request {
     /// A message to the owners, at most [`MAX_MESSAGE`] bytes.
     #[serde(rename = "m", default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Of the requests of the user, the greatest counts.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    pub number: u64,
     /// The user, who signs this.
     #[serde(rename = "u")]
     pub user: UserKey,
     /// The invite.
     #[serde(rename = "v")]
     pub invite: InviteKey,
+    /// Whether the user no longer asks.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_withdrawn: bool,
 }
 
 /// Of the statements that fill one slot, the greatest wins.
@@ -265,7 +271,7 @@ impl Body {
             Self::Entry(entry) => (entry.number, entry.role_number, !entry.is_in),
             Self::Invite(minted) => (0, 0, !minted.is_open),
             Self::Leave(leave) => (leave.number, 0, true),
-            Self::Request(_) => (0, 0, false),
+            Self::Request(request) => (request.number, 0, request.is_withdrawn),
         }
     }
 
@@ -293,9 +299,7 @@ impl Body {
         match self {
             Self::User(profile) => profile.check(),
             Self::Entry(entry) => entry.check(),
-            Self::Request(request) if request.message.len() > MAX_MESSAGE => {
-                Err("its message is too long")
-            }
+            Self::Request(request) => request.check(),
             _ => Ok(()),
         }
     }
@@ -339,6 +343,18 @@ impl Entry {
             Err("its role number is out of bounds")
         } else if matches!(self.ownership, Some(Ownership::Now)) && !self.is_in {
             Err("it makes an owner of a user who is out")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Request {
+    const fn check(&self) -> Result<(), &'static str> {
+        if self.message.len() > MAX_MESSAGE {
+            Err("its message is too long")
+        } else if self.number > MAX_NUMBER {
+            Err("its number is out of bounds")
         } else {
             Ok(())
         }

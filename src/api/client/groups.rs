@@ -254,6 +254,15 @@ impl Client {
         self.send(Method::POST, "/v1/joins", request).await
     }
 
+    /// Withdraws a request, or forgets one that was answered.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn withdraw_join(&self, group: &str) -> Result<Join, CallError> {
+        self.delete(&under("/v1/joins", [group])).await
+    }
+
     async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
         self.answer(request(Method::DELETE, path, None)?).await
     }
@@ -271,8 +280,15 @@ impl Client {
 
 /// The path of the URL of a group, or of a part of it.
 fn of_group(group: &str, parts: &[&str]) -> String {
-    let parts = [group].into_iter().chain(parts.iter().copied());
-    parts.fold("/v1/groups".to_owned(), |mut path, part| {
+    under(
+        "/v1/groups",
+        [group].into_iter().chain(parts.iter().copied()),
+    )
+}
+
+/// The path of the URL of what is below `path`, by parts of any text.
+fn under<'p>(path: &str, parts: impl IntoIterator<Item = &'p str>) -> String {
+    parts.into_iter().fold(path.to_owned(), |mut path, part| {
         path.push('/');
         path.extend(utf8_percent_encode(part, NON_ALPHANUMERIC));
         path

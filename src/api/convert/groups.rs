@@ -93,6 +93,7 @@ impl From<node::GroupDetail> for types::GroupDetail {
             founded_by: from.founded_by.to_string(),
             nodes: from.nodes as u64,
             confirmed: from.confirmed as u64,
+            alike: from.is_alike,
         }
     }
 }
@@ -173,10 +174,14 @@ impl From<node::JoinInfo> for types::Join {
 impl From<node::JoinStatus> for types::JoinStatus {
     fn from(from: node::JoinStatus) -> Self {
         match from {
-            node::JoinStatus::Pending => Self::Pending,
+            // The node shows no withdrawn ones.
+            node::JoinStatus::Pending | node::JoinStatus::Withdrawn => Self::Pending,
             node::JoinStatus::Accepted => Self::Accepted,
             node::JoinStatus::Rejected => Self::Rejected,
             node::JoinStatus::Full => Self::Full,
+            node::JoinStatus::Revoked => Self::Revoked,
+            node::JoinStatus::Used => Self::Used,
+            node::JoinStatus::Removed => Self::Removed,
         }
     }
 }

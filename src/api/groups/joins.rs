@@ -6,7 +6,7 @@ use crate::{
     api::{
         convert::group_link,
         error::ApiError,
-        extract::JsonBody,
+        extract::{JsonBody, PathParameter},
         openapi::Refused,
         types::{Join, JoinRequest},
     },
@@ -47,4 +47,21 @@ pub(in crate::api) async fn join(
         name: joined.map(|info| info.name.to_string()).or(hinted),
         status: status.into(),
     }))
+}
+
+/// Withdraws a request, or forgets one that was answered; returns it as it was. Responds when members
+/// that are reached know of it, after 15 s at most.
+#[utoipa::path(
+    delete, path = "/v1/joins/{group}", operation_id = "withdrawJoin",
+    params((
+        "group" = String, Path,
+        description = "The id of the group, at least 8 of its first digits, or its name in the link"
+    )),
+    responses((status = 200, description = "Done", body = Join), Refused),
+)]
+pub(in crate::api) async fn withdraw(
+    State(node): State<Node>,
+    PathParameter(group): PathParameter,
+) -> Result<Json<Join>, ApiError> {
+    Ok(Json(node.group_join_withdraw(&group).await?.into()))
 }

@@ -37,7 +37,8 @@ pub(in crate::api) async fn list(
     })
 }
 
-/// Admits a user, who still has to join by a link. Owners may.
+/// Admits a user, who still has to join by a link, unless the user's node knows the group from before.
+/// Owners may; the user who founded the group and left it takes it back by the user's own key.
 #[utoipa::path(
     post, path = "/v1/groups/{group}/members", operation_id = "addGroupMember",
     params(("group" = String, Path, description = "An id, at least 8 of its first digits, or a name")),
@@ -49,9 +50,9 @@ pub(in crate::api) async fn add(
     PathParameter(group): PathParameter,
     JsonBody(request): JsonBody<GroupUser>,
 ) -> Result<Json<GroupMember>, ApiError> {
-    let (id, user) = (node.group_id(&group)?.to_string(), user_key(&request.user)?);
-    node.group_add(&id, user).await?;
-    member(&node, &id, user).await
+    let user = user_key(&request.user)?;
+    let id = node.group_add(&group, user).await?;
+    member(&node, &id.to_string(), user).await
 }
 
 /// Removes a member, and revokes the invite that brought the member. Owners may.

@@ -84,7 +84,8 @@ pub(super) async fn rename(
     Ok(Json(node.group(&id).await?.info.into()))
 }
 
-/// Leaves a group, and returns it as it was.
+/// Leaves a group, and returns it as it was. If the user founded it, it has no new owners until the
+/// user comes back: by a link, or by adding the user's own key to the members.
 #[utoipa::path(
     delete, path = "/v1/groups/{group}", operation_id = "leaveGroup",
     params(("group" = String, Path, description = "An id, at least 8 of its first digits, or a name")),

@@ -177,7 +177,7 @@ export function group(id) {
 
   async function leave(event) {
     const button = event.currentTarget;
-    const warning = isRoot() ? " You founded it: without you, it has no new owners." : "";
+    const warning = isRoot() ? " You founded it: without you, it has no new owners, and the present ones cannot be dropped. You come back by any link to it." : "";
     const text = `You can no longer list or download its files, and this node no longer shares yours with it.${warning}`;
     if (!(await confirm("Leave the group?", text, "Leave"))) return;
     await attempt(button, () => call("DELETE", path()));

@@ -1,8 +1,8 @@
 // Groups: the groups of the user of this node, founding and joining them.
 
-import { call } from "./api.js";
-import { attempt, dialog, empty, h, icon, name, setName, setText } from "./dom.js";
-import { count, short } from "./format.js";
+import { call, part } from "./api.js";
+import { attempt, dialog, empty, h, icon, iconButton, name, setName, setText, toast } from "./dom.js";
+import { count, harmless, short } from "./format.js";
 import { group as openGroup } from "./group.js";
 import { join } from "./join.js";
 import { sortedGroups } from "./memberships.js";
@@ -12,8 +12,11 @@ import { withUser } from "./user.js";
 
 const JOIN_WORDS = {
   pending: "you asked to join; no owner has answered yet",
-  rejected: "an owner rejected your request, or removed you",
+  rejected: "an owner rejected your request",
   full: "the group is full",
+  revoked: "the link is not valid any more: ask for another one",
+  used: "the link has admitted you before: ask for another one",
+  removed: "an owner removed you",
 };
 
 const show = ({ id }) => (location.hash = `#groups/${id}`);
@@ -23,16 +26,24 @@ function row(first) {
   const title = name("");
   const words = h("p", { class: "words" });
   const badge = h("div", { class: "badge", hidden: true });
+  const withdraw = iconButton("remove", "", async (event) => {
+    event.stopPropagation();
+    await attempt(withdraw, () => call("DELETE", `/v1/joins/${part(group.key)}`));
+  });
   const element = h(
     "div",
     { class: "group", onclick: () => group.id && show(group) },
     h("div", { class: "kind" }, icon("groups")),
     h("div", { class: "title" }, title, words),
     badge,
+    withdraw,
   );
   const update = (now) => {
     group = now;
     setName(title, now.name);
+    withdraw.hidden = !now.status;
+    withdraw.title = now.status === "pending" || now.status === "full" ? "Withdraw the request" : "Forget the request";
+    withdraw.setAttribute("aria-label", withdraw.title);
     if (now.status) return setText(words, JOIN_WORDS[now.status] ?? now.status);
     const role = now.role === "member" ? "" : now.role === "root" ? ", founded by you" : ", you are an owner";
     setText(words, `${count(now.members, "member")}${role}`);
@@ -52,6 +63,8 @@ function create() {
     if (!group) return;
     box.close();
     show(group);
+    const { alike } = await call("GET", `/v1/groups/${group.id}`);
+    if (alike) toast(`Another of your groups has a name like “${harmless(group.name)}”`);
   };
   const box = dialog(
     "Found a group",

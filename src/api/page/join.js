@@ -3,6 +3,8 @@
 import { call } from "./api.js";
 import { attempt, dialog, h, toast } from "./dom.js";
 
+const AUTO_ASKS = "Asked to join: the link admits people while the node of its owner runs; about people who were in the group before, an owner decides";
+
 /** Whether a text is the link of a group. */
 export const isGroupLink = (text) => /^pelago:group\//i.test(text);
 
@@ -19,7 +21,8 @@ export function join(text = "") {
     if (!asked) return;
     box.close();
     location.hash = asked.status === "accepted" ? `#groups/${asked.group}` : "#groups";
-    if (asked.status === "pending") toast("Asked to join: the node repeats the request until an owner answers");
+    const isAuto = /[?&]mode=auto(&|$)/.test(request.link);
+    if (asked.status === "pending") toast(isAuto ? AUTO_ASKS : "Asked to join: the node repeats the request until an owner answers");
   };
   const box = dialog(
     "Join a group",

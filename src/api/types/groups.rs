@@ -42,6 +42,9 @@ pub struct GroupDetail {
     /// How many of these nodes have the same roster as this one, by their last report
     /// since this node has started. This node counts.
     pub confirmed: u64,
+    /// Whether another group of the user has a name that looks like the name of this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alike: bool,
 }
 
 /// What a member of a group may do.
@@ -195,7 +198,7 @@ pub struct JoinRequest {
 pub struct Join {
     /// The group: 64 hex digits.
     pub group: String,
-    /// The name of the group, as the link gives it, or of a member the real one. Any text.
+    /// The name of the group, as the link gives it, or the real one once it is known. Any text.
     pub name: Option<String>,
     /// What became of it.
     pub status: JoinStatus,
@@ -211,10 +214,16 @@ pub enum JoinStatus {
     Pending,
     /// The user is a member.
     Accepted,
-    /// An owner rejected it, or the invite is not valid any more.
+    /// An owner rejected it.
     Rejected,
     /// The group is full. The node repeats the request.
     Full,
+    /// The link is not valid any more: it was revoked, has expired, or has admitted as many as it may.
+    Revoked,
+    /// The link has admitted the user before, and serves each user once.
+    Used,
+    /// The user was a member, and an owner removed the user.
+    Removed,
 }
 
 /// A user to admit, or a member to make an owner.

@@ -1,10 +1,10 @@
 //! Founding groups, and groups as a whole.
 
-use super::names::{member_name, role_word, short};
+use super::names::{member_name, note_if_alike, role_word, short};
 use crate::{
     api::{
         Client,
-        types::{Group, GroupDetail, GroupMember, GroupRole, JoinStatus},
+        types::{ErrorInfo, Group, GroupDetail, GroupMember, GroupRole, JoinStatus},
     },
     cli::{
         context::Context,
@@ -15,9 +15,12 @@ use crate::{
     },
 };
 
-/// The question before the founder of a group leaves it.
+/// What it means that the founder of a group leaves it.
 const LEAVE_ROOT: &str = "you founded this group: without you, it has no new owners, and the present \
-     ones cannot be dropped. Leave it? [y/N] ";
+     ones cannot be dropped";
+
+/// The question before that.
+const LEAVE_ANYWAY: &str = "leave it? [y/N] ";
 
 /// The group to found.
 #[derive(Debug, clap::Args)]
@@ -53,6 +56,10 @@ pub(super) struct LeaveArgs {
     /// The group
     #[arg(value_name = "GROUP")]
     group: String,
+
+    /// Leave a group that you founded without a question
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn create(
@@ -69,6 +76,7 @@ pub(super) async fn create(
     context
         .output
         .note(format_args!("to invite people: `{invite}`"));
+    note_if_alike(context, &client.group(id).await?);
     Ok(Exit::Done)
 }
 
@@ -126,14 +134,27 @@ pub(super) async fn leave(
     client: &Client,
     args: &LeaveArgs,
 ) -> anyhow::Result<Exit> {
+    let output = &context.output;
     let group = client.group(&args.group).await?;
-    let is_asked = group.group.role == GroupRole::Root && prompt::is_interactive(&context.output);
-    if is_asked && !prompt::confirm(LEAVE_ROOT).await? {
-        return Ok(Exit::Failed);
+    let is_root = group.group.role == GroupRole::Root;
+    if is_root && !args.yes {
+        if !prompt::is_interactive(output) {
+            let error = ErrorInfo::new("not-confirmed", LEAVE_ROOT);
+            return Err(error.with_hint("confirm that with --yes").into());
+        }
+        output.note(LEAVE_ROOT);
+        if !prompt::confirm(LEAVE_ANYWAY).await? {
+            return Ok(Exit::Failed);
+        }
     }
     let left = client.leave_group(&group.group.id).await?;
     let text = || format!("left {}", escape(&left.name));
-    context.output.result(&left, text)?;
+    output.result(&left, text)?;
+    if is_root {
+        let back = format!("group add {} {}", short(&left.id), group.founded_by);
+        let back = context.command(&back);
+        output.note(format_args!("to take the group back: `{back}`"));
+    }
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,9 @@
 //! Links that invite people to a group.
 
+use std::collections::BTreeSet;
+
+use pelago_groups::GroupLink;
+
 use super::names::{member_name, short};
 use crate::{
     api::{
@@ -93,6 +97,14 @@ pub(super) async fn invite(
         "{uses} {outcome}{}",
         expiry.unwrap_or_default()
     ));
+    let peers = invite.link.parse::<GroupLink>().map(|link| nodes(&link));
+    match peers {
+        Ok(0) | Err(_) => output.note("the link names no node, as this one is not reachable yet"),
+        Ok(1) => output.note("the link names this node only: it has to run when people use it"),
+        Ok(peers) => output.note(format_args!(
+            "the link names {peers} nodes of members: one of them has to run when people use it"
+        )),
+    }
     Ok(Exit::Done)
 }
 
@@ -122,6 +134,15 @@ pub(super) async fn revoke(
     let text = || format!("revoked {}", revoked.invite);
     context.output.result(&revoked, text)?;
     Ok(Exit::Done)
+}
+
+/// How many nodes a link names.
+fn nodes(link: &GroupLink) -> usize {
+    let ids = link
+        .peers
+        .iter()
+        .filter_map(|peer| peer.rsplit_once("/p2p/"));
+    ids.map(|(_, id)| id).collect::<BTreeSet<_>>().len()
 }
 
 fn describe(invites: &[GroupInvite], members: &[GroupMember], width: Option<usize>) -> String {

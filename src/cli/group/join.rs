@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::names::short;
+use super::names::{note_if_alike, short};
 use crate::{
     api::{
         Client, seconds,
@@ -30,6 +30,18 @@ use crate::{
 
 /// Bytes that are read from stdin to find a link: the longest one, and a line or two before it.
 const MAX_INPUT: u64 = 2 * GroupLink::MAX_LEN as u64;
+
+/// Why a link that joins without asking did not.
+const AUTO_ASKS: &str = "a link like this admits people while the node of its owner runs; about people \
+     who were in the group before, an owner decides";
+
+/// Why a link is of no use to anyone.
+const REVOKED: &str = "its link is not valid any more: it was revoked, has expired, or has admitted as many as it may";
+
+/// Why a link is of no use to this user.
+const USED: &str = "its link has admitted you before, and admits each user once";
+
+const ASK_AGAIN: &str = "ask an owner for another link";
 
 /// How often the node is asked what became of a request.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -49,6 +61,14 @@ pub(super) struct JoinArgs {
     /// Wait until the request is answered, for at most this time
     #[arg(long, value_name = "SECONDS", value_parser = value_parsers::seconds)]
     wait: Option<f64>,
+}
+
+/// The request to withdraw.
+#[derive(Debug, clap::Args)]
+pub(super) struct WithdrawArgs {
+    /// The group, as `group joins` shows it
+    #[arg(value_name = "GROUP")]
+    group: String,
 }
 
 pub(super) async fn join(context: &Context, args: &JoinArgs) -> anyhow::Result<Exit> {
@@ -83,7 +103,26 @@ pub(super) async fn join(context: &Context, args: &JoinArgs) -> anyhow::Result<E
         );
         let list = context.command(&format!("list --group {group}"));
         context.output.note(format_args!("its files: `{list}`"));
+        note_if_alike(context, &client.group(&join.group).await?);
+    } else if link.mode == InviteMode::Auto {
+        context.output.note(AUTO_ASKS);
     }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn withdraw(
+    context: &Context,
+    client: &Client,
+    args: &WithdrawArgs,
+) -> anyhow::Result<Exit> {
+    let withdrawn = client.withdraw_join(&args.group).await?;
+    let text = || match withdrawn.status {
+        JoinStatus::Pending | JoinStatus::Full => {
+            format!("withdrew the request to join {}", name(&withdrawn))
+        }
+        _ => format!("forgot the request to join {}", name(&withdrawn)),
+    };
+    context.output.result(&withdrawn, text)?;
     Ok(Exit::Done)
 }
 
@@ -105,10 +144,11 @@ pub(super) fn describe(join: &Join) -> String {
     match join.status {
         JoinStatus::Pending => format!("asked to join {name}: no owner has answered yet"),
         JoinStatus::Accepted => format!("joined {name}"),
-        JoinStatus::Rejected => {
-            format!("not in {name}: an owner rejected the request, or removed you")
-        }
+        JoinStatus::Rejected => format!("not in {name}: an owner rejected the request"),
         JoinStatus::Full => format!("not in {name}: the group is full"),
+        JoinStatus::Revoked => format!("not in {name}: {REVOKED}"),
+        JoinStatus::Used => format!("not in {name}: {USED}"),
+        JoinStatus::Removed => format!("not in {name}: an owner removed you"),
     }
 }
 
@@ -176,10 +216,17 @@ fn failure(context: &Context, join: &Join, wait: Option<f64>) -> Option<ErrorInf
             let hint = format!("the node repeats the request until it is answered: `{joins}`");
             ErrorInfo::new("join-pending", message).with_hint(hint)
         }
-        (JoinStatus::Rejected, _) => {
-            let message = format!("the request to join {name} was rejected, or its link is void");
-            let hint = "ask an owner for another link";
-            ErrorInfo::new("join-rejected", message).with_hint(hint)
+        (JoinStatus::Rejected | JoinStatus::Removed, _) => {
+            let message = format!("an owner of {name} rejected the request, or removed you");
+            ErrorInfo::new("join-rejected", message).with_hint(ASK_AGAIN)
+        }
+        (JoinStatus::Revoked, _) => {
+            let message = format!("cannot join {name}: {REVOKED}");
+            ErrorInfo::new("invite-revoked", message).with_hint(ASK_AGAIN)
+        }
+        (JoinStatus::Used, _) => {
+            let message = format!("cannot join {name}: {USED}");
+            ErrorInfo::new("invite-used", message).with_hint(ASK_AGAIN)
         }
         (JoinStatus::Full, _) => {
             let message = format!("{name} is full");

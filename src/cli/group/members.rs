@@ -74,9 +74,9 @@ pub(super) async fn add(
     let added = client.add_group_member(&args.group, &args.user).await?;
     let text = || format!("admitted {}", member_name(&added));
     context.output.result(&added, text)?;
-    context
-        .output
-        .note("the user joins with any link to the group, or with one that was used before");
+    context.output.note(
+        "the user joins with any link to the group; one who left is back at the next contact",
+    );
     Ok(Exit::Done)
 }
 

@@ -6,8 +6,8 @@
 //! | `members` | `members`, `add`, `remove` |
 //! | `owner` | `owner add`, `owner drop` |
 //! | `invite` | `invite`, `invites`, `revoke` |
-//! | `join` | `join`, `joins` |
-//! | `names` | how users and roles are printed |
+//! | `join` | `join`, `joins`, `withdraw` |
+//! | `names` | how users, roles and names of groups are printed |
 //! | `requests` | `requests`, `accept`, `reject` |
 
 mod found;
@@ -58,6 +58,8 @@ enum GroupCommand {
     Join(join::JoinArgs),
     /// List your requests to join groups, and what became of them
     Joins,
+    /// Withdraw your request to join a group, or forget one that was answered
+    Withdraw(join::WithdrawArgs),
     /// Admit a user by the key before the user asks; the user joins with any link
     Add(members::AddArgs),
     /// List the requests to join a group
@@ -91,6 +93,7 @@ pub(super) async fn run(context: &Context, args: &GroupArgs) -> anyhow::Result<E
         GroupCommand::Revoke(args) => invite::revoke(context, &client, args).await,
         GroupCommand::Join(_) => unreachable!("it is handled above"),
         GroupCommand::Joins => join::list(context, &client).await,
+        GroupCommand::Withdraw(args) => join::withdraw(context, &client, args).await,
         GroupCommand::Add(args) => members::add(context, &client, args).await,
         GroupCommand::Requests(args) => requests::list(context, &client, args).await,
         GroupCommand::Accept(args) => requests::accept(context, &client, args).await,

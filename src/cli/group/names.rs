@@ -1,8 +1,8 @@
 //! How users, roles and keys are printed.
 
 use crate::{
-    api::types::{GroupMember, GroupRole},
-    cli::text::escape,
+    api::types::{GroupDetail, GroupMember, GroupRole},
+    cli::{context::Context, text::escape},
 };
 
 /// A role, for people.
@@ -27,4 +27,14 @@ pub(super) fn member_name(member: &GroupMember) -> String {
 /// As many digits of a key or an id as people have to type.
 pub(super) fn short(digits: &str) -> &str {
     digits.get(..8).unwrap_or(digits)
+}
+
+/// Says that the name of a new group selects it no longer, if another group has one like it.
+pub(super) fn note_if_alike(context: &Context, group: &GroupDetail) {
+    if group.alike {
+        let (name, id) = (escape(&group.group.name), short(&group.group.id));
+        context.output.note(format_args!(
+            "another of your groups has a name like {name}: select this one by {id}"
+        ));
+    }
 }

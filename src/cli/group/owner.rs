@@ -98,9 +98,13 @@ async fn drop_owner(context: &Context, client: &Client, args: &DropArgs) -> anyh
         if outcomes.is_empty() {
             context.output.note("nothing depends on this owner alone");
         }
-        context
-            .output
-            .result(&outcomes, || describe(&outcomes, "would change"))?;
+        let text = || {
+            lines(&outcomes, |is_in| match is_in {
+                true => "is a member by this owner alone",
+                false => "is out by this owner alone",
+            })
+        };
+        context.output.result(&outcomes, text)?;
         return Ok(Exit::Done);
     }
     let undo = selected(args, &outcomes)?;
@@ -117,11 +121,17 @@ async fn drop_owner(context: &Context, client: &Client, args: &DropArgs) -> anyh
     };
     let text = || {
         let name = member_name(&dropped.owner);
-        let (kept, undone) = (
-            describe(&dropped.kept, "stays"),
-            describe(&dropped.undone, "undone"),
-        );
-        format!("{name} is not an owner any more\n{kept}\n{undone}")
+        let kept = lines(&dropped.kept, |is_in| match is_in {
+            true => "stays a member",
+            false => "stays out",
+        });
+        let undone = lines(&dropped.undone, |was_in| match was_in {
+            true => "is not a member any more",
+            false => "is a member again",
+        });
+        let parts = [format!("{name} is not an owner any more"), kept, undone];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("\n")
     };
     context.output.result(&dropped, text)?;
     Ok(Exit::Done)
@@ -157,11 +167,12 @@ fn selected(args: &DropArgs, outcomes: &[DropOutcome]) -> Result<Vec<String>, Er
     args.undo.iter().map(select).collect()
 }
 
-fn describe(outcomes: &[DropOutcome], what: &str) -> String {
+/// A line for each user, with what is true of one who is in, or who is out.
+fn lines(outcomes: &[DropOutcome], what: impl Fn(bool) -> &'static str) -> String {
     let line = |outcome: &DropOutcome| {
         let name = user_name(outcome.name.as_deref(), &outcome.user);
-        let state = if outcome.is_member { "in" } else { "out" };
-        format!("  {what}  {name} ({}) is {state}", short(&outcome.user))
+        let (user, what) = (short(&outcome.user), what(outcome.is_member));
+        format!("  {name} ({user}) {what}")
     };
     outcomes.iter().map(line).collect::<Vec<_>>().join("\n")
 }

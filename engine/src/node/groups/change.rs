@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use libp2p::Multiaddr;
-use pelago_groups::{GroupLink, InviteKey, InviteMode, Name, Role, Secret, UserKey, acts};
+use pelago_groups::{GroupId, GroupLink, InviteKey, InviteMode, Name, Role, Secret, UserKey, acts};
 
 use super::{
-    DropOutcome, GroupInfo, InviteOptions, Removed, select, selected,
+    DropOutcome, GroupInfo, InviteOptions, Removed, known, select, selected,
     show::{info, name_of},
 };
 use crate::{
-    groups::{Group, GroupError, Groups, OwnInvite},
-    network::Peer,
+    groups::{Candidate, Group, GroupError, Groups, OwnInvite},
     node::Node,
 };
 
@@ -76,16 +74,11 @@ impl Node {
         selector: &str,
         options: InviteOptions,
     ) -> Result<GroupLink, GroupError> {
-        let mut peers = self.link_peers().await?;
-        let connected = self.core.network.peers().await?;
-        let own = self.core.groups.identity()?.user().key();
         let group = selected(&self.core.groups, selector)?;
+        let mut peers = self.link_peers().await?;
         // When this node is off, other members take requests.
-        let members = connected
-            .iter()
-            .filter(|peer| is_member(&group, peer, &own));
-        let others = members.filter_map(Peer::best_address);
-        peers.extend(others.map(|address: Multiaddr| address.to_string()));
+        let others = self.addresses_of_members(&group).await?;
+        peers.extend(others);
         peers.truncate(GroupLink::MAX_PEERS);
         self.change_group(selector, move |group, identity| {
             let invite = Secret::<InviteKey>::from_seed(rand::random());
@@ -126,17 +119,27 @@ impl Node {
         .await
     }
 
-    /// Admits a user ahead of time. The user still needs a link to join.
+    /// Admits a user ahead of time, and returns the group. The user still needs a link to join, unless
+    /// his node knows the group from before. The user who founded the group and left it takes it back
+    /// by his own key.
     ///
     /// # Errors
     /// The user of this node is not an owner, the other one is a member, or the group is full.
-    pub async fn group_add(&self, selector: &str, user: UserKey) -> Result<(), GroupError> {
-        self.change_group(selector, move |group, identity| {
-            let admitted = acts::admit(group.held(), identity.user(), user, None)?;
-            group.merge([admitted]);
-            Ok(())
-        })
-        .await
+    pub async fn group_add(&self, selector: &str, user: UserKey) -> Result<GroupId, GroupError> {
+        let selector = selector.to_owned();
+        let add = move |groups: &Groups| {
+            let secret = groups.identity()?.user();
+            let group = match user == secret.key() {
+                true => known(groups, &selector)?.0,
+                false => selected(groups, &selector)?,
+            };
+            groups.change(group.id(), None, |group| {
+                let admitted = acts::admit(group.held(), secret, user, None)?;
+                group.merge([admitted]);
+                Ok(group.id())
+            })
+        };
+        self.with_groups(add).await
     }
 
     /// Accepts the request of a user.
@@ -163,9 +166,11 @@ impl Node {
     ) -> Result<UserKey, GroupError> {
         let text = user.to_owned();
         self.change_group(selector, move |group, identity| {
-            let asking = group
-                .requests()
-                .map(|request| (request.join.asked().user, name_of(request.join.profile())));
+            let asking = group.requests().map(|request| Candidate {
+                id: request.join.asked().user,
+                name: name_of(request.join.profile()),
+                role: None,
+            });
             let asking: Vec<_> = asking.collect();
             let unknown = || GroupError::UnknownRequest(text.clone());
             let user = match select::user(&asking, &text) {
@@ -303,8 +308,8 @@ impl Node {
     /// See [`GroupError`].
     pub async fn group_leave(&self, selector: &str) -> Result<(), GroupError> {
         self.change_group(selector, |group, identity| {
-            let left = acts::leave(group.held(), identity.user())?;
-            group.merge([left]);
+            group.merge([acts::leave(group.held(), identity.user())]);
+            group.withdraw();
             Ok(())
         })
         .await
@@ -353,11 +358,12 @@ fn after_removal(
 }
 
 fn member_of(group: &Group, text: &str) -> Result<UserKey, GroupError> {
-    let members = group
-        .roster()
-        .members()
-        .iter()
-        .map(|(user, member)| (*user, member.profile.as_ref().map(|(name, _)| name.clone())));
+    let members = group.roster().members().iter();
+    let members = members.map(|(user, member)| Candidate {
+        id: *user,
+        name: member.profile.as_ref().map(|(name, _)| name.clone()),
+        role: Some(member.role),
+    });
     select::user(&members.collect::<Vec<_>>(), text)
 }
 
@@ -365,11 +371,4 @@ fn invite_of(group: &Group, text: &str) -> Result<InviteKey, GroupError> {
     let invites = group.roster().invites().keys();
     let found = select::by_digits(invites.copied(), text);
     found.ok_or_else(|| GroupError::UnknownInvite(text.to_owned()))
-}
-
-/// Whether a peer is a node of a member other than `own`.
-fn is_member(group: &Group, peer: &Peer, own: &UserKey) -> bool {
-    let key = crate::access::key_of(&peer.peer_id);
-    let mut nodes = group.roster().nodes();
-    nodes.any(|(node, user)| Some(node) == key && user != *own)
 }

@@ -8,9 +8,12 @@ impl CodedError for GroupError {
     fn code(&self) -> &'static str {
         match self {
             Self::NoUser => "no-user",
+            Self::Locked => "locked",
             Self::UnknownGroup(_) => "unknown-group",
             Self::AmbiguousName { .. } | Self::AmbiguousUser { .. } => "ambiguous-name",
             Self::NotAMember(_) => "not-a-member",
+            Self::AlreadyJoined(_) => "already-a-member",
+            Self::UnknownJoin(_) => "unknown-join",
             Self::UnknownUser(_) => "unknown-user",
             Self::UnknownRequest(_) => "unknown-request",
             Self::UnknownInvite(_) => "unknown-invite",
@@ -25,10 +28,13 @@ impl CodedError for GroupError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoUser => "create one with `pelago user create NAME`",
+            Self::Locked => "run `pelago start`, and log in with `pelago login`",
             Self::UnknownGroup(_) => "`pelago group list` shows your groups",
             Self::AmbiguousName { .. } => "use the id, or its first eight digits or more",
             Self::AmbiguousUser { .. } => "use the user's key, or its first eight digits or more",
             Self::NotAMember(_) => "ask an owner for a link, and use `pelago group join`",
+            Self::AlreadyJoined(_) => "`pelago group leave` ends that",
+            Self::UnknownJoin(_) => "`pelago group joins` shows your requests",
             Self::UnknownUser(_) => "`pelago group members` shows all users of the group",
             Self::UnknownRequest(_) => "`pelago group requests` shows all requests",
             Self::UnknownInvite(_) => "`pelago group invites` shows all invites",

@@ -1,14 +1,15 @@
 //! Asks to join a group.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use pelago_groups::{GroupLink, JoinRequest, MAX_MESSAGE};
 use tokio::time::timeout;
 
-use super::JoinStatus;
+use super::{JoinInfo, JoinStatus, select};
 use crate::{
     groups::{GroupError, Groups, OwnJoin},
     node::Node,
+    store::unix_now,
 };
 
 /// How long the first answers of members are waited for.
@@ -43,12 +44,16 @@ impl Node {
                 if group.roster().is_in(&user.key()) {
                     return Ok(());
                 }
-                let join = JoinRequest::new(user, profile, id, &link.invite, message);
+                let now = unix_now();
+                // It takes the place of each earlier one, which members may hold.
+                let before = group.own_join().map_or(0, |own| own.join.asked().number);
+                let number = milliseconds().max(before.saturating_add(1));
+                let invite = &link.invite;
                 group.ask(OwnJoin {
-                    join,
+                    join: JoinRequest::new(user, profile, id, invite, message, number),
                     name: link.name,
                     peers: link.peers,
-                    since: crate::store::unix_now(),
+                    since: now,
                     status: JoinStatus::Pending,
                 });
                 Ok::<_, GroupError>(())
@@ -69,4 +74,50 @@ impl Node {
             .own_join()
             .map_or(JoinStatus::Pending, |own| own.status))
     }
+
+    /// Withdraws a request of the user of this node, or forgets one that was answered, and returns it as
+    /// it was. `selector` is the group's id, at least 8 of its first digits, or its name in the link.
+    /// Members that have the request drop it once they learn of this, and pass that on; what an owner
+    /// decides before then has no effect here.
+    ///
+    /// # Errors
+    /// The node has no user, the user is a member, or no request is meant.
+    pub async fn group_join_withdraw(&self, selector: &str) -> Result<JoinInfo, GroupError> {
+        let selector = selector.to_owned();
+        let withdraw = move |groups: &Groups| {
+            let user = groups.identity()?.user();
+            let id = select::join(&groups.all(), &user.key(), &selector)?;
+            groups.change(id, None, |group| {
+                if group.roster().is_in(&user.key()) {
+                    return Err(GroupError::AlreadyJoined(selector.clone()));
+                }
+                let own = group.own_join().cloned();
+                let own = own.ok_or_else(|| GroupError::UnknownJoin(selector.clone()))?;
+                let info = JoinInfo::of(group, &own);
+                group.withdraw();
+                if own.status.is_pending() {
+                    group.ask(OwnJoin {
+                        join: own.join.withdrawn(user),
+                        since: unix_now(),
+                        status: JoinStatus::Withdrawn,
+                        ..own
+                    });
+                }
+                Ok(info)
+            })
+        };
+        let withdrawn = self.with_groups(withdraw).await?;
+        let (groups, network) = (self.core.groups.clone(), self.core.network.clone());
+        // Members that are reached now learn of it before this returns; the task of this node tells
+        // the others.
+        let _ = timeout(FIRST_ANSWER, groups.ask_members(&network, withdrawn.group)).await;
+        Ok(withdrawn)
+    }
+}
+
+/// The time of this machine, in milliseconds since 1970: one who has forgotten a request that was
+/// withdrawn asks again under a greater number.
+fn milliseconds() -> u64 {
+    let since = UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

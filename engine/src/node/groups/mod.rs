@@ -3,6 +3,7 @@
 //! A group is selected by its name, its id, or the first eight digits or more of its id; users
 //! likewise. Each change is durable when its call returns, and on its way to connected members.
 
+mod addresses;
 mod change;
 mod error;
 mod joins;

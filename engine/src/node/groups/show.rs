@@ -1,16 +1,19 @@
 //! What people see of groups.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use libp2p::PeerId;
 use pelago_groups::{GroupId, Name, Roster, Statement, UserKey};
 use tokio::sync::watch;
 
-use super::{GroupDetail, GroupInfo, InviteInfo, JoinInfo, MemberInfo, RequestInfo, selected};
+use super::{
+    GroupDetail, GroupInfo, InviteInfo, JoinInfo, JoinStatus, MemberInfo, RequestInfo, known,
+    select, selected,
+};
 use crate::{
     access::peer_of,
-    groups::{Group, GroupError},
-    node::Node,
+    groups::{Group, GroupError, Groups},
+    node::{Node, shares::each_page},
 };
 
 impl Node {
@@ -43,6 +46,31 @@ impl Node {
         Ok(selected(&self.core.groups, selector)?.id())
     }
 
+    /// The id of a group with which this node shares something, or that it knows otherwise: also if
+    /// the user left it or was removed.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn group_id_of_shares(&self, selector: &str) -> Result<GroupId, GroupError> {
+        let (selector, store) = (selector.to_owned(), self.core.store.clone());
+        let find = move |groups: &Groups| {
+            let unknown = match known(groups, &selector) {
+                Ok((group, _)) => return Ok(group.id()),
+                Err(
+                    error @ (GroupError::UnknownGroup(_) | GroupError::NoUser | GroupError::Locked),
+                ) => error,
+                Err(error) => return Err(error),
+            };
+            let mut ids = BTreeSet::new();
+            each_page(&store, |page| {
+                ids.extend(page.iter().flat_map(|share| share.scopes.groups()));
+                Ok(())
+            })?;
+            select::by_digits(ids, &selector).ok_or(unknown)
+        };
+        self.with_groups(find).await
+    }
+
     /// A group with its members.
     ///
     /// # Errors
@@ -57,7 +85,15 @@ impl Node {
         let has_all = |peer: &&PeerId| {
             **peer == self.peer_id() || groups.confirmed(&group.id(), peer) == Some(group.digest())
         };
+        let others = groups.all();
+        let looks_alike = |other: &Group| {
+            let name = other.roster().name();
+            other.id() != group.id()
+                && other.roster().is_in(&own)
+                && name.is_some_and(|name| name.looks_like(&info.name))
+        };
         Ok(GroupDetail {
+            is_alike: others.iter().any(|other| looks_alike(other)),
             founded_by: group.roster().root().ok_or_else(unknown)?,
             nodes: peers.clone().count(),
             confirmed: peers.filter(has_all).count(),
@@ -164,12 +200,7 @@ impl Node {
         let groups = self.core.groups.all();
         let joins = groups.iter().filter_map(|group| {
             let own = group.own_join()?;
-            Some(JoinInfo {
-                group: group.id(),
-                name: own.name.clone(),
-                status: own.status,
-                since: own.since,
-            })
+            (own.status != JoinStatus::Withdrawn).then(|| JoinInfo::of(group, own))
         });
         let mut joins: Vec<_> = joins.collect();
         joins.sort_by_key(|join| (join.since, join.group));

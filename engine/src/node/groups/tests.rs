@@ -69,6 +69,12 @@ async fn a_group_is_founded_shown_renamed_and_left_and_survives_a_restart() {
         anna.group("clan").await.unwrap_err().code(),
         "unknown-group"
     );
+    // She has the key of the group.
+    let back = anna.group_add("tribe", key(1)).await.unwrap();
+    assert_eq!(
+        (back, anna.groups().unwrap()[0].role),
+        (created.id, Role::Root)
+    );
 }
 
 #[tokio::test]
@@ -81,6 +87,12 @@ async fn two_groups_of_one_name_are_selected_by_id() {
     }
     let ambiguous = anna.group("family").await.unwrap_err();
     assert_eq!(ambiguous.code(), "ambiguous-name");
+    let text = ambiguous.to_string();
+    assert!(
+        text.contains(&format!("{} (family, root)", ids[0])),
+        "{text}"
+    );
+    assert!(anna.group(&ids[0].to_string()).await.unwrap().is_alike);
     assert_eq!(anna.group_id(&ids[0].to_string()[..12]).unwrap(), ids[0]);
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use libp2p::PeerId;
 use pelago_groups::{GroupId, InviteKey, InviteMode, Name, Role, UserKey};
 
+use super::select::join_name;
 pub use crate::groups::JoinStatus;
+use crate::groups::{Group, OwnJoin};
 
 /// A group to which the user of this node belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct GroupDetail {
     /// How many of these nodes have the same statements as this one, by their last report
     /// since this node has started. This node counts.
     pub confirmed: usize,
+    /// Whether another group of the user has a name that looks like the one of this group.
+    pub is_alike: bool,
 }
 
 /// A member of a group.
@@ -119,12 +123,23 @@ pub struct RequestInfo {
 pub struct JoinInfo {
     /// The group.
     pub group: GroupId,
-    /// What the link called it. Untrusted.
+    /// What it is called by its founder, or by the link. Untrusted.
     pub name: Option<String>,
-    /// How it stands.
+    /// How it stands; never [`JoinStatus::Withdrawn`].
     pub status: JoinStatus,
     /// Since when, in seconds since 1970.
     pub since: u64,
+}
+
+impl JoinInfo {
+    pub(super) fn of(group: &Group, own: &OwnJoin) -> Self {
+        Self {
+            group: group.id(),
+            name: join_name(group),
+            status: own.status,
+            since: own.since,
+        }
+    }
 }
 
 /// What the removal of a user did.
