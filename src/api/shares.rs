@@ -196,14 +196,13 @@ fn for_group(mut shared: node::Shared, group: Option<GroupId>) -> Option<node::S
         return Some(shared);
     };
     shared.link.group = Some(*group.as_bytes());
-    shared.link.is_unlisted = false;
     shared
         .scopes
         .contains(node::Scope::Group(group))
         .then_some(shared)
 }
 
-/// Stops sharing.
+/// Stops sharing, with everyone and all groups, or with some.
 #[utoipa::path(
     delete, path = "/v1/shares", operation_id = "unshare",
     params(UnshareQuery),
@@ -213,8 +212,13 @@ pub(super) async fn unshare(
     State(node): State<Node>,
     QueryParameters(query): QueryParameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
+    let group = match &query.group {
+        Some(group) => Some(node.group_id_of_shares(group).await?),
+        None => None,
+    };
     let request = node::UnshareRequest {
-        group: group_id(&node, query.group.as_deref())?,
+        group,
+        is_public: query.everyone,
         path: query.path.map(PathBuf::from),
         what: query.what,
     };

@@ -47,6 +47,7 @@ pub(super) struct NodeFiles {
     store: Store,
     identity: Keypair,
     user: Option<LocalUser>,
+    is_locked: bool,
 }
 
 impl NodeFiles {
@@ -67,6 +68,7 @@ impl NodeFiles {
             store,
             identity,
             user,
+            is_locked: matches!(keys, Keys::Locked(_)),
         })
     }
 
@@ -78,6 +80,10 @@ impl NodeFiles {
     /// Starts a node on them.
     pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
         let user = self.user.clone();
+        let settings = Settings {
+            is_locked: self.is_locked,
+            ..settings
+        };
         Node::start(settings, self.store.clone(), &self.identity, user).await
     }
 }
@@ -140,12 +146,17 @@ pub(super) fn check_shares(
 pub(super) fn unshare(
     folder: &DataFolder,
     folders: Vec<PathBuf>,
-    what: &str,
-    path: &Path,
+    query: types::UnshareQuery,
 ) -> anyhow::Result<Vec<Shared>> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
-    let withdrawn = shares::unshare(&store, what, Some(path)).map_err(ErrorInfo::from)?;
+    let request = node::UnshareRequest {
+        what: query.what,
+        path: query.path.map(PathBuf::from),
+        group: None,
+        is_public: query.everyone,
+    };
+    let withdrawn = shares::unshare(&store, &request).map_err(ErrorInfo::from)?;
     Ok(withdrawn.into_iter().map(Into::into).collect())
 }
 

@@ -54,6 +54,10 @@ pub(super) struct ShareArgs {
     )]
     group: Vec<String>,
 
+    /// With --group: share with everyone, too
+    #[arg(long, requires = "group", help_heading = SHARING)]
+    public: bool,
+
     /// Hash all files again, even those that look unchanged: a program that writes through a memory
     /// mapping may leave no other trace
     #[arg(long)]
@@ -253,7 +257,7 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
         name: args.name.clone(),
         unlisted: args.unlisted,
         groups: args.group.clone(),
-        everyone: None,
+        everyone: args.public.then_some(true),
         rehash: args.rehash,
         skip_unsupported: args.skip_unsupported,
     })

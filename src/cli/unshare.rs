@@ -11,7 +11,7 @@ use super::{
     paths,
     text::escape,
 };
-use crate::api::types::Shared;
+use crate::api::types::{Group, Shared, UnshareQuery};
 
 /// What to stop sharing.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,10 @@ pub(super) struct UnshareArgs {
     /// Stop sharing with this group only
     #[arg(long, value_name = "GROUP", help_heading = SHARING)]
     group: Option<String>,
+
+    /// Stop sharing with everyone only; what is shared with groups stays so
+    #[arg(long, help_heading = SHARING)]
+    public: bool,
 }
 
 /// The argument; made absolute if it can only be a path.
@@ -39,25 +43,67 @@ fn absolute_if_path(given: &str) -> anyhow::Result<String> {
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
     let what = absolute_if_path(&args.what)?;
     let path = paths::absolute(Path::new(&what))?;
-    let group = args.group.clone();
-    let node = match &group {
+    let node = match &args.group {
         // Only a node knows the groups of its user.
         Some(_) => NodeState::Running(attach::require_running(context).await?),
         None => attach::find_or_lock(&context.data_folder).await?,
     };
-    let unshared = match node {
-        NodeState::Running(client) => client.unshare(&what, Some(path), group).await?,
+    let query = UnshareQuery {
+        what,
+        path: Some(path),
+        group: args.group.clone(),
+        everyone: args.public,
+    };
+    let (unshared, groups) = match node {
+        NodeState::Running(client) => {
+            let unshared = client.unshare(&query).await?;
+            let has_groups = unshared.iter().any(|shared| !shared.groups.is_empty());
+            let groups = if has_groups {
+                client.groups().await.ok()
+            } else {
+                None
+            };
+            (unshared, groups.unwrap_or_default())
+        }
         NodeState::Absent(folder) => {
             let folders = context.config.storage.share_folders.clone();
-            local::unshare(&folder, folders, &what, Path::new(&path))?
+            (local::unshare(&folder, folders, query)?, Vec::new())
         }
+    };
+    let with = match (&args.group, args.public) {
+        (Some(group), true) => format!(" with everyone and with {}", escape(group)),
+        (Some(group), false) => format!(" with {}", escape(group)),
+        (None, true) => " with everyone".to_owned(),
+        (None, false) => String::new(),
     };
     let line = |shared: &Shared| {
         let path = shared.path.as_deref().unwrap_or_default();
         let (hash, name, path) = (&shared.hash, escape(&shared.name), escape(path));
-        format!("no longer shared: {hash}  {name}\n  from  {path}\n")
+        let still = match shared.still_shared {
+            true => format!("  still shared with {}\n", audience(shared, &groups)),
+            false => String::new(),
+        };
+        format!("no longer shared{with}: {hash}  {name}\n  from  {path}\n{still}")
     };
     let text = || unshared.iter().map(line).collect::<String>();
     context.output.result(&unshared, text)?;
     Ok(Exit::Done)
+}
+
+/// With whom content is shared, for people.
+fn audience(shared: &Shared, groups: &[Group]) -> String {
+    let public = match (shared.group_only, shared.unlisted) {
+        (true, _) => None,
+        (false, true) => Some("everyone who has the hash".to_owned()),
+        (false, false) => Some("everyone".to_owned()),
+    };
+    let named = shared.groups.iter().map(|id| {
+        let group = groups.iter().find(|group| group.id == *id);
+        group.map_or_else(|| format!("the group {id:.8}"), |group| escape(&group.name))
+    });
+    public
+        .into_iter()
+        .chain(named)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -562,4 +562,17 @@ fn a_folder_is_watched_for_a_group() {
         let is_groups = |share: &Value| share["group_only"] == true;
         (listed.len() == 2 && listed.iter().all(is_groups)).then_some(())
     });
+
+    // The founder leaves only if that is confirmed, and still decides about her shares.
+    a.run(&["group", "leave", "family"])
+        .failed()
+        .says("you founded this group")
+        .says("--yes");
+    a.run(&["group", "leave", "family", "--yes"])
+        .done()
+        .prints("left family")
+        .says("group add");
+    a.run(&["unshare", "new", "--group", "family"])
+        .done()
+        .prints("no longer shared with family");
 }

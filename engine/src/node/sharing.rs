@@ -52,17 +52,13 @@ impl Node {
         Ok(shared)
     }
 
-    /// Stops sharing what the request selects, with everyone or with a group. Returns each place.
+    /// Stops sharing what the request selects, with all or with some. Returns each place.
     ///
     /// # Errors
     /// See [`UnshareError`].
     pub async fn unshare(&self, request: UnshareRequest) -> Result<Vec<Shared>, UnshareError> {
         let store = self.core.store.clone();
-        let unshare = move || match request.group {
-            None => shares::unshare(&store, &request.what, request.path.as_deref()),
-            Some(group) => shares::unshare_with(&store, &request, group),
-        };
-        blocking(unshare).await?
+        blocking(move || shares::unshare(&store, &request)).await?
     }
 
     /// The shares of this node, by name.

@@ -72,24 +72,13 @@ impl Client {
         self.stream("/v1/shares/check", &()).await
     }
 
-    /// Stops sharing `what`: a hash, a name, or an absolute path, with `group` alone if there is one.
-    /// See [`UnshareQuery`].
+    /// Stops sharing.
     ///
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn unshare(
-        &self,
-        what: &str,
-        path: Option<String>,
-        group: Option<String>,
-    ) -> Result<Vec<Shared>, CallError> {
-        let query = UnshareQuery {
-            what: what.to_owned(),
-            path,
-            group,
-        };
-        let request = request(Method::DELETE, &with_query("/v1/shares", &query)?, None);
+    pub async fn unshare(&self, query: &UnshareQuery) -> Result<Vec<Shared>, CallError> {
+        let request = request(Method::DELETE, &with_query("/v1/shares", query)?, None);
         self.answer(request?).await
     }
 

@@ -23,6 +23,7 @@ impl From<node::Shared> for types::Shared {
             replaced: from.replaced.map(|hash| hash.to_string()),
             in_doubt: from.in_doubt,
             notes: from.notes,
+            still_shared: from.is_still_shared,
             state: None,
             unavailable_files: 0,
         }
@@ -89,6 +90,7 @@ pub(in crate::api) fn shared(listed: &node::Listed, peers: &[String]) -> types::
         replaced: None,
         in_doubt: false,
         notes: Vec::new(),
+        still_shared: false,
         state: Some(listed.state.into()),
         unavailable_files: listed.unavailable_files,
     }

@@ -11,7 +11,7 @@ use crate::api::{
     CallError, Client, router,
     types::{
         CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Limits, LimitsChange,
-        OpenRequest, Output, QueuePosition, ShareEvent, ShareRequest, Shared,
+        OpenRequest, Output, QueuePosition, ShareEvent, ShareRequest, Shared, UnshareQuery,
     },
 };
 
@@ -112,9 +112,13 @@ async fn any_name_can_be_unshared() {
         )
         .await
         .unwrap();
-        let unshared = client.unshare(name, None, None).await.unwrap();
+        let unsharing = UnshareQuery {
+            what: name.to_owned(),
+            ..UnshareQuery::default()
+        };
+        let unshared = client.unshare(&unsharing).await.unwrap();
         assert_eq!(unshared[0].name, name);
-        let Err(CallError::Refused(error)) = client.unshare(name, None, None).await else {
+        let Err(CallError::Refused(error)) = client.unshare(&unsharing).await else {
             panic!("{name} is still shared");
         };
         assert_eq!(error.code, "not-shared");

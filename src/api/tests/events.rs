@@ -19,7 +19,7 @@ use crate::{
         App,
         events::MAX_STREAMS,
         log::Log,
-        types::{DownloadRequest, LogLevel, LogLine, Output, Problem, ShareRequest},
+        types::{DownloadRequest, LogLevel, LogLine, Output, Problem, ShareRequest, UnshareQuery},
     },
     config::LiveSettings,
 };
@@ -122,7 +122,13 @@ async fn the_state_comes_first_and_then_its_changes() {
 
     share("b").await;
     assert_eq!(events.until("share").await["name"], "b");
-    client.unshare("a", None, None).await.unwrap();
+    client
+        .unshare(&UnshareQuery {
+            what: "a".to_owned(),
+            ..UnshareQuery::default()
+        })
+        .await
+        .unwrap();
     let gone = events.until("share-removed").await;
     assert_eq!((&gone["hash"], &gone["name"]), (&a["hash"], &"a".into()));
     assert_eq!(gone["path"], path("a"));

@@ -10,7 +10,7 @@ use crate::{
         CallError, Client, router,
         types::{
             CatalogueQuery, Group, GroupRole, InviteMode, InviteRequest, JoinRequest, JoinStatus,
-            ShareEvent, ShareRequest, Shared,
+            ShareEvent, ShareRequest, Shared, UnshareQuery,
         },
     },
     node::testing::of_user,
@@ -217,15 +217,41 @@ async fn a_share_is_for_the_groups_and_for_everyone_as_asked() {
     assert!(links[0].link.contains(&format!("group={friends}")));
 
     let text = path.to_str().map(str::to_owned);
-    let unshare = |group: &str| client.unshare("a.txt", text.clone(), Some(group.to_owned()));
-    unshare(one).await.unwrap();
+    let unshare = async |group: &str| {
+        let query = UnshareQuery {
+            what: "a.txt".to_owned(),
+            path: text.clone(),
+            group: Some(group.to_owned()),
+            ..UnshareQuery::default()
+        };
+        client.unshare(&query).await
+    };
+    let left = unshare(one).await.unwrap();
+    assert_eq!(
+        (left[0].still_shared, left[0].group_only, &left[0].groups),
+        (true, false, &vec![friends.clone()])
+    );
     assert_eq!(code(unshare(one).await), "not-shared");
     assert_eq!(client.catalogue(&of_group(one)).await.unwrap().0, []);
     let left = client.shares().await.unwrap();
     assert_eq!(
         (&left[0].groups, left[0].group_only),
-        (&vec![friends], false)
+        (&vec![friends.clone()], false)
     );
+    let only_public = UnshareQuery {
+        what: "a.txt".to_owned(),
+        everyone: true,
+        ..UnshareQuery::default()
+    };
+    let left = client.unshare(&only_public).await.unwrap();
+    assert!(left[0].still_shared && left[0].group_only);
+    assert_eq!(code(client.unshare(&only_public).await), "not-shared");
+
+    // A group that the user has left is still one with which he shares.
+    client.leave_group(other).await.unwrap();
+    let ended = unshare(&friends[..8]).await.unwrap();
+    assert!(!ended[0].still_shared);
+    assert_eq!(client.shares().await.unwrap(), []);
 }
 
 #[tokio::test]

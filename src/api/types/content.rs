@@ -71,6 +71,10 @@ pub struct Shared {
     /// followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether it is still shared, with those whom the other fields name. Set only in the response to
+    /// unsharing with a group, or with everyone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub still_shared: bool,
     /// Whether it is available. Set only in events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ShareState>,

@@ -71,7 +71,7 @@ pub enum ShareEvent {
 }
 
 /// Which shares to end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UnshareQuery {
@@ -83,9 +83,13 @@ pub struct UnshareQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// A group, by its id, at least 8 of its first digits, or its name: shares with other groups and
-    /// with everyone stay.
+    /// with everyone stay. It need not be a group of the user any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whether only shares outside groups end, with everyone or with everyone who has the hash: shares
+    /// with groups stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everyone: bool,
 }
 
 /// Which links to return.

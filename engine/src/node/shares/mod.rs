@@ -15,4 +15,4 @@ pub(super) use select::select_hash;
 pub use share::{ShareRequest, follow, share};
 pub(super) use share::{hash, hash_unless_known, share_name};
 pub use shared::{Shared, group_of};
-pub use unshare::{UnshareRequest, unshare, unshare_with};
+pub use unshare::{UnshareRequest, unshare};

@@ -36,6 +36,8 @@ pub struct Shared {
     /// Notes on how it was shared, each a sentence: which entries are left out, and which link was
     /// followed.
     pub notes: Vec<String>,
+    /// After it was unshared with some: whether it is still shared, in the scopes that are left.
+    pub is_still_shared: bool,
 }
 
 impl From<Share> for Shared {
@@ -79,6 +81,7 @@ impl Shared {
             replaced: None,
             in_doubt: false,
             notes: Vec::new(),
+            is_still_shared: false,
         }
     }
 }

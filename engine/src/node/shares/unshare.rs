@@ -9,7 +9,7 @@ use pelago_content::Kind;
 use pelago_groups::GroupId;
 
 use super::{Shared, UnshareError, each_page, select::select};
-use crate::store::{DatabaseError, Exclusion, Origin, Scope, Scopes, Share, Store};
+use crate::store::{DatabaseError, Exclusion, Origin, Scope, Share, Store};
 
 /// What to stop sharing, and with whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,10 @@ pub struct UnshareRequest {
     pub what: String,
     /// `what` as an absolute path, which counts if no hash or name matches.
     pub path: Option<PathBuf>,
-    /// The only group with which to stop sharing. What is shared with no other stops being shared.
+    /// Stop sharing with this group only.
     pub group: Option<GroupId>,
+    /// Stop sharing outside groups only: with everyone, or with everyone who has the hash.
+    pub is_public: bool,
 }
 
 impl UnshareRequest {
@@ -32,29 +34,58 @@ impl UnshareRequest {
             ..Self::default()
         }
     }
+
+    /// The only scopes to take away; none if all are.
+    fn scopes(&self) -> Vec<Scope> {
+        let group = self.group.map(Scope::Group);
+        let public = [Scope::Everyone, Scope::Unlisted];
+        let public = public.into_iter().filter(|_| self.is_public);
+        group.into_iter().chain(public).collect()
+    }
 }
 
-/// Stops sharing with `group` what the request selects, and returns each place. Places without other
-/// scopes end as in [`unshare`].
+/// Stops sharing what the request selects, with all or with some. A hash or its first digits selects
+/// all places of that content; a name those of that name; an absolute path that place, or all that a
+/// watched folder shares below it. Returns each place: as it was shared, or as it is shared still.
 ///
 /// # Errors
-/// As [`unshare`]; nothing that is selected is shared with the group.
-pub fn unshare_with(
+/// No share matches, or shares with different contents do; or the change cannot be recorded.
+pub fn unshare(store: &Store, request: &UnshareRequest) -> Result<Vec<Shared>, UnshareError> {
+    let (shares, excluded) = selected(store, &request.what, request.path.as_deref())?;
+    match &request.scopes()[..] {
+        [] => {
+            // Exclude first, so that the watch does not share it again.
+            store.exclude(excluded).map_err(UnshareError::NotKept)?;
+            let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
+            store.remove_shares(&places)?;
+            Ok(shares.into_iter().map(Shared::from).collect())
+        }
+        scopes => unshare_with(store, request, scopes, (shares, excluded)),
+    }
+}
+
+/// Takes `scopes` from the shares that have one of them. Those that have no other end.
+fn unshare_with(
     store: &Store,
     request: &UnshareRequest,
-    group: GroupId,
+    scopes: &[Scope],
+    (mut shares, excluded): (Vec<Share>, Vec<Exclusion>),
 ) -> Result<Vec<Shared>, UnshareError> {
-    let (what, path) = (&request.what, request.path.as_deref());
-    let (mut shares, excluded) = selected(store, what, path)?;
-    let scope = Scope::Group(group);
-    shares.retain(|share| share.scopes.contains(scope));
+    shares.retain(|share| scopes.iter().any(|scope| share.scopes.contains(*scope)));
     if shares.is_empty() {
-        let what = what.clone();
+        let what = request.what.clone();
         return Err(UnshareError::NotShared { what });
     }
+    let left = |share: &Share| {
+        let mut left = share.scopes.clone();
+        for scope in scopes {
+            left.remove(*scope);
+        }
+        left
+    };
     let ends = |path: &Path| {
         let mut shares = shares.iter();
-        shares.any(|share| share.path == path && share.scopes == Scopes::from(scope))
+        shares.any(|share| share.path == path && left(share).is_empty())
     };
     let excluded = excluded.into_iter().filter(|excluded| ends(&excluded.path));
     // Exclude first, so that the watch does not share it again.
@@ -62,28 +93,17 @@ pub fn unshare_with(
         .exclude(excluded.collect())
         .map_err(UnshareError::NotKept)?;
     let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-    store.remove_scope(&places, scope)?;
-    Ok(shares.into_iter().map(Shared::from).collect())
-}
-
-/// Stops sharing what `what` selects. A hash or its first digits selects all places of that
-/// content; a name those of that name; an absolute path that place, or all that a watched folder
-/// shares below it. `path` is `what` as a path, which counts if no hash or name matches. Returns
-/// each place that was shared.
-///
-/// # Errors
-/// No share matches, or shares with different contents do; or the change cannot be recorded.
-pub fn unshare(
-    store: &Store,
-    what: &str,
-    path: Option<&Path>,
-) -> Result<Vec<Shared>, UnshareError> {
-    let (shares, excluded) = selected(store, what, path)?;
-    // Exclude first, so that the watch does not share it again.
-    store.exclude(excluded).map_err(UnshareError::NotKept)?;
-    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-    store.remove_shares(&places)?;
-    Ok(shares.into_iter().map(Shared::from).collect())
+    for scope in scopes {
+        store.remove_scope(&places, *scope)?;
+    }
+    let as_left = |share: Share| match left(&share) {
+        left if left.is_empty() => Shared::from(share),
+        scopes => Shared {
+            is_still_shared: true,
+            ..Shared::from(Share { scopes, ..share })
+        },
+    };
+    Ok(shares.into_iter().map(as_left).collect())
 }
 
 /// The shares that `what` selects, and the exclusions that keep watched folders from sharing them
@@ -233,7 +253,11 @@ mod tests {
 
         fn unshare(&self, what: &str) -> Result<Vec<PathBuf>, UnshareError> {
             let path = self.path(what);
-            let unshared = unshare(&self.store, what, Some(&path))?;
+            let request = UnshareRequest {
+                path: Some(path),
+                ..UnshareRequest::new(what)
+            };
+            let unshared = unshare(&self.store, &request)?;
             Ok(unshared.into_iter().map(|shared| shared.path).collect())
         }
 
