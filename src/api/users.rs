@@ -177,11 +177,16 @@ impl Users {
         let passphrase = parse(passphrase)?;
         let users = self.local()?;
         let unlocked = users.unlocked.lock().await;
+        let file = users.file.clone();
         if let Some(user) = &*unlocked {
-            return Ok(unlocked_status(user));
+            let status = unlocked_status(user);
+            // One that is given has to be right.
+            if passphrase.is_some() {
+                blocking(move || file.unlock(passphrase.as_ref())).await?;
+            }
+            return Ok(status);
         }
         let next = users.next_phase()?;
-        let file = users.file.clone();
         let user = blocking(move || file.unlock(passphrase.as_ref())).await?;
         users.note_logged_out(false).await;
         Ok(log_in(next, &user))

@@ -21,17 +21,20 @@ pub(super) async fn run(context: &Context, args: &LoginArgs) -> anyhow::Result<E
         let hint = format!("make one with `{}`", context.command("user create NAME"));
         return Err(error.with_hint(hint).into());
     };
-    if now.state == UserState::Unlocked {
-        return report(context, &now);
-    }
-    let passphrase = match user.has_passphrase {
-        true => {
-            let file = args.passphrase_file.as_deref();
-            Some(passphrase::current(file, "passphrase: ").await?.to_string())
-        }
-        false => None,
+    let file = args.passphrase_file.as_deref();
+    let passphrase = match (user.has_passphrase, now.state) {
+        (false, UserState::Unlocked) => return report(context, &now),
+        (false, _) => None,
+        // One that is given has to be right, also if it is not needed.
+        (true, UserState::Unlocked) => match passphrase::given(file).await? {
+            None => return report(context, &now),
+            given => given,
+        },
+        (true, _) => Some(passphrase::current(file, "passphrase: ").await?),
     };
-    client.log_in(passphrase).await?;
+    client
+        .log_in(passphrase.map(|text| text.to_string()))
+        .await?;
     let now = attach::wait_for_user(context, UserState::Unlocked).await?;
     report(context, &now)
 }

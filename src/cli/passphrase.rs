@@ -67,6 +67,26 @@ pub(super) async fn current(file: Option<&Path>, question: &'static str) -> anyh
         Some(file) => from_file(file),
         None => ask(question).await,
     }
+    // Keys that a passphrase seals take one.
+    .map_err(|error| match error.downcast::<ErrorInfo>() {
+        Ok(info) => ErrorInfo { hint: None, ..info }.into(),
+        Err(error) => error,
+    })
+}
+
+/// The passphrase in `file` or in the next line of stdin, if there is one. No person is asked.
+pub(super) async fn given(file: Option<&Path>) -> anyhow::Result<Option<Text>> {
+    if let Some(file) = file {
+        return from_file(file).map(Some);
+    }
+    if io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let line = spawn_blocking(read_line).await??;
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(read_all(&line[..]).map_err(ErrorInfo::from)?))
 }
 
 fn from_file(path: &Path) -> anyhow::Result<Text> {
@@ -109,8 +129,13 @@ fn typed(question: &str) -> anyhow::Result<Text> {
         .context("no passphrase was given")
 }
 
-/// A line of stdin, byte by byte, so that the next one stays there.
+/// The passphrase in the next line of stdin.
 fn next_line() -> anyhow::Result<Text> {
+    Ok(read_all(&read_line()?[..]).map_err(ErrorInfo::from)?)
+}
+
+/// A line of stdin, byte by byte, so that the next one stays there.
+fn read_line() -> io::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN + 32));
     let mut byte = [0];
     let mut stdin = unbuffered_stdin()?;
@@ -120,7 +145,7 @@ fn next_line() -> anyhow::Result<Text> {
             break;
         }
     }
-    Ok(read_all(&line[..]).map_err(ErrorInfo::from)?)
+    Ok(line)
 }
 
 #[cfg(unix)]

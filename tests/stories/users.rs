@@ -202,6 +202,8 @@ fn a_user_logs_out_and_in_and_leaves_no_key_behind() {
     a.run(&["login", "--passphrase-file", &file])
         .done()
         .prints("Anna Öz (logged in)");
+    a.fed(&["login"], "wrong horse").failed().says("wrong");
+    a.fed(&["login"], "").done().prints("Anna Öz (logged in)");
     assert_eq!(a.json(&["status"])["peer_id"], peer);
     assert_eq!(in_memory(pid, &secrets), ["node", "sealing", "user"]);
     node.stop();
@@ -282,6 +284,10 @@ fn the_keys_move_and_a_command_without_them_reaches_what_is_public() {
     a.run(&["user", "rename", "bert"])
         .failed()
         .says("logged out");
+    a.run(&["download", &hash, "--group", "family"])
+        .failed()
+        .says("not logged in")
+        .says("pelago login");
 
     // The copy has the old passphrase.
     let file = exported.to_str().unwrap();

@@ -27,6 +27,9 @@ pub enum InvalidPassphrase {
     /// It is empty.
     #[error("the passphrase is empty")]
     Empty,
+    /// It has several lines.
+    #[error("the passphrase has more than one line")]
+    Lines,
     /// It is too long.
     #[error("the passphrase is longer than {MAX_PASSPHRASE_LEN} bytes")]
     Long,
@@ -46,7 +49,7 @@ impl Passphrase {
     ///
     /// # Errors
     ///
-    /// [`InvalidPassphrase::Empty`] and [`InvalidPassphrase::Long`].
+    /// [`InvalidPassphrase::Empty`], [`InvalidPassphrase::Long`] and [`InvalidPassphrase::Lines`].
     pub fn new(text: &str) -> Result<Self, InvalidPassphrase> {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
@@ -55,6 +58,10 @@ impl Passphrase {
         }
         if text.len() > MAX_PASSPHRASE_LEN {
             return Err(InvalidPassphrase::Long);
+        }
+        // It could not be typed.
+        if text.contains(['\n', '\r']) {
+            return Err(InvalidPassphrase::Lines);
         }
         let normal = ComposingNormalizer::new_nfc().normalize(text).into_owned();
         Ok(Self(Zeroizing::new(normal.into_bytes())))
@@ -112,10 +119,10 @@ mod tests {
             Passphrase::new("a\r\n").unwrap(),
             Passphrase::new("a").unwrap()
         );
-        assert_ne!(
-            Passphrase::new("a\n\n").unwrap(),
-            Passphrase::new("a").unwrap()
-        );
+        for lines in ["a\n\n", "a\nb\n", "a\rb"] {
+            let refused = Passphrase::new(lines);
+            assert!(matches!(refused, Err(InvalidPassphrase::Lines)));
+        }
         assert_ne!(
             Passphrase::new("a ").unwrap(),
             Passphrase::new("a").unwrap()
