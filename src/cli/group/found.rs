@@ -72,11 +72,16 @@ pub(super) async fn create(
     context
         .output
         .result(&group, || format!("founded {name}\n  id  {id}"))?;
-    let invite = context.command(&format!("group invite {}", quoted(&group.name)));
+    let detail = client.group(id).await?;
+    let selector = match detail.alike {
+        true => short(id).to_owned(),
+        false => quoted(&group.name),
+    };
+    let invite = context.command(&format!("group invite {selector}"));
     context
         .output
         .note(format_args!("to invite people: `{invite}`"));
-    note_if_alike(context, &client.group(id).await?);
+    note_if_alike(context, &detail);
     Ok(Exit::Done)
 }
 

@@ -72,11 +72,16 @@ pub(super) async fn add(
     args: &AddArgs,
 ) -> anyhow::Result<Exit> {
     let added = client.add_group_member(&args.group, &args.user).await?;
-    let text = || format!("admitted {}", member_name(&added));
+    let text = || match added.you {
+        true => "you are in the group again".to_owned(),
+        false => format!("admitted {}", member_name(&added)),
+    };
     context.output.result(&added, text)?;
-    context.output.note(
-        "the user joins with any link to the group; one who left is back at the next contact",
-    );
+    if !added.you {
+        context.output.note(
+            "the user joins with any link to the group; one who left is back at the next contact",
+        );
+    }
     Ok(Exit::Done)
 }
 
