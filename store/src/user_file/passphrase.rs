@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use icu_normalizer::ComposingNormalizer;
+use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::identity::others_may_read;
@@ -63,7 +63,9 @@ impl Passphrase {
         if text.contains(['\n', '\r']) {
             return Err(InvalidPassphrase::Lines);
         }
-        let normal = ComposingNormalizer::new_nfc().normalize(text).into_owned();
+        // NFC takes at most three times the bytes. It never grows, so that no copy stays behind.
+        let mut normal = String::with_capacity(3 * text.len());
+        normal.extend(text.nfc());
         Ok(Self(Zeroizing::new(normal.into_bytes())))
     }
 

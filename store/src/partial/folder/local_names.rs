@@ -8,8 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use icu_casemap::CaseMapper;
-use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
+use unicode_normalization::UnicodeNormalization;
 
 use super::file_system::{FileSystem, Normalization, is_device};
 
@@ -69,12 +68,8 @@ impl FileSystem {
     /// The name itself, or the most similar one that it can hold.
     fn held<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut held: Cow<'n, str> = match self.normalization {
-            Normalization::Composed if !name.is_ascii() => {
-                ComposingNormalizer::new_nfc().normalize(name)
-            }
-            Normalization::Decomposed if !name.is_ascii() => {
-                DecomposingNormalizer::new_nfd().normalize(name)
-            }
+            Normalization::Composed if !name.is_ascii() => name.nfc().collect::<String>().into(),
+            Normalization::Decomposed if !name.is_ascii() => name.nfd().collect::<String>().into(),
             _ => name.into(),
         };
         if held.contains(|character| self.refuses(character)) {
@@ -122,17 +117,28 @@ impl FileSystem {
         if name.is_ascii() {
             return name.to_ascii_lowercase().into();
         }
-        let decompose = DecomposingNormalizer::new_nfd();
         let decomposed = |text: &str| match self.normalization {
             Normalization::Apart => text.to_owned(),
-            _ => decompose.normalize(text).into_owned(),
+            _ => text.nfd().collect(),
         };
         let mut key = decomposed(name);
         if !self.is_case_sensitive {
-            key = decomposed(&CaseMapper::new().fold_string(&key));
+            key = decomposed(&key.chars().flat_map(folded).collect::<String>());
         }
         key.into()
     }
+}
+
+/// A character without case: two characters have the same exactly if Unicode's full case folding
+/// takes them for the same.
+fn folded(character: char) -> impl Iterator<Item = char> {
+    // A dotless i has the upper case of an i, and is another letter.
+    let is_dotless = character == '\u{131}';
+    let lower = character.to_lowercase();
+    let folded = lower
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase);
+    folded.map(move |folded| if is_dotless { character } else { folded })
 }
 
 /// A name with `addition` before its ending, cut if all of it has more than `max` bytes.
