@@ -45,6 +45,7 @@ mod paging;
 mod qr;
 mod redirect;
 mod router;
+mod routes;
 mod saved_sessions;
 pub(crate) mod seconds;
 mod serve;

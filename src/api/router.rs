@@ -1,29 +1,25 @@
 //! All routes. Each handler describes its own route, and the OpenAPI document is generated from
 //! these.
 
-use std::sync::Arc;
-
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, FromRef},
 };
-use utoipa::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     App, Users, catalogue, downloads, events,
     extract::MAX_BODY_LEN,
     fallback::{locked, not_allowed, unknown},
-    files, gateway, groups, metrics, open,
-    openapi::{self, Document, OpenApiDocument},
-    page, qr, settings, shares, sign_in, status, user,
+    files, gateway, groups, metrics, open, openapi, page, qr,
+    routes::{Routes, routes},
+    settings, shares, sign_in, status, user,
 };
 
 /// All routes of `app`, which can be made from a [`Node`](crate::node::Node), as a service to call
 /// in-process. It trusts its caller. [`serve`](super::serve) checks the token of every request
 /// instead.
 pub fn router(app: impl Into<App>) -> Router {
-    let described = sign_in_routes()
+    let routes = sign_in_routes()
         .routes(routes!(events::events))
         .routes(routes!(status::log))
         .routes(routes!(metrics::metrics))
@@ -73,7 +69,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(downloads::pause_all))
         .routes(routes!(downloads::resume_all))
         .merge(user_routes());
-    with_page(described)
+    with_page(routes)
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(app.into())
@@ -81,10 +77,10 @@ pub fn router(app: impl Into<App>) -> Router {
 
 /// The routes while the user is logged out: status and login. All others are refused as locked.
 pub fn locked_router(users: Users) -> Router {
-    let described = sign_in_routes()
+    let routes = sign_in_routes()
         .routes(routes!(user::show))
         .routes(routes!(user::login));
-    with_page(described)
+    with_page(routes)
         .fallback(locked)
         .method_not_allowed_fallback(locked)
         .with_state(users)
@@ -92,13 +88,13 @@ pub fn locked_router(users: Users) -> Router {
 
 /// The routes about `users` alone, to call in-process while no node runs.
 pub fn user_router(users: Users) -> Router {
-    let (router, _) = user_routes().split_for_parts();
+    let (router, _) = user_routes().split();
     router.with_state(users)
 }
 
 /// The routes of every phase: the description of all, and the sessions of the page.
-fn sign_in_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
-    OpenApiRouter::with_openapi(Document::openapi())
+fn sign_in_routes<S: Clone + Send + Sync + 'static>() -> Routes<S> {
+    Routes::new()
         .routes(routes!(openapi::document))
         .routes(routes!(sign_in::code))
         .routes(routes!(sign_in::run))
@@ -109,12 +105,12 @@ fn sign_in_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
         ))
 }
 
-fn user_routes<S>() -> OpenApiRouter<S>
+fn user_routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Users: FromRef<S>,
 {
-    OpenApiRouter::new()
+    Routes::new()
         .routes(routes!(user::show, user::create, user::rename))
         .routes(routes!(user::change_passphrase))
         .routes(routes!(user::export))
@@ -124,10 +120,10 @@ where
 }
 
 /// Adds the files of the page, the description of the routes, and the limit on bodies.
-fn with_page<S: Clone + Send + Sync + 'static>(described: OpenApiRouter<S>) -> Router<S> {
-    let (router, document) = described.split_for_parts();
+fn with_page<S: Clone + Send + Sync + 'static>(routes: Routes<S>) -> Router<S> {
+    let (router, description) = routes.split();
     router
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
-        .layer(Extension(OpenApiDocument(Arc::new(document))))
+        .layer(Extension(description))
 }
