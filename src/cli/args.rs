@@ -129,6 +129,11 @@ impl Command {
         matches!(self, Self::Doctor(_))
     }
 
+    /// Whether a node that it runs in this process fetches something, and then ends.
+    pub(super) fn is_brief(&self) -> bool {
+        self.may_run_node() && !matches!(self, Self::Start(_) | Self::Share(_))
+    }
+
     /// Whether it may run a node in this process.
     pub(super) fn may_run_node(&self) -> bool {
         match self {

@@ -19,14 +19,19 @@ use tokio::{
 };
 
 use super::{
-    context::Context, keys::Keys, local, node_settings, output::Printer, signals::Signals,
+    context::Context,
+    keys::Keys,
+    local::{self, NodeFiles},
+    node_settings,
+    output::Printer,
+    signals::Signals,
 };
 use crate::{
     api::{
         ApiFile, Client, LocalApi, router,
         types::{ErrorInfo, UserState, UserStatus},
     },
-    node::Node,
+    node::{Node, Settings},
     store::{DataFolder, LockError},
 };
 
@@ -171,17 +176,32 @@ impl NodeHandle {
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
         match find_or_lock(&context.data_folder).await? {
             NodeState::Running(client) => Ok(Self::attach(client)),
-            NodeState::Absent(folder) => Self::own(context, &folder).await,
+            NodeState::Absent(folder) => {
+                let settings = node_settings::hasty(&context.config)?;
+                let keys = Keys::unattended(context, &folder)?;
+                let files = NodeFiles::for_a_moment(&folder, &keys)?;
+                Self::own(context, &folder, &keys, &files, settings).await
+            }
         }
     }
 
-    /// Starts a node on `folder`, and calls it without a socket.
-    pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
+    /// Starts a node on `folder` that peers find at its addresses and by its key, and calls it without
+    /// a socket.
+    pub(super) async fn serving(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
         let settings = node_settings::one_shot(&context.config)?;
         let keys = Keys::unattended(context, folder)?;
-        let node = local::NodeFiles::new(folder, &keys)?
-            .start(settings)
-            .await?;
+        let files = NodeFiles::new(folder, &keys)?;
+        Self::own(context, folder, &keys, &files, settings).await
+    }
+
+    async fn own(
+        context: &Context,
+        folder: &DataFolder,
+        keys: &Keys,
+        files: &NodeFiles,
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
+        let node = files.start(settings).await?;
         let router = router(context.app(&node, keys.users(folder, None)));
         let client = Client::in_process(router.clone());
         let (end_api, ended) = oneshot::channel();

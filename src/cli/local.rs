@@ -54,11 +54,33 @@ impl NodeFiles {
     /// The files of a node with `keys`. While its user is logged out, it gets a key that exists in
     /// this process only, with which it reaches public content.
     pub(super) fn new(folder: &DataFolder, keys: &Keys) -> anyhow::Result<Self> {
-        let store = Store::open(folder)?;
         let identity = match keys {
-            Keys::WithoutUser => store::load_or_create(folder.path())?,
-            Keys::Unlocked(user) => user.keypair(),
-            Keys::Locked(_) => Keypair::generate_ed25519(),
+            Keys::WithoutUser => Some(store::load_or_create(folder.path())?),
+            Keys::Unlocked(_) | Keys::Locked(_) => None,
+        };
+        Self::with_identity(folder, keys, identity)
+    }
+
+    /// As [`NodeFiles::new`], for a node that no peer has to find again: in a folder without a key, it
+    /// gets one that exists in this process only, which costs no sync.
+    pub(super) fn for_a_moment(folder: &DataFolder, keys: &Keys) -> anyhow::Result<Self> {
+        let identity = match keys {
+            Keys::WithoutUser => store::load_existing(folder.path())?,
+            Keys::Unlocked(_) | Keys::Locked(_) => None,
+        };
+        Self::with_identity(folder, keys, identity)
+    }
+
+    fn with_identity(
+        folder: &DataFolder,
+        keys: &Keys,
+        identity: Option<Keypair>,
+    ) -> anyhow::Result<Self> {
+        let store = Store::open(folder)?;
+        let identity = match (keys, identity) {
+            (Keys::Unlocked(user), _) => user.keypair(),
+            (_, Some(identity)) => identity,
+            (_, None) => Keypair::generate_ed25519(),
         };
         let user = keys.unlocked().map(|user| LocalUser {
             secret: user.secret().clone(),

@@ -79,7 +79,7 @@ mod value_parsers;
 mod verbs;
 mod watch;
 
-use std::{io, process};
+use std::{io, num::NonZero, process, thread};
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
@@ -205,5 +205,10 @@ fn runtime(command: &Command) -> io::Result<Runtime> {
     } else {
         Builder::new_current_thread()
     };
+    if command.is_brief() {
+        // The main thread is one of them. A thread more would mostly be woken in vain.
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        builder.worker_threads((cores - 1).max(1));
+    }
     builder.enable_all().build()
 }

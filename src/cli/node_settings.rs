@@ -18,6 +18,10 @@ use crate::{
 /// Attempts to find a port that is free for both TCP and UDP; most free ports are.
 const PORT_TRIES: usize = 16;
 
+/// How long a command runs before its node listens: most of a small download is done by then. Other
+/// commands find the node after that.
+const LISTEN_AFTER: Duration = Duration::from_millis(25);
+
 /// Bytes that the gateway fetches ahead of each reader: half a minute of a film at 8 Mbit/s. All
 /// readers together are bounded by [`Memory::read_ahead`].
 pub(super) const READ_AHEAD: u64 = 32 << 20;
@@ -50,6 +54,20 @@ pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
             addresses => addresses.iter().map(with_free_port).collect(),
         },
         ..common(config, Mode::OneShot)?
+    })
+}
+
+/// As [`one_shot`], for a command that needs no peer to reach it: unless addresses are set, it listens
+/// a moment later.
+pub(super) fn hasty(config: &Config) -> anyhow::Result<Settings> {
+    let wanted = one_shot(config)?;
+    Ok(Settings {
+        // Otherwise an address that cannot be used is an error.
+        listen_after: match config.network.listen[..] {
+            [] => LISTEN_AFTER,
+            _ => Duration::ZERO,
+        },
+        ..wanted
     })
 }
 

@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<E
 /// Shares with a node of this command, until a signal arrives.
 async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let node = NodeHandle::own(context, folder).await?;
+    let node = NodeHandle::serving(context, folder).await?;
     let shared = tokio::select! {
         outcomes = share_all(context, args, &node.client) => Some(outcomes?),
         () = signals.next() => None,

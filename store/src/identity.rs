@@ -34,10 +34,22 @@ pub(super) fn key_file(folder: &Path) -> PathBuf {
 ///
 /// See [`IdentityError`]; an existing file is never overwritten.
 pub fn load_or_create(folder: &Path) -> Result<Keypair, IdentityError> {
+    match load_existing(folder)? {
+        Some(keypair) => Ok(keypair),
+        None => create(key_file(folder)),
+    }
+}
+
+/// Reads the key in the data folder; `None` if there is none.
+///
+/// # Errors
+///
+/// See [`IdentityError`].
+pub fn load_existing(folder: &Path) -> Result<Option<Keypair>, IdentityError> {
     let path = key_file(folder);
     match File::open(&path) {
-        Ok(file) => load(file, path),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => create(path),
+        Ok(file) => load(file, path).map(Some),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(IdentityError::Io { path, source }),
     }
 }

@@ -106,7 +106,7 @@ pub use folders::{
 };
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
-pub use identity::{IdentityError, load_or_create};
+pub use identity::{IdentityError, load_existing, load_or_create};
 pub use ignores::{IGNORE_FILE, Ignores};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;

@@ -1,5 +1,6 @@
 //! The transport between nodes: TCP (TLS or noise, yamux) and QUIC, with DNS.
 
+mod lazy;
 mod own_id_callers;
 mod security;
 mod shared;
@@ -26,6 +27,7 @@ use crate::{
     memory::{Account, Memory},
     muxer::{MAX_STREAMS, Muxer, Upgrade},
 };
+use lazy::Lazy;
 use security::{Encrypted, Security};
 use shared::Shared;
 use tls::Tls;
@@ -76,11 +78,8 @@ pub fn transport(
     let local = keypair.public().to_peer_id();
     let tcp = tcp(keypair, own_id_callers, connections.memory())?;
     let by_quic = own_id_callers.clone();
-    let mut quic_config = quic::Config::new(keypair);
-    quic_config.max_stream_data = QUIC_WINDOW;
-    quic_config.max_connection_data = QUIC_WINDOW;
-    quic_config.max_concurrent_stream_limit = MAX_STREAMS as u32;
-    let quic = quic::tokio::Transport::new(quic_config).map(move |(peer, muxer), endpoint| {
+    let keypair = keypair.clone();
+    let quic = Lazy::new(move || quic(&keypair)).map(move |(peer, muxer), endpoint| {
         by_quic.note(&local, &peer, &endpoint);
         (peer, muxer)
     });
@@ -90,6 +89,14 @@ pub fn transport(
     Ok(dns::tokio::Transport::system(both)
         .map_err(TransportError::Dns)?
         .boxed())
+}
+
+fn quic(keypair: &identity::Keypair) -> quic::tokio::Transport {
+    let mut config = quic::Config::new(keypair);
+    config.max_stream_data = QUIC_WINDOW;
+    config.max_connection_data = QUIC_WINDOW;
+    config.max_concurrent_stream_limit = MAX_STREAMS as u32;
+    quic::tokio::Transport::new(config)
 }
 
 /// A TCP connection: multiplexed and encrypted.

@@ -1,6 +1,6 @@
 //! The budgets that follow from the memory that this process may use.
 
-use std::path::Path;
+use std::{path::Path, sync::LazyLock};
 
 use super::{
     Cgroup,
@@ -32,9 +32,15 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The memory of this process. It has no limit where the system reports none.
+    /// The memory of this process, as it was when this was first called. It has no limit where the
+    /// system reports none.
     #[must_use]
     pub fn of_this_process() -> Self {
+        static MEMORY: LazyLock<Memory> = LazyLock::new(Memory::now);
+        *MEMORY
+    }
+
+    fn now() -> Self {
         let cgroup = Cgroup::of_this_process().map(|group| group.limit);
         let machine = read(Path::new("/proc/meminfo"));
         let machine = machine.and_then(|text| bytes_of(&text, "MemTotal:"));

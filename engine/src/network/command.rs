@@ -64,6 +64,8 @@ pub(super) enum Command {
     /// Panic, as a defect would.
     #[cfg(test)]
     Panic,
+    /// Close connections whose peers would not notice that this process ends.
+    Disconnect { reply: oneshot::Sender<()> },
     /// Close all connections and end.
     Shutdown { reply: oneshot::Sender<()> },
 }

@@ -41,6 +41,8 @@ const FAREWELL_TIME: Duration = Duration::from_millis(10);
 /// The swarm, and the state of all who wait for it.
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
+    /// Where to listen, and from when on, unless it listens already.
+    pub(super) listen_later: Option<(Instant, Vec<Multiaddr>)>,
     pub(super) protocols: Protocols,
     pub(super) redial: Redial,
     pub(super) self_dials: SelfDials,
@@ -61,13 +63,19 @@ impl EventLoop {
     pub(super) async fn run(mut self) {
         loop {
             self.run_due(Instant::now());
-            let next = [self.redial.next(), self.self_dials.next()];
+            let listen = self.listen_later.as_ref().map(|(at, _)| *at);
+            let next = [listen, self.redial.next(), self.self_dials.next()];
             let next = next.into_iter().flatten().min();
             let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
             tokio::select! {
                 command = self.commands.recv() => match command {
+                    Some(Command::Disconnect { reply }) => {
+                        self.disconnect().await;
+                        let _ = reply.send(());
+                    }
                     Some(Command::Shutdown { reply }) => {
-                        self.close().await;
+                        self.disconnect().await;
+                        drop(self);
                         let _ = reply.send(());
                         return;
                     }
@@ -83,7 +91,7 @@ impl EventLoop {
 
     /// Closes connections over QUIC, and waits until their peers can know: otherwise they take this
     /// node for connected until the connections time out. The system closes those over TCP.
-    async fn close(mut self) {
+    async fn disconnect(&mut self) {
         let is_quic = |address: &Multiaddr| {
             let mut parts = address.iter();
             parts.any(|part| part == multiaddr::Protocol::QuicV1)
@@ -110,8 +118,14 @@ impl EventLoop {
         sleep(FAREWELL_TIME).await;
     }
 
-    /// Dials the nodes that are due, and evaluates dials to our own id.
+    /// Begins to listen and dials the nodes when that is due, and evaluates dials to our own id.
     fn run_due(&mut self, now: Instant) {
+        let listen = self.listen_later.take_if(|(at, _)| *at <= now);
+        for address in listen.into_iter().flat_map(|(_, addresses)| addresses) {
+            if let Err(error) = self.swarm.listen_on(address.clone()) {
+                tracing::warn!(%address, %error, "cannot listen: peers cannot connect there");
+            }
+        }
         if self.peers.is_empty() || *self.routable.borrow() == 0 {
             self.redial.alone(now);
         }
@@ -175,7 +189,9 @@ impl EventLoop {
             }
             #[cfg(test)]
             Command::Panic => panic!("requested by a test"),
-            Command::Shutdown { .. } => unreachable!("the loop has ended"),
+            Command::Disconnect { .. } | Command::Shutdown { .. } => {
+                unreachable!("the loop takes them")
+            }
         }
     }
 

@@ -236,6 +236,12 @@ impl Network {
         self.ask(|reply| Command::ListenAddresses { reply }).await
     }
 
+    /// Closes connections whose peers would not notice that this process ends.
+    pub async fn disconnect(&self) {
+        // An error means that the network has shut down already.
+        let _ = self.ask(|reply| Command::Disconnect { reply }).await;
+    }
+
     /// Closes all connections and ends the event loop.
     pub async fn shutdown(&self) {
         // An error means that the network has shut down already.

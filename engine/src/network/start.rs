@@ -59,6 +59,9 @@ pub struct NetworkSettings {
     pub transport: TransportKind,
     /// Where to listen; empty: only outgoing connections.
     pub listen: Vec<Multiaddr>,
+    /// How long after the start to begin to listen. Zero: before the start returns, and a failure is
+    /// its error.
+    pub listen_after: Duration,
     /// Nodes by which to join the network; each is dialed until it is reached.
     pub bootstrap: Vec<PeerAddress>,
     /// Nodes known from earlier runs; each is dialed until it is reached.
@@ -177,7 +180,12 @@ impl LoopParts {
     /// The event loop of a swarm that listens.
     async fn event_loop(&self, mut swarm: Swarm<Behaviour>) -> Result<EventLoop, StartError> {
         let settings = &self.settings;
-        let early = listen(&mut swarm, &settings.listen).await?;
+        let (early, listen_later) = if settings.listen_after.is_zero() {
+            (listen(&mut swarm, &settings.listen).await?, None)
+        } else {
+            let at = Instant::now() + settings.listen_after;
+            (Vec::new(), Some((at, settings.listen.clone())))
+        };
         let redial = Redial::new(
             self.keypair.public().to_peer_id(),
             &settings.bootstrap,
@@ -187,6 +195,7 @@ impl LoopParts {
         );
         let mut event_loop = EventLoop {
             swarm,
+            listen_later,
             protocols: settings.behaviour.protocols.clone(),
             redial,
             self_dials: SelfDials::default(),

@@ -24,6 +24,7 @@ async fn with(duties: &Duties, transport: TransportKind, listen: Vec<Multiaddr>)
     let settings = NetworkSettings {
         transport,
         listen,
+        listen_after: Duration::ZERO,
         bootstrap: Vec::new(),
         known: Vec::new(),
         behaviour: Config {

@@ -151,7 +151,7 @@ impl Node {
     /// Closes connections whose peers would not notice that this process ends, for a process that
     /// ends without [`shutdown`](Self::shutdown). Takes no time over TCP, and half a second at most.
     pub async fn disconnect(&self) {
-        self.core.network.shutdown().await;
+        self.core.network.disconnect().await;
     }
 
     /// Ends the node within a few seconds: stops downloads, which resume at the next start, records

@@ -34,6 +34,9 @@ pub struct Settings {
     pub name: String,
     /// The addresses at which it listens.
     pub listen: Vec<Multiaddr>,
+    /// How long after its start it begins to listen. Zero: it listens when it has started, or does not
+    /// start.
+    pub listen_after: Duration,
     /// Whether its user is logged out, so that it runs under a key of its own.
     pub is_locked: bool,
     /// Nodes through which it joins the network.
@@ -101,6 +104,7 @@ impl Default for Settings {
                         .expect("both are valid multiaddrs, as a test shows")
                 })
                 .into(),
+            listen_after: Duration::ZERO,
             is_locked: false,
             bootstrap: Vec::new(),
             mdns: true,
@@ -141,6 +145,7 @@ impl Settings {
         Ok(network::NetworkSettings {
             transport: self.transport,
             listen: self.listen.clone(),
+            listen_after: self.listen_after,
             bootstrap: self.bootstrap.clone(),
             known,
             behaviour: Config {

@@ -1,0 +1,90 @@
+//! A transport that is made when it is first needed.
+//!
+//! QUIC generates two certificates, and a command that speaks TCP needs neither.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use libp2p::{
+    Multiaddr, Transport, TransportError,
+    core::transport::{DialOpts, ListenerId, TransportEvent},
+};
+
+/// A transport that is made when it first listens or dials.
+pub(super) enum Lazy<T> {
+    Waiting {
+        make: Box<dyn FnMut() -> T + Send>,
+        /// Of the task that polls.
+        waker: Option<Waker>,
+    },
+    Made(T),
+}
+
+impl<T> Lazy<T> {
+    /// Calls `make` once, when the transport is needed.
+    pub(super) fn new(make: impl FnMut() -> T + Send + 'static) -> Self {
+        Self::Waiting {
+            make: Box::new(make),
+            waker: None,
+        }
+    }
+
+    fn made(&mut self) -> &mut T {
+        if let Self::Waiting { make, waker } = self {
+            let (made, waker) = (make(), waker.take());
+            *self = Self::Made(made);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+        match self {
+            Self::Made(made) => made,
+            Self::Waiting { .. } => unreachable!("it was made above"),
+        }
+    }
+}
+
+impl<T: Transport + Unpin> Transport for Lazy<T> {
+    type Output = T::Output;
+    type Error = T::Error;
+    type ListenerUpgrade = T::ListenerUpgrade;
+    type Dial = T::Dial;
+
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<Self::Error>> {
+        self.made().listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        match self {
+            Self::Made(made) => made.remove_listener(id),
+            Self::Waiting { .. } => false,
+        }
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Self::Error>> {
+        self.made().dial(address, options)
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
+        match &mut *self {
+            Self::Made(made) => Pin::new(made).poll(context),
+            Self::Waiting { waker, .. } => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
