@@ -18,20 +18,22 @@ static WRAPPED: Once = Once::new();
 /// Runs `operation`, and returns `None` if it panicked. The caller must make sure that nothing uses
 /// state that the panic left half-changed.
 pub(super) fn catch_panic<T>(operation: impl FnOnce() -> T) -> Option<T> {
-    WRAPPED.call_once(|| {
-        let hook = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if IS_QUIET.get() {
-                tracing::debug!("contained: {info}");
-            } else {
-                hook(info);
-            }
-        }));
-    });
+    WRAPPED.call_once(wrap_hook);
     let was_quiet = IS_QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(operation));
     IS_QUIET.set(was_quiet);
     result.ok()
+}
+
+fn wrap_hook() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if IS_QUIET.get() {
+            tracing::debug!("contained: {info}");
+        } else {
+            hook(info);
+        }
+    }));
 }
 
 #[cfg(test)]

@@ -159,14 +159,15 @@ impl Database {
             None => Err(redb::Error::DatabaseClosed),
         };
         drop(opened);
-        result.map_err(|error| {
-            // After an error, such as a full disk, redb refuses all work until the database is
-            // reopened.
-            if matches!(self.backing, Backing::File(_)) {
-                self.close();
-            }
-            self.failed(action, error)
-        })
+        result.map_err(|error| self.close_after(action, error))
+    }
+
+    /// After an error, such as a full disk, redb refuses all work until the database is reopened.
+    fn close_after(&self, action: &'static str, error: redb::Error) -> DatabaseError {
+        if matches!(self.backing, Backing::File(_)) {
+            self.close();
+        }
+        self.failed(action, error)
     }
 
     /// The open database; opens it if necessary. It stays open while the guard is held.

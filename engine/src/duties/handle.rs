@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
+use futures::FutureExt;
+
 use super::{
     Duty, DutyState, Outcome,
     registry::{RegisteredDuty, Registry},
-    supervise::supervise,
+    supervise::{BoxedDuty, supervise},
 };
 
 /// The duties of a node. A handle: clones share the same duties.
@@ -20,7 +22,7 @@ impl Duties {
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        self.begin(name, false, duty);
+        self.begin(name, false, boxed(duty));
     }
 
     /// Runs a duty of one task among many alike. It shows in [`Duties::report`] only after a
@@ -30,14 +32,10 @@ impl Duties {
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        self.begin(name, true, duty);
+        self.begin(name, true, boxed(duty));
     }
 
-    fn begin<F, Fut>(&self, name: &str, is_single: bool, duty: F)
-    where
-        F: FnMut() -> Fut + Send + 'static,
-        Fut: Future<Output = Outcome> + Send + 'static,
-    {
+    fn begin(&self, name: &str, is_single: bool, duty: BoxedDuty) {
         let mut registered = self.0.lock();
         if registered.is_stopped {
             return;
@@ -98,4 +96,13 @@ impl Duties {
             }
         }
     }
+}
+
+/// One type for all duties, so that the supervisor is compiled once.
+fn boxed<F, Fut>(mut duty: F) -> BoxedDuty
+where
+    F: FnMut() -> Fut + Send + 'static,
+    Fut: Future<Output = Outcome> + Send + 'static,
+{
+    Box::new(move || duty().boxed())
 }

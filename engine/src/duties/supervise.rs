@@ -2,22 +2,20 @@
 
 use std::{
     any::Any,
-    future::Future,
     panic::AssertUnwindSafe,
     time::{Instant, SystemTime},
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use tokio::time::sleep;
 
 use super::{Backoff, DutyFailure, DutyState, Outcome, registry::Registry};
 
+/// Makes the future of each run.
+pub(super) type BoxedDuty = Box<dyn FnMut() -> BoxFuture<'static, Outcome> + Send>;
+
 /// Runs `duty` until it ends by itself.
-pub(super) async fn supervise<F, Fut>(registry: Registry, name: String, mut duty: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Outcome>,
-{
+pub(super) async fn supervise(registry: Registry, name: String, mut duty: BoxedDuty) {
     let mut backoff = Backoff::default();
     loop {
         // The call may panic, and so may the future. The next run reads nothing that a failed run

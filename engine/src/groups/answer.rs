@@ -506,6 +506,8 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, FrameError> {
     let failed =
         |error: &dyn std::fmt::Display| FrameError::Io(io::Error::other(error.to_string()));
+    // Boxed: a task of its own type for each piece of work would be compiled each time.
+    let work: Box<dyn FnOnce() -> Result<T, DatabaseError> + Send> = Box::new(work);
     match spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(failed(&error)),

@@ -10,6 +10,8 @@ use crate::network::Closed;
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Closed> {
+    // Boxed: a task of its own type for each piece of work would be compiled each time.
+    let work: Box<dyn FnOnce() -> T + Send> = Box::new(work);
     spawn_blocking(work).await.map_err(|_| Closed)
 }
 

@@ -276,5 +276,7 @@ impl Task {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TransferError> {
+    // Boxed: a task of its own type for each piece of work would be compiled each time.
+    let work: Box<dyn FnOnce() -> T + Send> = Box::new(work);
     Ok(spawn_blocking(work).await?)
 }
