@@ -28,6 +28,8 @@ fn a_target_that_exists_stays_without_overwrite() {
     let replaced = b.run(&[&download[..], &["--overwrite"]].concat()).done();
     assert!(replaced.stdout.contains("1 source"), "{replaced:?}");
     assert_content(&b.path("got"), &content);
+    // No peer has to find a command again.
+    assert!(!b.data().join("identity.key").exists());
 
     // If the file has the same content, nothing is fetched, and no source is needed.
     node.stop();

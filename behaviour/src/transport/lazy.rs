@@ -88,3 +88,39 @@ impl<T: Transport + Unpin> Transport for Lazy<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use futures::{StreamExt, poll};
+    use libp2p::core::transport::{MemoryTransport, TransportEvent};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_made_once_when_it_listens_or_dials() {
+        let counted = Arc::new(AtomicU32::new(0));
+        let made = || counted.load(Ordering::Relaxed);
+        let count = Arc::clone(&counted);
+        let mut lazy = Lazy::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            MemoryTransport::new()
+        })
+        .boxed();
+        assert!(poll!(lazy.next()).is_pending());
+        assert!(!lazy.remove_listener(ListenerId::next()));
+        assert_eq!(made(), 0);
+        let id = ListenerId::next();
+        for id in [id, ListenerId::next()] {
+            lazy.listen_on(id, "/memory/0".parse().unwrap()).unwrap();
+        }
+        assert_eq!(made(), 1);
+        let event = lazy.next().await;
+        assert!(matches!(event, Some(TransportEvent::NewAddress { .. })));
+        assert!(lazy.remove_listener(id));
+    }
+}

@@ -371,3 +371,33 @@ fn listen_failed(address: &Multiaddr, error: ListenError<io::Error>) -> StartErr
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::testing::{network_with, settings};
+
+    async fn network(listen_after: Duration, duties: &Duties) -> Network {
+        let settings = NetworkSettings {
+            listen: vec!["/memory/0".parse().unwrap()],
+            listen_after,
+            ..settings()
+        };
+        network_with(duties, settings).await
+    }
+
+    #[tokio::test]
+    async fn a_node_that_listens_later_starts_without_an_address() {
+        let addresses = async |network: &Network| network.listen_addresses().await.unwrap().len();
+        for (after, at_once) in [(0, 1), (3600, 0)] {
+            let duties = Duties::default();
+            let network = network(Duration::from_secs(after), &duties).await;
+            assert_eq!(addresses(&network).await, at_once);
+        }
+        let duties = Duties::default();
+        let network = network(Duration::from_millis(1), &duties).await;
+        while addresses(&network).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

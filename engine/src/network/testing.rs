@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use libp2p::{Multiaddr, identity::Keypair};
+use libp2p::identity::Keypair;
 use pelago_behaviour::{Config, OwnKeys, Protocols};
 use tokio::sync::mpsc;
 
@@ -11,19 +11,32 @@ use crate::duties::Duties;
 
 /// A node in this process that knows no other node.
 pub(crate) async fn network(duties: &Duties) -> Network {
-    with(duties, TransportKind::Memory, Vec::new()).await
+    network_with(duties, settings()).await
 }
 
 /// A node that listens on loopback.
 pub(crate) async fn listening(duties: &Duties) -> Network {
-    let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
-    with(duties, TransportKind::Internet, vec![any]).await
+    let settings = NetworkSettings {
+        transport: TransportKind::Internet,
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        ..settings()
+    };
+    network_with(duties, settings).await
 }
 
-async fn with(duties: &Duties, transport: TransportKind, listen: Vec<Multiaddr>) -> Network {
-    let settings = NetworkSettings {
-        transport,
-        listen,
+/// A node with these settings.
+pub(super) async fn network_with(duties: &Duties, settings: NetworkSettings) -> Network {
+    let (inbound, _) = mpsc::channel(1);
+    let keypair = Keypair::generate_ed25519();
+    let started = Network::start(&keypair, settings, OwnKeys::default(), inbound, duties);
+    started.await.unwrap()
+}
+
+/// The settings of a node in this process that knows no other node.
+pub(super) fn settings() -> NetworkSettings {
+    NetworkSettings {
+        transport: TransportKind::Memory,
+        listen: Vec::new(),
         listen_after: Duration::ZERO,
         bootstrap: Vec::new(),
         known: Vec::new(),
@@ -36,9 +49,5 @@ async fn with(duties: &Duties, transport: TransportKind, listen: Vec<Multiaddr>)
             memory_budget: 64 << 20,
         },
         idle_timeout: Duration::from_secs(1),
-    };
-    let (inbound, _) = mpsc::channel(1);
-    let keypair = Keypair::generate_ed25519();
-    let started = Network::start(&keypair, settings, OwnKeys::default(), inbound, duties);
-    started.await.unwrap()
+    }
 }
