@@ -278,6 +278,11 @@ async fn the_key_of_the_founder_takes_the_group_back() {
     join(&bert, &auto_link(&anna, 1).await).await;
     until(&bert.node, has_members(2)).await;
     let link = ask_link(&anna).await;
+    // Only Bert can answer who comes by it.
+    until(&bert.node, |node| {
+        node.group_invites("family").unwrap().len() == 2
+    })
+    .await;
     anna.node.group_leave("family").await.unwrap();
     until(&bert.node, has_members(1)).await;
     anna.node.shutdown().await;
