@@ -6,7 +6,7 @@ use super::{
     Lab,
     lan::Host,
     nat::{LOCAL_PORT, MOVED_PORT, Nat},
-    sockets::{SERVER_PORT, call_at, listen, received, seen, udp},
+    sockets::{SERVER_PORT, call_at, listen, receive, received, seen, udp},
 };
 
 /// The port at which routers answer NAT-PMP and PCP.
@@ -44,7 +44,7 @@ fn ask_by_pcp(host: &Host, port: u16) -> (u8, u16) {
     let router = (host.lan().router(), PORT_CONTROL);
     socket.send_to(&request, router).unwrap();
     let mut response = [0; 60];
-    socket.recv(&mut response).unwrap();
+    receive(&socket, &mut response);
     (
         response[3],
         u16::from_be_bytes([response[42], response[43]]),

@@ -6,7 +6,9 @@ use super::{
     Lab,
     lan::Host,
     nat::{LOCAL_PORT, MOVED_PORT, Nat},
-    sockets::{SERVER_PORT, call, connect, has_input, is_open, listen, received, seen, udp},
+    sockets::{
+        SERVER_PORT, call, connect, has_input, is_open, listen, receive, received, seen, udp,
+    },
 };
 
 /// The port from which servers see the UDP packets of a host, which come from [`LOCAL_PORT`].
@@ -159,7 +161,7 @@ fn hosts_of_one_network_reach_each_other_in_private_and_some_by_their_router() {
         assert_eq!(packets, BTreeMap::from_iter(expected));
         if is_hairpin {
             at_b.send_to(b"answer", router).unwrap();
-            assert_eq!(at_a.recv_from(&mut [0; 16]).unwrap().1, seen_b);
+            assert_eq!(receive(&at_a, &mut [0; 16]).1, seen_b);
         }
         call(&a, a.at(0), &listen(&b, b.at(b_port)));
     }

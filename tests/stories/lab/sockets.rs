@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd,
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, retry_on_intr},
     net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
 
@@ -35,7 +36,19 @@ pub(crate) fn seen(server: &UdpSocket, socket: &UdpSocket) -> SocketAddr {
     socket
         .send_to(b"hello", server.local_addr().unwrap())
         .unwrap();
-    server.recv_from(&mut [0; 16]).unwrap().1
+    receive(server, &mut [0; 16]).1
+}
+
+/// Receives a packet, and returns its length and sender. Waits through signals, after which the
+/// system ends a call that has a deadline.
+#[track_caller]
+pub(crate) fn receive(socket: &UdpSocket, bytes: &mut [u8]) -> (usize, SocketAddr) {
+    loop {
+        match socket.recv_from(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received.unwrap(),
+        }
+    }
 }
 
 /// The packets that `socket` receives before one that the server sends now, and their senders.
@@ -51,7 +64,7 @@ pub(crate) fn received(
     let (mut packets, mut is_over) = (BTreeMap::new(), false);
     while !is_over || !expected.iter().all(|packet| packets.contains_key(*packet)) {
         let mut bytes = [0; 16];
-        let (len, sender) = socket.recv_from(&mut bytes).unwrap();
+        let (len, sender) = receive(socket, &mut bytes);
         match str::from_utf8(&bytes[..len]).unwrap() {
             LAST => is_over = true,
             packet => drop(packets.insert(packet.to_owned(), sender)),
@@ -127,5 +140,5 @@ pub(crate) fn call_at(host: &Host, at: SocketAddr, server: &TcpListener, to: Soc
 fn is_ready(socket: &impl AsFd, what: PollFlags, patience: Duration) -> bool {
     let patience = Timespec::try_from(patience).unwrap();
     let mut sockets = [PollFd::new(socket, what)];
-    poll(&mut sockets, Some(&patience)).unwrap() > 0
+    retry_on_intr(|| poll(&mut sockets, Some(&patience))).unwrap() > 0
 }
