@@ -26,11 +26,11 @@ use std::{
 use parking_lot::{RwLock, RwLockReadGuard};
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 
-pub use self::error::DatabaseError;
 use self::{
     backing::Backing,
     layout::{EARLIER_LAYOUTS, LAYOUT_VERSION, lay_out, layout, write},
 };
+pub use self::{error::DatabaseError, rows::decode_row};
 pub(super) use self::{
     layout::{
         CATALOGUES, CONFINED, FACTS, GROUPS, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS,

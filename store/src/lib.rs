@@ -53,6 +53,7 @@ mod folders;
 mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod group_rows;
 mod handle;
 mod hashing;
 mod identity;
@@ -97,13 +98,14 @@ pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use chunk_source::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use clock::unix_now;
-pub use database::{DatabaseError, DatabaseState, examine_database};
+pub use database::{DatabaseError, DatabaseState, decode_row, examine_database};
 pub use disk_space::{Disk, DiskSpace, OnDisk, Shortage, Writer};
 pub use escape::{Printable, escaped, is_unsafe, shown};
 pub use fingerprint::{Comparison, Fingerprint};
 pub use folders::{
     FolderError, FolderOptions, LeftOut, MadeFolder, NewFolder, Unsupported, hash_folder,
 };
+pub use group_rows::{GroupRow, Known};
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
 pub use identity::{IdentityError, load_existing, load_or_create};
@@ -134,7 +136,7 @@ pub use user_file::{
     UnlockedUser, UserFile, UserFileError, key_files,
 };
 pub use verbs::{
-    Collected, Cursor, Exclusion, GroupChange, GroupRow, LostShare, PIECE_BLOCKS, Page, Progress,
+    Collected, Cursor, Exclusion, GroupChange, LostShare, PIECE_BLOCKS, Page, Progress,
     RecoveryError, ShareError, Unavailable, WholeContent,
 };
 pub use write_failure::cause as why_not_written;

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{Receipt, data_layout::RECEIPTS_FOLDER};
+use super::{Receipt, data_layout::RECEIPTS_FOLDER, database::decode_row};
 use crate::durable;
 
 /// The version of the encoding.
@@ -67,7 +67,7 @@ impl Receipts {
 
 /// Decodes a receipt; `None` if it is damaged or has an unknown version.
 pub(super) fn parse(bytes: &[u8]) -> Option<Receipt> {
-    let kept: VersionedReceipt<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
+    let kept: VersionedReceipt<Receipt> = decode_row(bytes)?;
     (kept.version == VERSION).then_some(kept.receipt)
 }
 

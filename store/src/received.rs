@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{data_layout::RECEIVED_FOLDER, dir::metadata_of_file, file_system, files};
+use super::{
+    data_layout::RECEIVED_FOLDER, database::decode_row, dir::metadata_of_file, file_system, files,
+};
 use crate::durable;
 
 /// The version of the encoding.
@@ -110,8 +112,8 @@ impl Received {
     }
 
     pub(super) fn from_bytes(bytes: &[u8], path: &Path) -> Option<Self> {
-        let fields: Result<Fields, _> = cbor4ii::serde::from_slice(bytes);
-        let fields = fields.ok().filter(|fields| fields.version == VERSION);
+        let fields: Option<Fields> = decode_row(bytes);
+        let fields = fields.filter(|fields| fields.version == VERSION);
         let Some(fields) = fields else {
             let path = path.display();
             tracing::warn!(

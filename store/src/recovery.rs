@@ -5,7 +5,9 @@
 //! of watched folders decide what is shared. Rows that `salvage` reads from the damaged file only
 //! save hashing, and only if the file is unchanged. Shares that are not found immediately (folders,
 //! changed files, unmounted disks) are searched for at each start. While the list exists, trees and
-//! manifests without a row are kept. Errors are those of the database or of the operating system.
+//! manifests without a row are kept. Of groups, the new database has the statements that can be read;
+//! what they lack comes again from members. What is known from groups stays in them. Errors are those
+//! of the database or of the operating system.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,18 +24,22 @@ use serde::{Deserialize, Serialize};
 use super::{
     Comparison, Fingerprint, KnownPeer, Member, MemberState, Share,
     data_layout::{MANIFESTS_FOLDER, TREES_FOLDER},
-    database, peers,
-    salvage::{self, SalvagedRow},
+    database::{self, GROUPS},
+    peers,
+    salvage::{self, GroupValue, SalvagedGroupRow, SalvagedRow},
     share_log::{Logged, ShareLog, is_logged},
     share_tables::Tables,
 };
-use crate::durable;
+use crate::{Known, durable};
 
 /// The name of the file in the data folder.
 pub(super) const RECOVERY_FILE: &str = "recovery";
 
 /// How many peers are taken over at most; as many as are kept.
 const MAX_PEERS: usize = 1000;
+
+/// How many rows of groups are taken over at most: more than the groups of a node fill.
+const MAX_GROUP_ROWS: usize = 1 << 20;
 
 /// How many lost shares a message names.
 const NAMED: usize = 20;
@@ -57,6 +63,8 @@ pub(super) struct RecoveryReport {
     /// Files in watched and shared folders that need not be hashed again.
     known: usize,
     peers: usize,
+    /// Rows of groups.
+    group_rows: usize,
     /// Trees and manifests without a row.
     side_files: usize,
     lost: BTreeSet<String>,
@@ -112,6 +120,7 @@ pub(super) fn fill(
         tables: Tables::open(transaction)?,
         log: log.as_ref(),
         peers: BTreeMap::new(),
+        groups: BTreeMap::new(),
         found: RecoveryReport::default(),
     };
     for share in log.iter().flat_map(|log| log.shares.values()) {
@@ -120,10 +129,19 @@ pub(super) fn fill(
     if let Some(damaged) = damaged {
         salvage::each_row(damaged, |row| filler.take(row))?;
     }
+    filler.confine_known()?;
     let without_rows = filler.tables.without_rows(side_files(folder)?)?;
     let DatabaseFiller {
-        peers, mut found, ..
+        peers,
+        groups,
+        mut found,
+        ..
     } = filler;
+    let mut table = transaction.open_table(GROUPS)?;
+    for ((kind, of, key), value) in &groups {
+        table.insert((*kind, of, &key[..]), value.as_bytes())?;
+    }
+    found.group_rows = groups.len();
     found.side_files = without_rows.len();
     found.peers = peers.len().min(MAX_PEERS);
     let peers: Vec<_> = peers.into_values().take(MAX_PEERS).collect();
@@ -137,6 +155,8 @@ struct DatabaseFiller<'t, 'l> {
     /// `None` if there is no log: then nothing tells what may be shared.
     log: Option<&'l Logged>,
     peers: BTreeMap<Vec<u8>, KnownPeer>,
+    /// Rows of groups, by kind, group or user, and key.
+    groups: BTreeMap<(u8, [u8; 32], Vec<u8>), GroupValue>,
     found: RecoveryReport,
 }
 
@@ -161,8 +181,16 @@ impl DatabaseFiller<'_, '_> {
             SalvagedRow::Share(share) => {
                 let is_file = share.descriptor.kind() == Kind::File;
                 if is_file && is_unchanged(&share.path, &share.fingerprint) {
-                    self.found.known += usize::from(self.tables.restore(&share)?);
+                    let is_restored = self.tables.restore(&share)?;
+                    self.found.known += usize::from(is_restored);
+                    if !is_restored {
+                        self.tables.narrow(&share)?;
+                    }
                 }
+                Ok(())
+            }
+            SalvagedRow::Group(row) => {
+                self.take_group_row(row);
                 Ok(())
             }
             SalvagedRow::Member(folder, member) => self.take_member(&folder, &member),
@@ -205,6 +233,29 @@ impl DatabaseFiller<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes the latest of the statements that fill the same row.
+    fn take_group_row(&mut self, row: SalvagedGroupRow) {
+        let SalvagedGroupRow { of, key, value } = row;
+        let at = (value.kind() as u8, of, key);
+        let is_full = self.groups.len() >= MAX_GROUP_ROWS;
+        match self.groups.get_mut(&at) {
+            Some(before) if value.supersedes(before) => *before = value,
+            None if !is_full => _ = self.groups.insert(at, value),
+            _ => {}
+        }
+    }
+
+    /// Notes what is known from groups as theirs: which of it was downloaded there is lost, and a
+    /// watched folder would share it.
+    fn confine_known(&mut self) -> Result<(), redb::Error> {
+        let known = self.groups.values().filter_map(|value| match value {
+            GroupValue::Known(Known::Content(hash), ..) => Some(*hash),
+            _ => None,
+        });
+        let known: Vec<_> = known.collect();
+        self.tables.confine(&known)
     }
 
     fn take_member(&mut self, folder: &str, member: &Member) -> Result<(), redb::Error> {
@@ -273,11 +324,12 @@ impl RecoveryReport {
             shares,
             known,
             peers,
+            group_rows,
             side_files,
             lost,
         } = self;
         tracing::warn!(
-            %database, set_aside = damaged, %why, shares, known, peers, side_files,
+            %database, set_aside = damaged, %why, shares, known, peers, group_rows, side_files,
             "the database was damaged and has been replaced: {shares} shares and {known} \
              files in folders were found again; {side_files} stored trees and manifests have no \
              share yet"

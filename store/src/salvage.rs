@@ -3,13 +3,16 @@
 //! Knows the layout of a leaf page of redb (file format 3). Pages are read one after the other,
 //! without the tree above them, so that a damaged page costs only its own rows. No content of a
 //! page causes a loop or a panic. A page that redb has released and not reused looks like any
-//! other, so each row is only a claim, which has to be compared with the file that it names, and is
-//! never a reason to share anything. Errors are those of the disk.
+//! other, so each row is only a claim. One of a share has to be compared with the file that it names,
+//! and is never a reason to share anything; one of a group bears the signature of its author. Errors
+//! are those of the disk.
 
 use std::{fs::File, io};
 
+use pelago_groups::{GroupId, Statement};
+
 use super::{Member, Share, files, peers};
-use crate::KnownPeer;
+use crate::{GroupRow, Known, KnownPeer};
 
 /// The size of a page of redb in bytes; a larger row has several consecutive pages.
 const PAGE_LEN: u64 = 4096;
@@ -33,6 +36,58 @@ pub(super) enum SalvagedRow {
     Member(String, Member),
     /// A known peer.
     Peer(KnownPeer),
+    /// A row of a group.
+    Group(SalvagedGroupRow),
+}
+
+/// A row of a group that was found: of the kinds that cost members something, or say what is a
+/// group's. The others come again from members, or may be out of date in a way that matters: a node
+/// without what it noted of its invites asks a person.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SalvagedGroupRow {
+    pub(super) of: [u8; 32],
+    pub(super) key: Vec<u8>,
+    pub(super) value: GroupValue,
+}
+
+/// What a row of a group holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum GroupValue {
+    /// A statement of the group, which is valid.
+    Statement(Statement),
+    /// What the user of this node states of himself, which is valid.
+    Profile(Statement),
+    /// The request of the user of this node to join, which the module of groups verifies.
+    Join(Vec<u8>),
+    /// What is known from a group, and since when.
+    Known(Known, GroupId, Vec<u8>),
+}
+
+impl GroupValue {
+    pub(super) const fn kind(&self) -> GroupRow {
+        match self {
+            Self::Statement(_) => GroupRow::Statement,
+            Self::Profile(_) => GroupRow::Profile,
+            Self::Join(_) => GroupRow::Join,
+            Self::Known(..) => GroupRow::Known,
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Statement(statement) | Self::Profile(statement) => statement.as_bytes(),
+            Self::Join(row) | Self::Known(_, _, row) => row,
+        }
+    }
+
+    /// Whether it takes the place of `other` in the same row.
+    pub(super) fn supersedes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Statement(own), Self::Statement(other))
+            | (Self::Profile(own), Self::Profile(other)) => own.supersedes(other),
+            _ => false,
+        }
+    }
 }
 
 /// Passes all rows that are found in `file` to `take`, in no order, and some of them more than
@@ -98,7 +153,36 @@ fn row(key: &[u8], value: &[u8]) -> Option<SalvagedRow> {
     let share = || share(key, value).map(SalvagedRow::Share);
     let member = || member(key, value).map(|(folder, member)| SalvagedRow::Member(folder, member));
     let peer = || peers::from_row(key, value).map(SalvagedRow::Peer);
-    share().or_else(member).or_else(peer)
+    let group = || group(key, value).map(SalvagedRow::Group);
+    share().or_else(member).or_else(peer).or_else(group)
+}
+
+fn group(key: &[u8], value: &[u8]) -> Option<SalvagedGroupRow> {
+    let (kind, rest) = key.split_first()?;
+    let (of, key) = rest.split_first_chunk()?;
+    let statement = || Statement::from_bytes(value).ok();
+    let value = if *kind == GroupRow::Statement as u8 {
+        let is_its = |statement: &Statement| {
+            let group = statement.group();
+            !key.is_empty() && group.is_none_or(|group| group.as_bytes() == of)
+        };
+        GroupValue::Statement(statement().filter(is_its)?)
+    } else if *kind == GroupRow::Profile as u8 {
+        let is_his = |statement: &Statement| {
+            let profile = statement.profile();
+            key.is_empty() && profile.is_some_and(|profile| profile.user.as_bytes() == of)
+        };
+        GroupValue::Profile(statement().filter(is_his)?)
+    } else if *kind == GroupRow::Join as u8 && key.is_empty() && !value.is_empty() {
+        GroupValue::Join(value.to_vec())
+    } else if *kind == GroupRow::Known as u8 && value.len() == size_of::<u64>() {
+        let (known, group) = Known::from_row(of, key)?;
+        GroupValue::Known(known, group, value.to_vec())
+    } else {
+        return None;
+    };
+    let (of, key) = (*of, key.to_vec());
+    Some(SalvagedGroupRow { of, key, value })
 }
 
 fn share(key: &[u8], value: &[u8]) -> Option<Share> {

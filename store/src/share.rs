@@ -148,6 +148,15 @@ impl Scopes {
         self.contains(Scope::Everyone)
     }
 
+    /// Whether a download in these scopes may take what a share in the scopes `of` has. Its peers see
+    /// which blocks it has without having sent them, so that would tell them that the share exists:
+    /// it may be one for their group, or one of which anyone who has the hash may know.
+    #[must_use]
+    pub fn may_copy(&self, of: &Self) -> bool {
+        let is_open = of.contains(Scope::Everyone) || of.contains(Scope::Unlisted);
+        is_open || self.groups().any(|group| of.contains(Scope::Group(group)))
+    }
+
     /// The same groups, and everyone.
     pub(super) fn listed(&self) -> Self {
         let groups = self.groups().map(Scope::Group);

@@ -147,6 +147,21 @@ impl<'t> Tables<'t> {
         Ok(true)
     }
 
+    /// Gives what a watched folder found the scopes of another row of the same path, if that is not
+    /// listed: of two rows of which either may be the later one, the narrower one counts.
+    pub(super) fn narrow(&mut self, other: &Share) -> Result<(), redb::Error> {
+        let Some(path) = other.path.to_str().filter(|_| !other.scopes.is_listed()) else {
+            return Ok(());
+        };
+        let found = self.share_at(path)?.filter(Share::is_found);
+        if let Some(mut share) = found.filter(|share| share.scopes.is_listed()) {
+            share.scopes = other.scopes.clone();
+            self.put(&share, path)?;
+            self.keep(share.hash, &share.scopes)?;
+        }
+        Ok(())
+    }
+
     /// Restores what is known about a file in the folder at `folder`, which is not shared again
     /// yet.
     pub(super) fn restore_member(

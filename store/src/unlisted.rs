@@ -56,7 +56,7 @@ impl Tables<'_> {
     }
 
     /// Notes content that is shared in scopes without everyone.
-    fn keep(&mut self, hash: Hash, scopes: &Scopes) -> Result<(), redb::Error> {
+    pub(super) fn keep(&mut self, hash: Hash, scopes: &Scopes) -> Result<(), redb::Error> {
         if scopes.contains(Scope::Unlisted) {
             self.note_unlisted(hash)?;
         } else {

@@ -19,11 +19,22 @@ pub(crate) fn decode<'a, T: serde::Deserialize<'a>>(
 ) -> Result<T, redb::Error> {
     let damaged =
         |what: String| redb::Error::Corrupted(format!("a damaged row in {table}: {what}"));
+    decode_whole(row).map_err(damaged)
+}
+
+/// Decodes what the disk holds in CBOR, from rows and from files; `None` if it is damaged, or has bytes
+/// behind its value.
+#[must_use]
+pub fn decode_row<'a, T: serde::Deserialize<'a>>(row: &'a [u8]) -> Option<T> {
+    decode_whole(row).ok()
+}
+
+fn decode_whole<'a, T: serde::Deserialize<'a>>(row: &'a [u8]) -> Result<T, String> {
     let mut deserializer = Deserializer::new(SliceReader::new(row));
-    let value = T::deserialize(&mut deserializer).map_err(|error| damaged(error.to_string()))?;
+    let value = T::deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     let mut rest = deserializer.into_inner();
     match rest.fill(1) {
         Ok(rest) if rest.as_ref().is_empty() => Ok(value),
-        _ => Err(damaged("it has bytes behind its value".to_owned())),
+        _ => Err("it has bytes behind its value".to_owned()),
     }
 }

@@ -1,7 +1,8 @@
 //! Copies what a download of a file lacks from a share of this node that has its content.
 //!
 //! Every chunk is verified like one from a peer. Where the file system can, the copy shares its
-//! blocks with the original. A share that cannot be read, or that has changed, gives nothing.
+//! blocks with the original. A share that cannot be read, or that has changed, gives nothing; nor does
+//! one of which the peers of the download may not know.
 
 use std::{fs::File, io, path::Path, sync::atomic::Ordering};
 
@@ -16,8 +17,10 @@ use crate::{
 };
 
 impl Partial {
-    /// Copies the missing blocks from shares that have this content, until it is interrupted.
-    /// `progress` receives the verified bytes so far. Blocks.
+    /// Copies the missing blocks from shares that have this content, until it is interrupted. A
+    /// download in a group takes what the group, or anyone with the hash, may have; another one takes
+    /// all, as a person who asks for it outside groups wants it there. `progress` receives the
+    /// verified bytes so far. Blocks.
     ///
     /// # Errors
     ///
@@ -27,7 +30,9 @@ impl Partial {
         store: &Store,
         progress: &dyn Fn(u64),
     ) -> Result<(), WriteError> {
-        let places = store.locations_of(&self.hash());
+        let scopes = self.scopes();
+        let is_outside = scopes.groups().next().is_none();
+        let places = store.locations_in(&self.hash(), |of| is_outside || scopes.may_copy(of));
         let before = self.missing();
         for place in places.map_err(super::PartialError::from)? {
             if self.missing() > 0 {

@@ -24,6 +24,7 @@ use super::{
     sealing::{Sealing, SealingKey, Terms},
     unlocked::UnlockedUser,
 };
+use crate::decode_row;
 
 /// The first bytes of the file. The digit is the version of the format.
 const MAGIC: &[u8; 16] = b"pelago/sealed/1\n";
@@ -148,7 +149,7 @@ impl SealedUser {
             return None;
         }
         Some(Self {
-            header: cbor4ii::serde::from_slice(encoded).ok()?,
+            header: decode_row(encoded)?,
             clear: clear.to_vec(),
             ciphertext: ciphertext.to_vec(),
         })

@@ -5,26 +5,7 @@
 
 use redb::TableError;
 
-use crate::{DatabaseError, Store, database::GROUPS};
-
-/// What a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum GroupRow {
-    /// A statement of a group, by its slot.
-    Statement = 1,
-    /// What this node remembers of a group beside its statements.
-    Facts = 2,
-    /// A request to join a group, by the user who asks.
-    Request = 3,
-    /// An invite that the user of this node has minted, by its key.
-    Invite = 4,
-    /// The request of the user of this node to join a group.
-    Join = 5,
-    /// What the user of this node states of himself.
-    Profile = 6,
-    /// What a member shared when it was last connected, by its peer id.
-    Catalogue = 7,
-}
+use crate::{DatabaseError, GroupRow, Store, database::GROUPS};
 
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]

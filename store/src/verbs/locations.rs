@@ -74,7 +74,17 @@ impl Store {
 
     /// The live files with this content, individual shares first.
     pub(crate) fn locations_of(&self, hash: &Hash) -> Result<Vec<Location>, DatabaseError> {
-        let is_file = |share: &Share| share.descriptor.kind() == Kind::File;
+        self.locations_in(hash, |_| true)
+    }
+
+    /// Those that are shared in scopes which `counts` accepts.
+    pub(crate) fn locations_in(
+        &self,
+        hash: &Hash,
+        counts: impl Fn(&Scopes) -> bool,
+    ) -> Result<Vec<Location>, DatabaseError> {
+        let is_file =
+            |share: &Share| share.descriptor.kind() == Kind::File && counts(&share.scopes);
         let shares = self.shares_of(hash)?.into_iter().filter(is_file);
         let shares = shares.map(|share| Location {
             descriptor: share.descriptor,
@@ -82,9 +92,11 @@ impl Store {
             fingerprint: share.fingerprint,
         });
         let live = self.live_folders();
-        let members = self.inner.database.read(|transaction| {
-            members::locations_of(transaction, hash, |share| share.origin.is_live(&live))
-        })?;
+        let is_counted = |share: &Share| share.origin.is_live(&live) && counts(&share.scopes);
+        let members = self
+            .inner
+            .database
+            .read(|transaction| members::locations_of(transaction, hash, is_counted))?;
         let members = members
             .into_iter()
             .filter_map(|(folder, member)| match member.state {

@@ -10,6 +10,7 @@ mod downloads;
 mod exclusions;
 mod groups;
 mod hashing;
+mod known;
 mod locations;
 mod manifests;
 mod members;
@@ -32,7 +33,7 @@ mod unlisted;
 pub use self::{
     collect::Collected,
     exclusions::Exclusion,
-    groups::{GroupChange, GroupRow},
+    groups::GroupChange,
     offered::WholeContent,
     pieces::PIECE_BLOCKS,
     reading::Progress,

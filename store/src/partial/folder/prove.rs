@@ -227,14 +227,16 @@ impl PartialFolder {
         hashing::has_content(file, &listed.descriptor, Some(trees), &is_stopped)
     }
 
-    /// Copies the file from another share that has its content.
+    /// Copies the file from another share that has its content, and of which the peers of the download
+    /// may know.
     fn copy_from_share(
         &self,
         store: &Store,
         path: &str,
         listed: &ListedFile<'_>,
     ) -> Result<Option<CompleteFile>, PartialError> {
-        let places = store.locations_of(&listed.descriptor.hash())?;
+        let scopes = self.scopes();
+        let places = store.locations_in(&listed.descriptor.hash(), |of| scopes.may_copy(of))?;
         for place in places {
             let from = place.path.clone();
             match self.copy(place, path, listed) {

@@ -1,11 +1,12 @@
 use std::{fs, path::Path};
 
 use pelago_content::Kind;
+use pelago_groups::{GroupId, Held, Secret, Statement, UserKey, acts};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::{
-    NewFolder, NewShare, Origin, Scope,
+    GroupChange, GroupRow, Known, NewFolder, NewShare, Origin, Scope,
     recovery::RECOVERY_FILE,
     share_log::ShareLog,
     testing::{self, Home, bytes, go_on},
@@ -327,4 +328,115 @@ fn without_a_log_what_was_shared_is_named() {
     };
     store.add_shares(&[share]).unwrap();
     assert_eq!(store.lost_shares().unwrap().len(), SINGLE + FOLDERS - 1);
+}
+
+/// A group of 300 members, of whom the first is removed. Each change was a commit.
+fn group(store: &Store) -> (GroupId, Vec<Statement>) {
+    let root = Secret::<UserKey>::from_seed([0; 32]);
+    let founding = acts::found(&root, &"family".parse().unwrap(), [7; 16]);
+    let group = founding.group().unwrap();
+    let mut held = Held::new(group);
+    held.merge([founding]);
+    let users: Vec<_> = (1..=300_u16)
+        .map(|number| {
+            let mut seed = [1; 32];
+            seed[..2].copy_from_slice(&number.to_be_bytes());
+            Secret::<UserKey>::from_seed(seed).key()
+        })
+        .collect();
+    let keep = |statements: &[&Statement]| {
+        let change = |statement: &&Statement| GroupChange {
+            kind: GroupRow::Statement,
+            of: *group.as_bytes(),
+            key: format!("{:?}", statement.slot()).into_bytes(),
+            row: Some(statement.as_bytes().to_vec()),
+        };
+        let changes: Vec<_> = statements.iter().map(change).collect();
+        store.change_groups(&changes).unwrap();
+    };
+    let admitted = users
+        .iter()
+        .map(|user| acts::admit(&held, &root, *user, None).unwrap());
+    let admitted: Vec<_> = admitted.collect();
+    held.merge(admitted);
+    keep(&held.statements().collect::<Vec<_>>());
+    let removed = acts::remove(&held, &root, users[0], None).unwrap();
+    keep(&[&removed]);
+    held.merge([removed]);
+    (group, held.statements().cloned().collect())
+}
+
+fn statements(store: &Store) -> Vec<Statement> {
+    let mut found = Vec::new();
+    let take = |_, _: &[u8], row: &[u8]| found.push(Statement::from_bytes(row).unwrap());
+    store.each_group_row(GroupRow::Statement, take).unwrap();
+    found
+}
+
+#[test]
+fn groups_are_found_again_and_what_is_theirs_stays_theirs() {
+    let home = Home::on_disk();
+    let watched = home.path("watched");
+    fs::create_dir(&watched).unwrap();
+    let (group, expected) = group(&home.store);
+    let own = [(GroupRow::Join, "asked"), (GroupRow::Invite, "noted")];
+    let own = own.map(|(kind, row)| GroupChange {
+        kind,
+        of: *group.as_bytes(),
+        key: Vec::new(),
+        row: Some(row.as_bytes().to_vec()),
+    });
+    home.store.change_groups(&own).unwrap();
+    fs::write(watched.join("theirs"), "theirs").unwrap();
+    let theirs = home.hash(&watched.join("theirs"));
+    let known = Known::Content(theirs.descriptor.hash());
+    home.store.note_known(group, [known]).unwrap();
+    let kept = {
+        home.share("own", b"own");
+        Kept::of(&home)
+    };
+    let Home { store, folder: top } = home;
+    drop(store);
+
+    let mut headless = kept.database.clone();
+    headless[..4096].fill(0);
+    // The page that holds the row of one member.
+    let row = expected[150].as_bytes();
+    let at = kept
+        .database
+        .windows(row.len())
+        .rposition(|bytes| bytes == row);
+    let page = at.unwrap() / 4096 * 4096;
+    let mut torn = kept.database.clone();
+    torn[page..page + 4096].fill(0xAA);
+    for (damaged, all) in [(headless, true), (torn, false)] {
+        kept.damage(&damaged);
+        let store = testing::open(top.path());
+        let found = statements(&store);
+        assert!(kept.was_set_aside());
+        if all {
+            let bytes = |of: &[Statement]| {
+                let bytes = of.iter().map(|statement| statement.as_bytes().to_vec());
+                bytes.collect::<BTreeSet<_>>()
+            };
+            assert!(
+                bytes(&found) == bytes(&expected),
+                "the later one of each slot"
+            );
+            assert_eq!(store.groups_that_know(&known).unwrap(), [group]);
+            let row = |kind| store.group_row(kind, group.as_bytes(), &[]).unwrap();
+            assert_eq!(row(GroupRow::Join).as_deref(), Some(&b"asked"[..]));
+            assert_eq!(row(GroupRow::Invite), None, "it may be out of date");
+            // A folder that is watched for everyone does not share what is known from the group.
+            let found = NewShare {
+                origin: Origin::Folder(watched.clone()),
+                ..theirs.clone()
+            };
+            store.add_shares(std::slice::from_ref(&found)).unwrap();
+            let share = store.share_at(&found.path).unwrap().unwrap();
+            assert!(!share.scopes.is_listed());
+        } else {
+            assert!(found.len() > 200, "{}", found.len());
+        }
+    }
 }
