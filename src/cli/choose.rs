@@ -9,7 +9,7 @@ use super::{
     table::{Column, Table},
     text::{bytes, count, escape},
 };
-use crate::api::types::{Choice, Listed, Sharer};
+use crate::api::types::{Choice, Sharer};
 
 /// Digits at the end of a peer id, which distinguish peers without a name.
 const ID_DIGITS: usize = 6;
@@ -22,7 +22,7 @@ const ID_DIGITS: usize = 6;
 pub(super) async fn choose(
     output: &Printer,
     choices: Vec<Choice>,
-) -> anyhow::Result<Option<Listed>> {
+) -> anyhow::Result<Option<Choice>> {
     output.text(numbered(&choices, Printer::width()))?;
     let question = format!("which, 1 to {}, or nothing: ", choices.len());
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn choose(
             return Ok(None);
         };
         match chosen(&choices, &answer) {
-            Some(chosen) => return Ok(Some(chosen.listed.clone())),
+            Some(chosen) => return Ok(Some(chosen.clone())),
             None => output.note(format_args!(
                 "{answer:?} is not one of the {}",
                 count(choices.len() as u64, "choice")
@@ -56,23 +56,31 @@ fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
 
 /// A table without names, which are all the same: size, hash and peers distinguish the choices.
 fn numbered(choices: &[Choice], width: Option<usize>) -> String {
-    let columns = [
-        Column::number("#"),
-        list::SIZE,
-        list::KIND,
-        list::HASH,
-        Column::text("FROM").min_width(24),
-    ];
+    let has_groups = choices.iter().any(|choice| choice.group.is_some());
+    let mut columns = vec![Column::number("#"), list::SIZE, list::KIND, list::HASH];
+    columns.extend(has_groups.then(|| Column::text("IN")));
+    columns.push(Column::text("FROM").min_width(24));
     let row = |(number, choice): (usize, &Choice)| {
-        vec![
+        let mut row = vec![
             (number + 1).to_string(),
             bytes(choice.listed.size),
             list::kind(&choice.listed).to_owned(),
             choice.listed.hash.clone(),
-            from(choice),
-        ]
+        ];
+        row.extend(has_groups.then(|| place(choice)));
+        row.push(from(choice));
+        row
     };
     Table::new(columns, choices.iter().enumerate().map(row)).text(width)
+}
+
+/// The group in which it is shared, by name if the node knows it.
+fn place(choice: &Choice) -> String {
+    match (&choice.group, &choice.group_name) {
+        (None, _) => "outside groups".to_owned(),
+        (Some(_), Some(name)) => escape(name),
+        (Some(group), None) => group.get(..8).unwrap_or(group).to_owned(),
+    }
 }
 
 /// The peers that share it, by name if they have one.
@@ -100,7 +108,7 @@ fn sharer(sharer: &Sharer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::Kind;
+    use crate::api::types::{Kind, Listed};
 
     fn choices() -> Vec<Choice> {
         let choice = |hash: &str, size, peers, from: &[Option<&str>]| Choice {
@@ -118,6 +126,8 @@ mod tests {
                 offline: false,
                 unavailable_files: 0,
             },
+            group: None,
+            group_name: None,
             from: from
                 .iter()
                 .map(|name| Sharer {
@@ -140,6 +150,24 @@ mod tests {
              1      1 B  file  1ab   an\\u{202e}na, 12D3…2NASuq, 1 more\n\
              2  1.0 MiB  file  1cd   bert"
         );
+    }
+
+    #[test]
+    fn choices_in_groups_say_in_which() {
+        let mut choices = choices();
+        choices[0].group = Some("07".repeat(32));
+        choices[1].group = choices[0].group.clone();
+        choices[1].group_name = Some("family".to_owned());
+        choices.push(Choice {
+            group: None,
+            ..choices[1].clone()
+        });
+        let table = numbered(&choices, None);
+        let places = ["07070707", "family", "outside groups"];
+        let lines: Vec<_> = table.lines().skip(1).collect();
+        for (line, place) in lines.iter().zip(places) {
+            assert!(line.contains(place), "{table}");
+        }
     }
 
     #[test]

@@ -138,6 +138,7 @@ mod tests {
             name: "a.bin".to_owned(),
             path: None,
             position: None,
+            group: None,
             state: "downloading".to_owned(),
             size: Some(1000),
             verified_bytes: Some(999),

@@ -162,6 +162,10 @@ fn describe(content: &ContentInfo) -> String {
     if content.shared {
         lines.push("here   shared by this node".to_owned());
     }
+    if let Some(group) = &content.group {
+        let group = group.get(..8).unwrap_or(group);
+        lines.push(format!("group  {group}, whose members alone were asked"));
+    }
     let holders = content.holders.iter();
     lines.extend(holders.map(|holder| format!("peer   {}", describe_holder(holder, content.size))));
     if content.holders.is_empty() {
@@ -206,6 +210,7 @@ mod tests {
             files: Some(2),
             subfolders: Some(1),
             shared: true,
+            group: None,
             holders: vec![holder(Some("an\u{7}na"), 3000), holder(None, 2999)],
         }
     }

@@ -198,6 +198,7 @@ mod tests {
             name: "a".to_owned(),
             path: None,
             position: None,
+            group: None,
             state: "finding-sources".to_owned(),
             size: None,
             verified_bytes: Some(0),

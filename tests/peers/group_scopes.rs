@@ -27,11 +27,11 @@ use crate::{
     serving::MEBIBYTE,
 };
 
-const GROUP: GroupId = GroupId::from_bytes([7; 32]);
+pub(crate) const GROUP: GroupId = GroupId::from_bytes([7; 32]);
 const OTHER: GroupId = GroupId::from_bytes([8; 32]);
 
 /// Makes the nodes of `homes` know that these peers are in the group, themselves among them.
-fn found(homes: &[&Home], peers: &[PeerId]) {
+pub(crate) fn found(homes: &[&Home], peers: &[PeerId]) {
     found_one(GROUP, homes, peers);
 }
 
@@ -46,7 +46,7 @@ fn found_one(group: GroupId, homes: &[&Home], peers: &[PeerId]) {
 }
 
 impl Home {
-    async fn share_with_group(&self, name: &str, content: &Content) {
+    pub(crate) async fn share_with_group(&self, name: &str, content: &Content) {
         fs::write(self.path(name), &content.bytes).unwrap();
         let wanted = ShareRequest {
             groups: vec![GROUP],
@@ -57,7 +57,7 @@ impl Home {
     }
 
     /// The request with which this node downloads `hash` in the group, and shares it.
-    fn wants(&self, hash: Hash) -> DownloadRequest {
+    pub(crate) fn wants(&self, hash: Hash) -> DownloadRequest {
         DownloadRequest {
             group: Some(GROUP),
             seed: true,
@@ -65,12 +65,12 @@ impl Home {
         }
     }
 
-    async fn connect(&self, other: &Self) {
+    pub(crate) async fn connect(&self, other: &Self) {
         self.node.connect(&other.address().await).await.unwrap();
     }
 }
 
-async fn assert_done(download: &Download, content: &Content) {
+pub(crate) async fn assert_done(download: &Download, content: &Content) {
     let finished = ended(download).await.unwrap();
     assert_same(&finished.path, content);
 }

@@ -13,6 +13,7 @@ mod dials;
 mod dishonest;
 mod distance;
 mod folders;
+mod group_known;
 mod group_members;
 mod group_partitions;
 mod group_privacy;

@@ -82,6 +82,14 @@ impl Home {
             folder,
         } = self;
         drop((node, store));
+        // Tasks of the first node may hold its folder until the runtime has dropped them.
+        let data = folder.path().join("data");
+        in_time(async {
+            while DataFolder::lock(data.clone()).is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         Self::in_folder(settings, folder).await
     }
 

@@ -148,6 +148,8 @@ pub(crate) struct Asked {
     pub(crate) chunk_streams_ended: usize,
     pub(crate) items: Vec<Item>,
     pub(crate) pages: usize,
+    /// What its catalogue was searched for.
+    pub(crate) queries: Vec<String>,
     /// Streams that the other side has ended.
     pub(crate) ended: usize,
 }
@@ -356,14 +358,12 @@ async fn send_chunks(script: &Shared, mut stream: Inbound) -> Result<(), FrameEr
 }
 
 async fn send_pages(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
-    while pelago_behaviour::catalogue::read_request(&mut stream)
-        .await?
-        .is_some()
-    {
+    while let Some(request) = pelago_behaviour::catalogue::read_request(&mut stream).await? {
         let mut number = 0;
         script.1.send_modify(|asked| {
             number = asked.pages;
             asked.pages += 1;
+            asked.queries.push(request.query);
         });
         if !perform((script.0.catalogue)(number), &mut stream).await? {
             return Ok(());

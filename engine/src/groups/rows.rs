@@ -13,7 +13,7 @@ use super::{
     mailbox::HeldRequest,
     own_join::{JoinStatus, OwnJoin},
 };
-use crate::store::{DatabaseError, GroupChange, GroupRow, Store};
+use crate::store::{DatabaseError, GroupChange, GroupRow, Store, decode_row};
 
 #[derive(Serialize, Deserialize)]
 struct FactsRow {
@@ -147,7 +147,7 @@ pub(super) fn load(store: &Store) -> Result<BTreeMap<GroupId, Group>, DatabaseEr
         group_of(&mut groups, id).merge(statements);
     }
     store.each_group_row(GroupRow::Facts, |of, _, row| {
-        match decode::<FactsRow>(row) {
+        match decode_row::<FactsRow>(row) {
             Some(facts) => group_of(&mut groups, GroupId::from_bytes(of)).heard = facts.heard,
             None => unreadable += 1,
         }
@@ -161,7 +161,7 @@ pub(super) fn load(store: &Store) -> Result<BTreeMap<GroupId, Group>, DatabaseEr
         None => unreadable += 1,
     })?;
     store.each_group_row(GroupRow::Invite, |of, key, row| {
-        match (<[u8; 32]>::try_from(key), decode(row)) {
+        match (<[u8; 32]>::try_from(key), decode_row(row)) {
             (Ok(key), Some(limits)) => group_of(&mut groups, GroupId::from_bytes(of))
                 .keep_invite(InviteKey::from_bytes(key), limits),
             _ => unreadable += 1,
@@ -214,7 +214,7 @@ fn slot_key(slot: &Slot) -> Vec<u8> {
 }
 
 fn request(row: &[u8]) -> Option<HeldRequest> {
-    let row: RequestRow = decode(row)?;
+    let row: RequestRow = decode_row(row)?;
     Some(HeldRequest {
         join: join_request(&row.request, &row.profile)?,
         received: row.received,
@@ -223,10 +223,13 @@ fn request(row: &[u8]) -> Option<HeldRequest> {
 }
 
 fn own_join(row: &[u8]) -> Option<OwnJoin> {
-    let row: JoinRow = decode(row)?;
+    let row: JoinRow = decode_row(row)?;
     let mut all = JoinStatus::ALL.into_iter();
+    // A row from a damaged database may not be what was written.
+    let request = Statement::from_bytes(&row.request).ok()?;
+    let profile = Statement::from_bytes(&row.profile).ok()?;
     Some(OwnJoin {
-        join: join_request(&row.request, &row.profile)?,
+        join: JoinRequest::from_statements(request, profile).ok()?,
         name: row.name,
         peers: row.peers,
         since: row.since,
@@ -242,10 +245,6 @@ fn join_request(request: &[u8], profile: &[u8]) -> Option<JoinRequest> {
 
 fn encode(row: &impl Serialize) -> Vec<u8> {
     cbor4ii::serde::to_vec(Vec::new(), row).expect("memory takes every byte")
-}
-
-fn decode<T: for<'a> Deserialize<'a>>(row: &[u8]) -> Option<T> {
-    cbor4ii::serde::from_slice(row).ok()
 }
 
 #[cfg(test)]

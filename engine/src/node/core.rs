@@ -9,7 +9,7 @@ use pelago_groups::GroupId;
 
 use super::{
     LocalUser, Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
-    known_groups::KnownGroups, known_links::KnownLinks, uploads::Uploads, watch::Watches,
+    known_links::KnownLinks, uploads::Uploads, watch::Watches,
 };
 use crate::{
     access::Memberships, duties::Duties, groups::Groups, limits::Limits, network::Network,
@@ -36,7 +36,6 @@ pub(super) struct NodeCore {
     pub(super) duties: Duties,
     pub(super) watches: Watches,
     pub(super) gauges: Gauges,
-    pub(super) known_groups: KnownGroups,
     pub(super) links: KnownLinks,
     pub(super) catalogue: CatalogueCache,
     pub(super) started: Instant,

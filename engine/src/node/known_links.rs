@@ -1,10 +1,9 @@
-//! The names, groups and peers in links that people asked to read.
+//! The names and peers in links that people asked to read.
 
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use pelago_content::{Hash, Link};
-use pelago_groups::GroupId;
 
 use super::{PeerAddress, link_peers::peers_of};
 
@@ -21,7 +20,6 @@ pub(super) struct KnownLinks(Mutex<VecDeque<KnownLink>>);
 struct KnownLink {
     hash: Hash,
     name: Option<String>,
-    group: Option<GroupId>,
     peers: Vec<PeerAddress>,
 }
 
@@ -30,7 +28,7 @@ impl KnownLinks {
         let mut peers = peers_of(link);
         peers.truncate(MAX_LINK_PEERS);
         // A bare hash has nothing to remember, and must not replace an earlier link.
-        if peers.is_empty() && link.name.is_none() && link.group.is_none() {
+        if peers.is_empty() && link.name.is_none() {
             return;
         }
         let mut links = self.0.lock();
@@ -38,18 +36,11 @@ impl KnownLinks {
         links.push_back(KnownLink {
             hash: link.hash,
             name: link.name.clone(),
-            group: link.group.map(GroupId::from_bytes),
             peers,
         });
         if links.len() > MAX_LINKS {
             links.pop_front();
         }
-    }
-
-    /// The group of the latest link of this content.
-    pub(super) fn group_of(&self, hash: &Hash) -> Option<GroupId> {
-        let links = self.0.lock();
-        links.iter().find(|known| known.hash == *hash)?.group
     }
 
     pub(super) fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {

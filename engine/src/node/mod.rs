@@ -22,7 +22,6 @@ mod gauges;
 mod groups;
 mod handle;
 mod health;
-mod known_groups;
 mod known_links;
 mod known_peers;
 mod limits;

@@ -8,8 +8,11 @@ use pelago_groups::GroupId;
 use thiserror::Error;
 
 use super::{
-    CodedError, Node, NotAMember, PeerAddress, Shared, UnshareError, blocking::blocking,
-    link_peers::peers_of, shares,
+    CodedError, Node, NotAMember, PeerAddress, Shared, UnshareError,
+    blocking::blocking,
+    link_peers::peers_of,
+    own_groups::{Place, PlaceError},
+    shares,
 };
 use crate::{
     access::Circle,
@@ -28,8 +31,8 @@ pub struct OpenRequest {
     pub link: Link,
     /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
-    /// The group in which to look. `None`: the one in which the content is known, by its link, by a
-    /// catalogue or by a share; or outside groups.
+    /// The group in which to look. `None`: the one from which the content is known, by its link, by a
+    /// catalogue, by an earlier request or by a share; or outside groups.
     pub group: Option<GroupId>,
     /// Whether to look outside groups, even if the content is known in one.
     pub is_public: bool,
@@ -56,6 +59,8 @@ pub struct ContentInfo {
     pub subfolders: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
+    /// The group in which the peers were asked; `None` outside groups.
+    pub group: Option<GroupId>,
     /// The other peers that have it.
     pub holders: Vec<Holder>,
 }
@@ -86,6 +91,8 @@ pub enum OpenError {
         timeout: Duration,
         /// Which peers were asked, and what they answered.
         reason: NoHolder,
+        /// Whether it may be content of a group of this node, whose members were not asked in it.
+        may_be_in_group: bool,
     },
     /// This node is not in the group.
     #[error(transparent)]
@@ -96,6 +103,16 @@ pub enum OpenError {
     /// The node shut down.
     #[error(transparent)]
     Closed(#[from] Closed),
+}
+
+impl From<PlaceError> for OpenError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::NotAMember(error) => error.into(),
+            PlaceError::Database(error) => error.into(),
+            PlaceError::Closed(error) => error.into(),
+        }
+    }
 }
 
 impl CodedError for OpenError {
@@ -112,11 +129,20 @@ impl CodedError for OpenError {
         if let Self::NotAMember(error) = self {
             return error.hint();
         }
-        matches!(self, Self::NoSource { .. }).then(|| {
-            "check that a node that shares it is running. Name one with --peer HOST:PORT, join the \
+        let Self::NoSource {
+            may_be_in_group, ..
+        } = self
+        else {
+            return None;
+        };
+        let hint = match may_be_in_group {
+            true => "if it is content of a group, name the group with --group. Otherwise: ",
+            false => "",
+        };
+        Some(format!(
+            "{hint}check that a node that shares it is running. Name one with --peer HOST:PORT, join the \
              network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
-                .to_owned()
-        })
+        ))
     }
 }
 
@@ -143,16 +169,18 @@ impl Node {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(&self, request: OpenRequest) -> Result<ContentInfo, OpenError> {
-        let of_link = request.link.group.map(GroupId::from_bytes);
-        let group = match request.group.or(of_link).filter(|_| !request.is_public) {
-            Some(group) => Some(self.core.own_group(group)?),
-            None if request.is_public => None,
-            None => self.core.group_of(request.link.hash).await?,
+        let (group, is_public) = (request.group, request.is_public);
+        let place = self.core.place_of(&request.link, group, is_public).await?;
+        let (hash, store) = (request.link.hash, self.core.store.clone());
+        let shared = blocking(move || available(&store, &hash)).await??;
+        let group = match place {
+            Place::Public => None,
+            Place::Group(group) => Some(group),
+            Place::Lost(group) if shared.is_some() => Some(group),
+            Place::Lost(group) => return Err(self.core.not_a_member(group, Some(hash)).into()),
         };
         let circle = Circle::of(group, &self.core.memberships);
         self.join(&request.bootstrap, request.timeout).await;
-        let (hash, store) = (request.link.hash, self.core.store.clone());
-        let shared = blocking(move || available(&store, &hash)).await??;
         let patience = match &shared {
             Some(_) => OTHERS.min(request.timeout),
             None => request.timeout,
@@ -164,7 +192,9 @@ impl Node {
             (opened, Some((share, totals))) => ContentInfo::ours(share, totals, opened.ok()),
             (Ok(opened), None) => ContentInfo::others(opened),
             (Err(reason), None) => {
+                let own_groups = self.core.memberships.own_groups();
                 return Err(OpenError::NoSource {
+                    may_be_in_group: group.is_none() && !own_groups.is_empty(),
                     hash,
                     timeout: request.timeout,
                     reason,
@@ -172,6 +202,7 @@ impl Node {
             }
         };
         content.name = request.link.name.or(content.name);
+        content.group = group;
         for peer in network.peers().await? {
             for holder in &mut content.holders {
                 if holder.peer_id == peer.peer_id {
@@ -213,6 +244,7 @@ impl ContentInfo {
             files: opened.totals.map(|totals| totals.files),
             subfolders: opened.totals.and_then(|totals| totals.subfolders),
             shared: false,
+            group: None,
             holders: opened.holders.into_iter().map(holder).collect(),
         }
     }

@@ -7,8 +7,11 @@ use pelago_content::Link;
 use pelago_groups::GroupId;
 use tokio::sync::watch;
 
-use super::{Catalogue, CatalogueOf, ListError, Node, PeerAddress, Shared, catalogues};
-use crate::network::{self, Closed, Reach};
+use super::{Catalogue, CatalogueOf, ListError, Listed, Node, PeerAddress, Shared, catalogues};
+use crate::{
+    network::{self, Closed, Reach},
+    store::Known,
+};
 
 /// The most addresses that a link names.
 const LINK_PEERS: usize = 6;
@@ -28,6 +31,11 @@ pub struct Peer {
     pub sent_bytes: u64,
     /// Bytes of content received from it.
     pub received_bytes: u64,
+}
+
+/// What a list of a group makes known.
+fn known(listed: &Listed) -> [Known; 2] {
+    [Known::Content(listed.hash), Known::name(&listed.name)]
 }
 
 impl Node {
@@ -129,7 +137,8 @@ impl Node {
         core.own_group(group)?;
         let found =
             catalogues::of_group(&core.network, &core.store, &core.memberships, group, wait).await;
-        core.known_groups.remember(group, &found.listed);
+        let listed: Vec<_> = found.listed.iter().flat_map(known).collect();
+        core.note_known(group, listed).await;
         Ok(found)
     }
 

@@ -8,10 +8,16 @@ use pelago_content::{Descriptor, EntryKind, Hash, Kind, Link, Manifest, Manifest
 use pelago_groups::GroupId;
 use thiserror::Error;
 
-use super::{Node, Target, UnshareError, blocking::blocking, shares::select_hash};
+use super::{
+    Node, NotAMember, Target, UnshareError,
+    blocking::blocking,
+    own_groups::{Place, PlaceError},
+    shares::select_hash,
+};
 use crate::{
+    network::Closed,
     serve::RehashQueue,
-    store::{self, DatabaseError},
+    store::{self, DatabaseError, Known},
     transfer::{self, Reader, TransferError},
 };
 
@@ -23,7 +29,7 @@ pub struct ReadRequest {
     /// For a folder: the names that lead to the file or folder to read. For a file: empty, or any
     /// name.
     pub path: Vec<String>,
-    /// The group in which to fetch it. `None`: the one in which it is known; or outside groups.
+    /// The group in which to fetch it. `None`: the one from which it is known; or outside groups.
     pub group: Option<GroupId>,
     /// How long content that is not here may have no source.
     pub timeout: Duration,
@@ -67,9 +73,25 @@ pub enum ReadError {
     /// Nothing exists at the path.
     #[error("the folder has no entry of this name")]
     NotFound,
+    /// It is not here, and known from a group that this node is not in.
+    #[error(transparent)]
+    NotAMember(NotAMember),
     /// It is not here, and could not be fetched.
     #[error(transparent)]
     Transfer(#[from] transfer::ReadError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl From<PlaceError> for ReadError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::NotAMember(error) => Self::NotAMember(error),
+            PlaceError::Database(error) => Self::Transfer(store::ReadError::from(error).into()),
+            PlaceError::Closed(error) => error.into(),
+        }
+    }
 }
 
 impl ReadError {
@@ -95,6 +117,18 @@ impl ReadError {
         }
     }
 
+    /// Whether it is known from a group that this node is not in, and so looked for nowhere.
+    #[must_use]
+    pub fn is_of_lost_group(&self) -> bool {
+        match self {
+            Self::NotAMember(_) => true,
+            Self::Transfer(transfer::ReadError::Fetch(error)) => {
+                matches!(**error, TransferError::NotAMember { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// The content without a source, if that is the reason.
     #[must_use]
     pub fn without_source(&self) -> Option<Hash> {
@@ -111,11 +145,13 @@ impl ReadError {
     #[must_use]
     pub fn is_of_this_node(&self) -> bool {
         match self {
-            Self::NotFound | Self::Transfer(transfer::ReadError::Stalled { .. }) => false,
+            Self::NotFound
+            | Self::NotAMember(_)
+            | Self::Transfer(transfer::ReadError::Stalled { .. }) => false,
             Self::Transfer(transfer::ReadError::Fetch(error)) => {
                 !matches!(**error, TransferError::NoSource { .. })
             }
-            Self::Transfer(_) => true,
+            Self::Transfer(_) | Self::Closed(_) => true,
         }
     }
 }
@@ -127,10 +163,9 @@ impl Node {
     /// See [`ReadError`].
     pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
         let found_by = request.hash;
-        let group = match request.group {
-            Some(group) => Some(group),
-            None => self.core.group_of(found_by).await.unwrap_or_default(),
-        };
+        let link = Link::new(found_by);
+        let place = self.core.place_of(&link, request.group, false).await?;
+        let group = self.group_at(place, found_by).await?;
         let (known_as, peers) = self.core.links.of(&found_by);
         let reader = |hash| {
             let read = transfer::ReadRequest {
@@ -148,6 +183,11 @@ impl Node {
         while descriptor.kind() == Kind::Folder {
             let manifest = at.manifest().await?;
             let Some(name) = path.next() else {
+                if let Place::Group(group) = place {
+                    // A person may ask for one of them by its hash.
+                    let below: Vec<_> = manifest.entries().iter().filter_map(content).collect();
+                    self.core.note_known(group, below).await;
+                }
                 let (hash, entries) = (descriptor.hash(), manifest.into_entries());
                 let stat = Stat::Folder { hash, entries };
                 let name = request.path.last().cloned().or(known_as);
@@ -166,6 +206,22 @@ impl Node {
         let name = request.path.last().cloned().or(known_as);
         let stat = Stat::File { hash, size };
         Ok(self.reading(stat, name, descriptor, at))
+    }
+
+    /// The group in which to read content. What is known from a group that this node has left is read
+    /// if it is here, and not looked for.
+    async fn group_at(&self, place: Place, hash: Hash) -> Result<Option<GroupId>, PlaceError> {
+        match place {
+            Place::Public => Ok(None),
+            Place::Group(group) => Ok(Some(group)),
+            Place::Lost(group) => {
+                let store = self.core.store.clone();
+                match blocking(move || store.holding(&hash)).await?? {
+                    Some(_) => Ok(Some(group)),
+                    None => Err(self.core.not_a_member(group, Some(hash)).into()),
+                }
+            }
+        }
     }
 
     fn reading(
@@ -203,8 +259,10 @@ impl Node {
                 }
             },
         };
-        self.core.links.remember(&link);
         let (store, hash) = (self.core.store.clone(), link.hash);
+        let place = self.core.place_of(&link, None, false).await?;
+        let group = self.group_at(place, hash).await?;
+        self.core.links.remember(&link);
         let here = blocking(move || {
             let name = store.shares_of(&hash)?.pop().map(|share| share.name);
             let kind = store.holding(&hash)?.map(|(held, _)| held.kind());
@@ -217,7 +275,6 @@ impl Node {
             same.map(|download| download.name)
         };
         let name = link.name.clone().or(name).or_else(called);
-        let group = self.core.group_of(hash).await?;
         let group = group.map(|group| *group.as_bytes());
         Ok((
             Link {
@@ -227,6 +284,16 @@ impl Node {
             },
             kind,
         ))
+    }
+}
+
+/// The content of an entry, as something that is known; `None` for a symbolic link.
+fn content(entry: &ManifestEntry) -> Option<Known> {
+    match &entry.kind {
+        EntryKind::File { descriptor, .. } | EntryKind::Folder { descriptor, .. } => {
+            Some(Known::Content(descriptor.hash()))
+        }
+        EntryKind::Symlink { .. } => None,
     }
 }
 

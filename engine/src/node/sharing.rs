@@ -14,7 +14,7 @@ use super::{
     shares,
 };
 use crate::{
-    store::{Exclusion, NewFile},
+    store::{Exclusion, Known, NewFile},
     transfer::sanitised,
 };
 
@@ -46,6 +46,11 @@ impl Node {
         };
         let mut shared = blocking(move || shares::share(&store, &request, &hashing)).await??;
         self.core.share_included(included).await;
+        let groups: Vec<_> = shared.scopes.groups().collect();
+        for group in groups {
+            let known = [Known::Content(shared.hash)];
+            self.core.note_known(group, known).await;
+        }
         shared.link.peers = self.link_peers().await?;
         // A peer that asks right after the answer finds it.
         let _ = timeout(ANNOUNCE_TIMEOUT, self.core.store.share_feed().caught_up()).await;

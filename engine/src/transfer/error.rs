@@ -32,6 +32,8 @@ pub enum TransferError {
         tried: String,
         /// The number of bytes that are verified.
         kept: u64,
+        /// Whether it may be content of a group of this node, whose members were not asked in it.
+        may_be_in_group: bool,
     },
     /// Other content is at the target.
     #[error("{} exists already and has other content", crate::store::shown(path))]
@@ -177,6 +179,14 @@ impl TransferError {
                  node that has the rest with --peer HOST:PORT, or join the network with \
                  --bootstrap HOST:PORT"
             }
+            Self::NoSource {
+                may_be_in_group: true,
+                ..
+            } => {
+                "if it is content of a group, name the group with --group. Otherwise: is a node that \
+                 shares it running? name one with --peer HOST:PORT, or join the network with \
+                 --bootstrap HOST:PORT"
+            }
             Self::NoSource { .. } => {
                 "is a node that shares it running? name one with --peer HOST:PORT, join the \
                  network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
@@ -197,7 +207,8 @@ impl TransferError {
             }
             Self::NotAMember { .. } => {
                 "ask an owner of the group for a link, use `pelago group join`, and then `pelago \
-                 resume`: what was verified is kept"
+                 resume`: what was verified is kept. To ask all peers for it, which shows them its \
+                 hash, download it again with --public"
             }
             Self::Internal(_) => {
                 "please report it with the log; `pelago resume` retries from the verified data"

@@ -13,7 +13,7 @@ use pelago_content::{
 };
 use thiserror::Error;
 
-use crate::store::{ManifestsError, Store, WriteError};
+use crate::store::{ManifestsError, Scopes, Store, WriteError};
 
 /// The maximum size of all manifests of one folder, in bytes: enough for some five million entries
 /// with ordinary names.
@@ -48,6 +48,9 @@ pub(super) struct Unfolding {
     store: Store,
     expander: Expander,
     bytes: u64,
+    /// The scopes of the download, whose peers see which manifests it does not ask for. `None` if it
+    /// has begun before, and takes all that is here.
+    scopes: Option<Scopes>,
     /// Whether the user accepts more entries than [`pelago_content::UNQUESTIONED_ENTRIES`].
     may_expand: bool,
 }
@@ -64,9 +67,11 @@ impl Unfolding {
     pub(super) fn new(
         store: Store,
         folder: Descriptor,
+        scopes: Option<Scopes>,
         may_expand: bool,
     ) -> Result<Self, UnfoldError> {
         Ok(Self {
+            scopes,
             store,
             expander: Expander::new(folder)?,
             bytes: 0,
@@ -74,8 +79,7 @@ impl Unfolding {
         })
     }
 
-    /// Takes all manifests that are stored here already, and returns what to fetch. Blocks the
-    /// thread.
+    /// Takes the manifests that are stored here already, and returns what to fetch. Blocks the thread.
     pub(super) fn next(mut self) -> Result<Next, UnfoldError> {
         loop {
             let mut missing = Vec::new();
@@ -85,7 +89,8 @@ impl Unfolding {
                     return Err(UnfoldError::TooLong(self.bytes));
                 }
                 let hash = descriptor.hash();
-                match self.store.manifest(&hash)? {
+                let stored = self.store.manifest(&hash)?;
+                match stored.filter(|_| self.may_take(&hash)) {
                     Some(manifest) => self.expander.take(&hash, manifest)?,
                     None => missing.push(descriptor),
                 }
@@ -100,6 +105,19 @@ impl Unfolding {
                 };
                 return Ok(Next::Known(Arc::new(listing)));
             }
+        }
+    }
+
+    /// Whether the peers of the download may know that this manifest is here.
+    fn may_take(&self, hash: &Hash) -> bool {
+        let Some(scopes) = &self.scopes else {
+            return true;
+        };
+        match self.store.scopes(hash) {
+            Ok(Some(of)) => scopes.may_copy(&of),
+            // It was read once.
+            Ok(None) => scopes.groups().next().is_none(),
+            Err(_) => false,
         }
     }
 

@@ -8,6 +8,7 @@ use pelago_groups::GroupId;
 
 use super::Output;
 use crate::{
+    access::{Action, permits},
     network::PeerAddress,
     store::{Cache, DatabaseError, Links, Scope, Scopes, Store},
 };
@@ -43,14 +44,15 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether content that this node shares already counts as found. In a group, only what the group
-    /// or everyone may have does, so that no member learns by a download what else is here. Blocks.
+    /// Whether content that this node shares already counts as found. In a group, only what the group,
+    /// or anyone with the hash, may have does: so no member learns by a download what else is here.
+    /// Blocks.
     pub(super) fn is_offered_here(&self, store: &Store) -> Result<bool, DatabaseError> {
         let Some(group) = self.group else {
             return Ok(true);
         };
         let counts = |scopes: Scopes| {
-            scopes.contains(Scope::Everyone) || scopes.contains(Scope::Group(group))
+            permits(&scopes, Action::Fetch) || scopes.contains(Scope::Group(group))
         };
         Ok(store.scopes(&self.hash)?.is_some_and(counts))
     }

@@ -17,7 +17,7 @@ use super::{
     Delivery, DownloadState, DownloadStatus, Failure, Output, Request, Wanted,
     request::RESUME_TIMEOUT,
 };
-use crate::store::{Links, PartialSpec, Scopes};
+use crate::store::{Links, PartialSpec, Scopes, decode_row};
 
 /// The version of the format below.
 pub(super) const VERSION: u64 = 1;
@@ -290,6 +290,7 @@ impl SavedDownload {
         };
         DownloadStatus {
             path: self.begun_at(),
+            group: self.group,
             state,
             size: self.size,
             verified_bytes: self.verified_bytes,
@@ -341,12 +342,12 @@ pub(super) fn to_bytes(downloads: Vec<SavedDownload>) -> Vec<u8> {
 
 /// Decodes a list.
 pub(super) fn from_bytes(list: &[u8]) -> Result<Vec<SavedDownload>, Unreadable> {
-    let versioned: Versioned = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
+    let versioned: Versioned = decode_row(list).ok_or(Unreadable::Damaged)?;
     match versioned.version {
         VERSION => {}
         version if version > VERSION => return Err(Unreadable::Newer { version }),
         _ => return Err(Unreadable::Damaged),
     }
-    let list: List = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
+    let list: List = decode_row(list).ok_or(Unreadable::Damaged)?;
     Ok(list.downloads)
 }

@@ -11,6 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_content::Hash;
+use pelago_groups::GroupId;
 use serde::{Deserialize, Serialize};
 
 use super::TransferError;
@@ -99,6 +100,8 @@ pub struct DownloadStatus {
     pub name: String,
     /// The path of the file or folder, once it is known.
     pub path: Option<PathBuf>,
+    /// The group in which it is fetched; `None` outside groups.
+    pub group: Option<GroupId>,
     /// The current state.
     pub state: DownloadState,
     /// The size of the content in bytes, once it is known.
@@ -129,6 +132,7 @@ impl DownloadStatus {
             hash,
             name: name.unwrap_or_else(|| hash.to_string()),
             path: None,
+            group: None,
             state: DownloadState::Queued,
             size: None,
             verified_bytes: Some(0),

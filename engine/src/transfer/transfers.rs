@@ -160,7 +160,10 @@ impl Transfers {
             return Err(TransferError::Removing { hash });
         }
         let before = same.map(|at| downloads.remove(at).download);
-        let status = DownloadStatus::new(hash, request.delivery.name.clone());
+        let status = DownloadStatus {
+            group: request.wanted.group,
+            ..DownloadStatus::new(hash, request.delivery.name.clone())
+        };
         let purpose = Purpose::Deliver(Arc::new(request.delivery.clone()), Attempt::First);
         let download = self.spawn(request.wanted.clone(), purpose, status, before);
         let mut followers = Followers::default();

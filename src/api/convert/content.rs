@@ -79,6 +79,7 @@ impl From<node::ContentInfo> for types::ContentInfo {
             files: from.files,
             subfolders: from.subfolders,
             shared: from.shared,
+            group: from.group.map(|group| group.to_string()),
             holders: from.holders.into_iter().map(holder).collect(),
         }
     }
@@ -92,6 +93,8 @@ impl From<node::Choice> for types::Choice {
         };
         Self {
             listed: from.listed.into(),
+            group: from.group.map(|group| group.to_string()),
+            group_name: from.group_name.map(|name| name.to_string()),
             from: from.from.into_iter().map(sharer).collect(),
         }
     }

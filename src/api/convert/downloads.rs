@@ -16,6 +16,7 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             name: from.name.clone(),
             path: from.path.as_deref().map(path_text),
             position: None,
+            group: from.group.map(|group| group.to_string()),
             state: from.state.as_str().to_owned(),
             size: from.size,
             verified_bytes: from.verified_bytes,

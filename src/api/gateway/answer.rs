@@ -280,6 +280,7 @@ async fn failed(node: &Node, hash: &Hash, error: &ReadError) -> Response<Body> {
     let status = match error {
         ReadError::NotFound => return not_found(),
         error if is_withdrawn || error.is_gone() => return gone(hash, error),
+        error if error.is_of_lost_group() => StatusCode::FORBIDDEN,
         error if error.is_too_many_readers() => StatusCode::SERVICE_UNAVAILABLE,
         error if error.is_of_this_node() => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::GATEWAY_TIMEOUT,

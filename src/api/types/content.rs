@@ -130,12 +130,19 @@ pub struct Listed {
     pub unavailable_files: u64,
 }
 
-/// One of several contents that have the same name, and peers that share it.
+/// One of several contents that have the same name, or one of several places in which content is
+/// shared; and peers that share it there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Choice {
     /// The content.
     #[serde(flatten)]
     pub listed: Listed,
+    /// The id of the group in which it is shared: 64 hex digits. Absent outside groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The name of this group, if the node knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
     /// Some of the peers that share it, those with names first.
     #[serde(default)]
     pub from: Vec<Sharer>,

@@ -24,11 +24,13 @@ pub struct DownloadRequest {
     #[serde(default)]
     pub from: Vec<String>,
     /// A group, by its id, at least 8 of its first digits, or its name: its members are the only
-    /// peers to ask, and the only ones who may have the download from this node. Default: the group in
-    /// which this node knows the content, by the link, a list or a share; none otherwise.
+    /// peers to ask, and the only ones who may have the download from this node. Default: the group
+    /// from which this node knows the content, by the link, a list, an earlier request or a share; the
+    /// only place in which a name is shared; none otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Whether to ask all peers, even if this node knows the content in a group.
+    /// Whether to ask all peers, even if this node knows the content from a group, or from one that it
+    /// has left. Without it, such content is refused with the code `not-a-member`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
     /// Addresses of further bootstrap nodes.
@@ -139,6 +141,9 @@ pub struct DownloadStatus {
     pub path: Option<String>,
     /// The number of downloads before it in the queue; null in responses that do not report it.
     pub position: Option<u64>,
+    /// The id of the group in which it is fetched: 64 hex digits. Absent outside groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// A lowercase word, such as `downloading` or `paused`.
     pub state: String,
     /// Its size in bytes; null until a source reports it.

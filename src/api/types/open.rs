@@ -20,7 +20,8 @@ pub struct OpenRequest {
     /// share; none otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Whether to ask all peers, even if this node knows the content in a group.
+    /// Whether to ask all peers, even if this node knows the content from a group, or from one that it
+    /// has left. Without it, such content is refused with the code `not-a-member`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
     /// Addresses of further bootstrap nodes.
@@ -49,6 +50,9 @@ pub struct ContentInfo {
     pub subfolders: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
+    /// The id of the group in which peers were asked: 64 hex digits. Absent outside groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Other peers that have it, or parts of it.
     pub holders: Vec<Holder>,
 }

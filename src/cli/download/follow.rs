@@ -90,12 +90,17 @@ async fn follow_chosen(
         return Err(refused);
     }
     let name = escape(&request.target);
-    context
-        .output
-        .text(format_args!("several contents are named {name}:"))?;
+    let has_groups = choices.iter().any(|choice| choice.group.is_some());
+    context.output.text(match has_groups {
+        true => format!("{name} is shared in several places:"),
+        false => format!("several contents are named {name}:"),
+    })?;
     match choose(&context.output, choices).await? {
         Some(chosen) => {
-            request.target = link_to(&chosen)?;
+            request.target = link_to(&chosen.listed)?;
+            // A choice outside groups is one against them.
+            request.public = chosen.group.is_none();
+            request.group = chosen.group;
             follow(context, node, request, signals).await
         }
         None => Err(refused),
@@ -141,12 +146,39 @@ async fn follow(
                 let notice = status.notice.as_deref().unwrap_or_default();
                 context.output.note(notice);
             }
+            if shown.is_none() && status.group.is_some() {
+                progress.clear();
+                note_group(context, node, request, &status).await;
+            }
             progress.show(&step(&status));
             shown = Some(status);
         } else if let Some(end) = end_in(event)? {
+            if let End::Detached(status) = &end {
+                note_group(context, node, request, status).await;
+            }
             return Ok(end);
         }
     }
+}
+
+/// Says that the download is in a group which the request does not name.
+async fn note_group(
+    context: &Context,
+    node: &NodeHandle,
+    request: &DownloadRequest,
+    status: &DownloadStatus,
+) {
+    let Some(group) = status.group.as_ref().filter(|_| request.group.is_none()) else {
+        return;
+    };
+    let name = match node.client.group(group).await {
+        Ok(group) => escape(&group.group.name),
+        Err(_) => group.get(..8).unwrap_or(group).to_owned(),
+    };
+    context.output.note(format_args!(
+        "this is known from the group {name}: only its members are asked for it, and get it from \
+         this node. To ask all peers instead, cancel it and add --public"
+    ));
 }
 
 /// How the download ended, if the event says that it did.

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
     remembered,
 };
 use crate::{
-    access::{Circle, Memberships},
+    access::Memberships,
     network::{Closed, Network, PeerAddress},
     node::DownloadError,
     store::Store,
@@ -37,10 +37,49 @@ const MAX_SHARERS: usize = 4;
 /// use for different content is found to be ambiguous.
 const GATHERING: Duration = Duration::from_secs(1);
 
+/// How long members of groups may take to say whether they share a name there, before it is asked for
+/// outside.
+const GROUPS_FIRST: Duration = Duration::from_secs(3);
+
+/// A name, and where to look for content that has it.
+pub(in crate::node) struct NameSearch<'n> {
+    pub(in crate::node) name: &'n str,
+    /// The groups whose members are asked.
+    pub(in crate::node) groups: BTreeSet<GroupId>,
+    /// Whether all peers are asked what they share outside groups.
+    pub(in crate::node) is_outside: bool,
+    /// Whether the name is known from a group. Outside, peers are not asked for such a name, which
+    /// would tell it to them: this node reads their whole catalogues.
+    pub(in crate::node) is_secret: bool,
+    pub(in crate::node) memberships: Memberships,
+}
+
+impl NameSearch<'_> {
+    /// The groups in which to ask `peer`.
+    fn groups_of(&self, peer: &PeerId) -> impl Iterator<Item = GroupId> {
+        let theirs = self.memberships.groups_of(peer);
+        theirs
+            .into_iter()
+            .filter(|group| self.groups.contains(group))
+    }
+
+    fn asks(&self, peer: &PeerId) -> bool {
+        self.is_outside || self.groups_of(peer).next().is_some()
+    }
+}
+
+/// What a peer shares under a name, in a group or outside.
+struct Found {
+    peer: PeerId,
+    group: Option<GroupId>,
+    entries: Vec<CatalogueEntry>,
+}
+
 /// Content that was found by its name.
 pub(in crate::node) struct Named {
     pub(in crate::node) hash: Hash,
-    pub(in crate::node) name: String,
+    /// The group in which it was found; `None` outside groups.
+    pub(in crate::node) group: Option<GroupId>,
     /// The peers that have it.
     pub(in crate::node) peers: Vec<PeerId>,
 }
@@ -110,46 +149,46 @@ pub(in crate::node) async fn of_group(
     .await
 }
 
-/// Finds content by `name`, at the peers `among` or at all in reach of those in the circle, within
-/// `within`.
+/// Finds content by its name, at the peers `among` or at all in reach, within `within`. Members of
+/// groups are asked first. Content in several places is ambiguous: a member of a group must not take
+/// the place of what others share under the name, nor they that of the group's.
 pub(in crate::node) async fn find_name(
     network: &Network,
-    name: &str,
-    circle: &Circle,
+    search: &NameSearch<'_>,
     among: Option<&[PeerId]>,
     within: Duration,
 ) -> Result<Named, DownloadError> {
     let deadline = Instant::now() + within;
     let mut arrivals = network.arrivals();
     let mut asked = HashSet::new();
-    let mut found: Vec<(PeerId, Vec<CatalogueEntry>)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut gathered_at = None;
     loop {
         let connected = network.peers().await.map_err(|Closed| Closed)?;
         let connected = connected.into_iter().map(|peer| peer.peer_id);
         let is_asked =
-            |peer: &PeerId| circle.has(peer) && among.is_none_or(|among| among.contains(peer));
-        let new = connected
+            |peer: &PeerId| search.asks(peer) && among.is_none_or(|among| among.contains(peer));
+        let new: Vec<_> = connected
             .filter(is_asked)
             .filter(|peer| asked.insert(*peer))
             .collect();
-        found.extend(find_at(network, new, (name, circle.group()), deadline).await);
+        find_at(network, search, new, deadline, &mut found).await;
         let everyone_asked = among.is_some_and(|among| asked.len() >= among.len());
         let now = Instant::now();
         if !asked.is_empty() {
             gathered_at.get_or_insert((now + GATHERING).min(deadline));
         }
-        let is_found = found.iter().any(|(_, entries)| !entries.is_empty());
+        let is_found = found.iter().any(|found| !found.entries.is_empty());
         if is_found && (everyone_asked || gathered_at.is_some_and(|at| at <= now)) {
             let connected = network.peers().await.map_err(|Closed| Closed)?;
             let names = connected
                 .into_iter()
                 .filter_map(|peer| Some((peer.peer_id, peer.name?)));
-            return decide(name, found, &names.collect());
+            return decide(search.name, found, &names.collect());
         }
         if now >= deadline {
             return Err(DownloadError::NameNotFound {
-                name: name.to_owned(),
+                name: search.name.to_owned(),
                 asked: asked.len(),
             });
         }
@@ -164,28 +203,32 @@ pub(in crate::node) async fn find_name(
     }
 }
 
+/// The one content in one place that was found; or the choices, each with the peers that share it.
 fn decide(
     name: &str,
-    found: Vec<(PeerId, Vec<CatalogueEntry>)>,
+    found: Vec<Found>,
     names: &HashMap<PeerId, String>,
 ) -> Result<Named, DownloadError> {
-    let mut peers: HashMap<Hash, BTreeSet<PeerId>> = HashMap::new();
-    for (peer, entries) in &found {
-        for entry in entries {
-            peers.entry(entry.hash).or_default().insert(*peer);
+    let mut peers: BTreeMap<(Option<GroupId>, Hash), BTreeSet<PeerId>> = BTreeMap::new();
+    let mut places: BTreeMap<Option<GroupId>, Vec<Found>> = BTreeMap::new();
+    for found in found {
+        for entry in &found.entries {
+            let sharers = peers.entry((found.group, entry.hash)).or_default();
+            sharers.insert(found.peer);
         }
+        places.entry(found.group).or_default().push(found);
     }
     if peers.len() == 1
-        && let Some((hash, peers)) = peers.iter().next()
+        && let Some(((group, hash), peers)) = peers.iter().next()
     {
         return Ok(Named {
             hash: *hash,
-            name: name.to_owned(),
+            group: *group,
             peers: peers.iter().copied().collect(),
         });
     }
-    let choice = |listed: Listed| {
-        let sharers = peers.get(&listed.hash).into_iter().flatten();
+    let choice = |group: Option<GroupId>, listed: Listed| {
+        let sharers = peers.get(&(group, listed.hash)).into_iter().flatten();
         let mut from: Vec<_> = sharers
             .map(|peer| Sharer {
                 peer_id: *peer,
@@ -194,53 +237,106 @@ fn decide(
             .collect();
         from.sort_by(|a, b| (a.name.is_none(), &a.name).cmp(&(b.name.is_none(), &b.name)));
         from.truncate(MAX_SHARERS);
-        Choice { listed, from }
+        Choice {
+            listed,
+            group,
+            group_name: None,
+            from,
+        }
     };
-    let mut merge = Merge::new(found.len());
-    for (peer, entries) in found {
-        let mut part = merge.begin(peer);
-        merge.take(&mut part, entries);
-    }
-    let mut listed = merge.finish();
-    listed.sort_by_key(|listed| Reverse(listed.peers));
-    listed.truncate(MAX_CHOICES);
+    let listed = |found: Vec<Found>| {
+        let mut merge = Merge::new(found.len());
+        for found in found {
+            let mut part = merge.begin(found.peer);
+            merge.take(&mut part, found.entries);
+        }
+        merge.finish()
+    };
+    let all = places.into_iter().flat_map(|(group, found)| {
+        let listed = listed(found).into_iter();
+        listed.map(move |listed| (group, listed))
+    });
+    let mut choices: Vec<_> = all.map(|(group, listed)| choice(group, listed)).collect();
+    choices.sort_by_key(|choice| Reverse(choice.listed.peers));
+    choices.truncate(MAX_CHOICES);
     Err(DownloadError::Ambiguous {
         name: name.to_owned(),
-        choices: listed.into_iter().map(choice).collect(),
+        choices,
     })
 }
 
-/// The content that each of `peers` shares under exactly this name, as much as an error lists.
-/// Peers that do not answer are left out.
+/// Adds to `found` what `peers` share under the name: in groups, and then outside.
 async fn find_at(
     network: &Network,
+    search: &NameSearch<'_>,
     peers: Vec<PeerId>,
-    (name, group): (&str, Option<GroupId>),
     deadline: Instant,
-) -> Vec<(PeerId, Vec<CatalogueEntry>)> {
-    let fetches = peers.into_iter().map(|peer| async move {
-        let mut found: Vec<CatalogueEntry> = Vec::new();
-        let take = |entries: Vec<CatalogueEntry>| {
-            for entry in entries {
-                let is_known = found.iter().any(|known| known.hash == entry.hash);
-                if entry.name == name && !is_known && found.len() <= MAX_CHOICES {
-                    found.push(entry);
-                }
-            }
-            found.len() <= MAX_CHOICES
-        };
-        let read = read_pages(network, peer, (name, group), deadline, take).await;
-        match read {
-            // Entries that arrived in time count.
-            Ok(_) | Err(FetchError::TooLong | FetchError::TooManyPages) => Some((peer, found)),
-            Err(error) => {
-                tracing::debug!(%peer, %error, "the peer sent no catalogue");
-                None
+    found: &mut Vec<Found>,
+) {
+    let name = search.name;
+    let in_groups = peers.iter().flat_map(|peer| {
+        let groups = search.groups_of(peer);
+        groups.map(move |group| find_in(network, (*peer, Some(group)), (name, name), deadline))
+    });
+    let members: Vec<_> = in_groups.collect();
+    let end = match search.is_outside {
+        true => deadline.min(Instant::now() + GROUPS_FIRST),
+        false => deadline,
+    };
+    found.extend(all_until(members, end).await);
+    if search.is_outside {
+        let is_secret = search.is_secret || found.iter().any(Found::is_of_group);
+        let query = if is_secret { "" } else { name };
+        let ask = |peer| find_in(network, (peer, None), (name, query), deadline);
+        let outside: Vec<_> = peers.into_iter().map(ask).collect();
+        found.extend(all_until(outside, deadline).await);
+    }
+}
+
+impl Found {
+    fn is_of_group(&self) -> bool {
+        self.group.is_some() && !self.entries.is_empty()
+    }
+}
+
+/// What the peers answer until `end`.
+async fn all_until(asks: Vec<impl Future<Output = Option<Found>>>, end: Instant) -> Vec<Found> {
+    let answers = stream::iter(asks).buffer_unordered(ASKED_AT_A_TIME);
+    let answers = answers.filter_map(std::future::ready);
+    answers.take_until(sleep_until(end)).collect().await
+}
+
+/// The content that a peer shares under exactly this name in a place, as much as an error lists,
+/// among what matches the query. `None` if the peer does not answer.
+async fn find_in(
+    network: &Network,
+    (peer, group): (PeerId, Option<GroupId>),
+    (name, query): (&str, &str),
+    deadline: Instant,
+) -> Option<Found> {
+    let mut entries: Vec<CatalogueEntry> = Vec::new();
+    let take = |page: Vec<CatalogueEntry>| {
+        for entry in page {
+            let is_known = entries.iter().any(|known| known.hash == entry.hash);
+            if entry.name == name && !is_known && entries.len() <= MAX_CHOICES {
+                entries.push(entry);
             }
         }
-    });
-    let found = stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME);
-    found.filter_map(std::future::ready).collect().await
+        entries.len() <= MAX_CHOICES
+    };
+    let read = read_pages(network, peer, (query, group), deadline, take).await;
+    match read {
+        // Entries that arrived in time count.
+        Ok(_) | Err(FetchError::TooLong | FetchError::TooManyPages) => Some(Found {
+            peer,
+            group,
+            entries,
+        }),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "the peer sent no catalogue");
+            None
+        }
+    }
 }
 
 /// Gives `take` the hashes in the catalogue of a connected peer, or in that of a group, as they
@@ -265,6 +361,7 @@ mod tests {
     use pelago_content::Kind;
 
     use super::*;
+    use crate::node::CodedError as _;
 
     fn entry(hash: u8, name: &str) -> CatalogueEntry {
         let hash = Hash::from_bytes([hash; 32]);
@@ -276,21 +373,50 @@ mod tests {
         }
     }
 
+    fn found(peer: PeerId, group: Option<GroupId>, hashes: &[u8]) -> Found {
+        let entries = hashes.iter().map(|hash| entry(*hash, "x")).collect();
+        Found {
+            peer,
+            group,
+            entries,
+        }
+    }
+
     #[test]
     fn a_name_of_two_contents_is_ambiguous() {
         let (a, b) = (PeerId::random(), PeerId::random());
         let names = HashMap::from([(b, "bert".to_owned())]);
-        let same = vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])];
+        let same = vec![found(a, None, &[1]), found(b, None, &[1])];
         assert_eq!(decide("x", same, &names).unwrap().peers.len(), 2);
-        let two = vec![
-            (a, vec![entry(1, "x")]),
-            (b, vec![entry(1, "x"), entry(2, "x")]),
-        ];
+        let two = vec![found(a, None, &[1]), found(b, None, &[1, 2])];
         let Err(error) = decide("x", two, &names) else {
             panic!("decided")
         };
         let text = error.to_string();
         assert!(text.contains(&format!("1 byte, from bert, {a}")), "{text}");
         assert!(text.ends_with("1 byte, from bert"), "{text}");
+    }
+
+    #[test]
+    fn a_name_in_a_group_and_outside_is_ambiguous_even_if_the_content_is_the_same() {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let group = GroupId::from_bytes([7; 32]);
+        let names = HashMap::new();
+        let inside = vec![found(a, Some(group), &[1]), found(b, None, &[])];
+        assert_eq!(decide("x", inside, &names).unwrap().group, Some(group));
+        for hash in [1, 2] {
+            let both = vec![found(a, Some(group), &[1]), found(b, None, &[hash])];
+            let Err(error) = decide("x", both, &names) else {
+                panic!("decided")
+            };
+            let text = error.to_string();
+            assert!(
+                text.contains("\"x\" is shared in several places:"),
+                "{text}"
+            );
+            assert!(text.contains("in the group 07070707, from"), "{text}");
+            assert!(text.contains("outside groups, from"), "{text}");
+            assert!(error.hint().unwrap().contains("--public"));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use libp2p::PeerId;
 use pelago_content::{Hash, Kind, is_unsafe};
+use pelago_groups::{GroupId, Name};
 use thiserror::Error;
 
 use crate::{
@@ -50,11 +51,16 @@ pub struct Catalogue {
     pub incomplete: usize,
 }
 
-/// One of several contents that are shared under one name, and the peers that share it.
+/// One of several contents that are shared under one name, or one of several places in which content
+/// is shared; and the peers that share it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The content.
     pub listed: Listed,
+    /// The group in which it is shared; `None` outside groups.
+    pub group: Option<GroupId>,
+    /// The name of the group, if this node knows it.
+    pub group_name: Option<Name>,
     /// The first peers that share it: those with names first.
     pub from: Vec<Sharer>,
 }

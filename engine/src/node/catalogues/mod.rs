@@ -10,6 +10,6 @@ mod remembered;
 
 pub(super) use cache::CatalogueCache;
 pub use cache::CatalogueOf;
-pub(super) use find::{find_name, of_connected, of_group, of_network, of_peer};
+pub(super) use find::{NameSearch, find_name, of_connected, of_group, of_network, of_peer};
 pub use listed::{Catalogue, Choice, ListError, Listed, Sharer};
 pub(super) use remembered::{of as remembered, remember};

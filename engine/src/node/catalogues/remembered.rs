@@ -18,7 +18,7 @@ use super::fetch::{PEER_TIMEOUT, read_pages};
 use crate::{
     duties::Outcome,
     node::core::NodeCore,
-    store::{DatabaseError, GroupChange, GroupRow, Store},
+    store::{DatabaseError, GroupChange, GroupRow, Known, Store, decode_row},
 };
 
 /// Bytes that are kept for one member, at most.
@@ -80,6 +80,12 @@ fn keep(
     peer: PeerId,
     entries: Vec<CatalogueEntry>,
 ) -> Result<(), DatabaseError> {
+    // What a member offered stays the group's, also when this node has left it.
+    let known = entries.iter().flat_map(|entry| {
+        let name = Known::name(&entry.name);
+        [Known::Content(entry.hash), name]
+    });
+    store.note_known(group, known)?;
     let rows = entries.into_iter().map(|entry| {
         let hash = ByteArray::new(*entry.hash.as_bytes());
         EntryRow(hash, entry.name, entry.kind as u8, entry.size)
@@ -105,7 +111,7 @@ pub(in crate::node) fn of(store: &Store, group: GroupId, peer: &PeerId) -> Vec<C
     let rows = row
         .ok()
         .flatten()
-        .and_then(|row| cbor4ii::serde::from_slice::<Vec<EntryRow>>(&row).ok());
+        .and_then(|row| decode_row::<Vec<EntryRow>>(&row));
     let rows = rows.unwrap_or_default().into_iter();
     let entries = rows.filter_map(|EntryRow(hash, name, kind, size)| {
         Some(CatalogueEntry {

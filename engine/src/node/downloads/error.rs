@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::{
     network::Closed,
-    node::{Choice, CodedError, NotAMember, Sharer},
-    store::{SelectionError, shown},
+    node::{Choice, CodedError, NotAMember, Sharer, own_groups::PlaceError},
+    store::{PartialError, SelectionError, shown},
     transfer,
 };
 
@@ -29,11 +29,8 @@ pub enum DownloadError {
         /// How many peers were asked.
         asked: usize,
     },
-    /// Several contents have that name.
-    #[error(
-        "{name:?} is the name of several different contents:\n{}",
-        choices_by(choices)
-    )]
+    /// Several contents have that name, or it is shared in a group and elsewhere.
+    #[error("{name:?} is {}:\n{}", several(choices), choices_by(choices))]
     Ambiguous {
         /// The name.
         name: String,
@@ -90,6 +87,19 @@ pub enum DownloadError {
     Closed(#[from] Closed),
 }
 
+impl From<PlaceError> for DownloadError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::NotAMember(error) => error.into(),
+            PlaceError::Database(error) => {
+                let error = transfer::TransferError::from(PartialError::from(error));
+                Arc::new(error).into()
+            }
+            PlaceError::Closed(error) => error.into(),
+        }
+    }
+}
+
 impl CodedError for DownloadError {
     fn code(&self) -> &'static str {
         match self {
@@ -112,6 +122,10 @@ impl CodedError for DownloadError {
             Self::NameNotFound { .. } => Some(
                 "see what is in reach with `pelago list --network`, or give a hash: hashes are \
                  found anywhere, names only at connected peers"
+                    .to_owned(),
+            ),
+            Self::Ambiguous { choices, .. } if are_places(choices) => Some(
+                "choose the group with --group GROUP, or add --public to look outside groups"
                     .to_owned(),
             ),
             Self::Ambiguous { .. } => {
@@ -141,14 +155,39 @@ fn peers_by(peers: &[PeerId]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Whether the choices are in several places: groups, and outside of them.
+fn are_places(choices: &[Choice]) -> bool {
+    let mut places = choices.iter().map(|choice| choice.group);
+    let first = places.next();
+    places.any(|place| Some(place) != first)
+}
+
+fn several(choices: &[Choice]) -> &'static str {
+    match are_places(choices) {
+        true => "shared in several places",
+        false => "the name of several different contents",
+    }
+}
+
 fn choices_by(choices: &[Choice]) -> String {
+    let are_places = are_places(choices);
+    let place = |choice: &Choice| match (choice.group, &choice.group_name) {
+        _ if !are_places => String::new(),
+        (Some(_), Some(name)) => format!(", in the group {name}"),
+        (Some(group), None) => format!(", in the group {group:.8}"),
+        (None, _) => ", outside groups".to_owned(),
+    };
     let line = |choice: &Choice| {
         let listed = &choice.listed;
         let mut from: Vec<_> = choice.from.iter().map(Sharer::word).collect();
         let more = (listed.peers as usize).saturating_sub(from.len());
         from.extend((more > 0).then(|| format!("{more} more")));
         let (hash, size) = (listed.hash, counted(listed.size, "byte"));
-        format!("  {hash}  {size}, from {}", from.join(", "))
+        format!(
+            "  {hash}  {size}{}, from {}",
+            place(choice),
+            from.join(", ")
+        )
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,7 @@
 //! Starts downloads: looks up names, and resolves links.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,13 +14,16 @@ use tokio::time::Instant;
 
 use super::{DownloadError, Target};
 use crate::{
-    access::Circle,
     network::Network,
     node::{
-        Mode, Node, Output, PeerAddress, blocking::blocking, catalogues::find_name,
-        link_peers::peers_of, peer_names::PeerChoice,
+        Mode, Node, Output, PeerAddress,
+        blocking::blocking,
+        catalogues::{NameSearch, find_name},
+        link_peers::peers_of,
+        own_groups::Place,
+        peer_names::PeerChoice,
     },
-    store::{Links, Scope, Scopes, Selection},
+    store::{Known, Links, Scope, Scopes, Selection},
     transfer::{self, Download, Follower},
 };
 
@@ -37,8 +41,9 @@ pub struct DownloadRequest {
     pub peers: Vec<PeerAddress>,
     /// The only peers that may be asked. Empty: any peer.
     pub from: Vec<PeerChoice>,
-    /// The group in which to fetch it. `None`: the one in which it is known, by the link, by a
-    /// catalogue or by a share; or outside groups.
+    /// The group in which to fetch it. `None`: the one from which it is known, by the link, by a
+    /// catalogue, by an earlier request or by a share, or the only one in which its name is shared; or
+    /// outside groups.
     pub group: Option<GroupId>,
     /// Whether to fetch it outside groups, even if it is known in one.
     pub is_public: bool,
@@ -148,27 +153,34 @@ impl Node {
                 Some(self.core.select_peers(from, deadline).await?)
             }
         };
-        let group = self.group_for(&request).await?;
-        let circle = Circle::of(group, &self.core.memberships);
-        let (scopes, lists_as_sources) = scopes(&request.target, request.listed, group);
-        let (hash, name) = match request.target {
-            Target::Hash(hash) => (hash, None),
+        let (group, hash, name) = match &request.target {
+            Target::Hash(hash) => {
+                let group = self.group_of(&Link::new(*hash), &request).await?;
+                (group, *hash, None)
+            }
             Target::Link(link) => {
-                peers.extend(peers_of(&link));
-                (link.hash, link.name)
+                peers.extend(peers_of(link));
+                let group = self.group_of(link, &request).await?;
+                (group, link.hash, link.name.clone())
             }
             Target::Name(name) => {
                 let among = match (&allowed, &peers[..]) {
                     (None, [_, ..]) => Some(connect_all(network, &peers).await),
                     (allowed, _) => allowed.clone(),
                 };
+                let search = self.search(name, &request).await?;
                 let within = deadline.saturating_duration_since(Instant::now());
-                let among = among.as_deref();
-                let named = find_name(network, &name, &circle, among, within).await?;
+                let found = find_name(network, &search, among.as_deref(), within).await;
+                let named = found.map_err(|error| self.naming_groups(error))?;
                 tracing::debug!(name, hash = %named.hash, peers = named.peers.len(), "name found");
-                (named.hash, Some(named.name))
+                if let Some(group) = named.group {
+                    let known = [Known::Content(named.hash), Known::name(name)];
+                    self.core.note_known(group, known).await;
+                }
+                (named.group, named.hash, Some(name.clone()))
             }
         };
+        let (scopes, lists_as_sources) = scopes(&request.target, request.listed, group);
         let (output, store) = (request.output, self.core.store.clone());
         let output = blocking(move || output.settled(&hash, &store)).await?;
         if let Some(group) = group {
@@ -204,22 +216,56 @@ impl Node {
         })
     }
 
-    /// The group in which to fetch the content of a request.
-    async fn group_for(&self, request: &DownloadRequest) -> Result<Option<GroupId>, DownloadError> {
-        if request.is_public {
-            return Ok(None);
+    /// The group in which to fetch the content of a link or a hash.
+    async fn group_of(
+        &self,
+        link: &Link,
+        request: &DownloadRequest,
+    ) -> Result<Option<GroupId>, DownloadError> {
+        match self
+            .core
+            .place_of(link, request.group, request.is_public)
+            .await?
+        {
+            Place::Public => Ok(None),
+            Place::Group(group) => Ok(Some(group)),
+            Place::Lost(group) => Err(self.core.not_a_member(group, Some(link.hash)).into()),
         }
-        let of_target = match &request.target {
-            Target::Link(link) => link.group.map(GroupId::from_bytes),
-            Target::Hash(_) | Target::Name(_) => None,
+    }
+
+    /// Where to look for a name: in the group of the request; else in all groups of this node and
+    /// outside of them.
+    async fn search<'n>(
+        &self,
+        name: &'n str,
+        request: &DownloadRequest,
+    ) -> Result<NameSearch<'n>, DownloadError> {
+        let memberships = self.core.memberships.clone();
+        let (groups, is_outside) = match request.group.filter(|_| !request.is_public) {
+            Some(group) => ([self.core.own_group(group)?].into(), false),
+            None if request.is_public => (BTreeSet::new(), true),
+            None => (memberships.own_groups(), true),
         };
-        match (request.group.or(of_target), &request.target) {
-            (Some(group), _) => Ok(Some(self.core.own_group(group)?)),
-            (None, Target::Hash(hash) | Target::Link(Link { hash, .. })) => {
-                Ok(self.core.group_of(*hash).await?)
-            }
-            (None, Target::Name(name)) => Ok(self.core.group_of_name(name)),
+        let is_secret = !request.is_public && self.core.is_name_known(name).await;
+        Ok(NameSearch {
+            name,
+            groups,
+            is_outside,
+            is_secret,
+            memberships,
+        })
+    }
+
+    /// The error, with the names of groups among the choices.
+    fn naming_groups(&self, error: DownloadError) -> DownloadError {
+        let DownloadError::Ambiguous { name, mut choices } = error else {
+            return error;
+        };
+        for choice in &mut choices {
+            let group = choice.group.as_ref();
+            choice.group_name = group.and_then(|group| self.core.group_name(group));
         }
+        DownloadError::Ambiguous { name, choices }
     }
 
     /// Refuses a download within a group into a folder whose files the node shares with others.

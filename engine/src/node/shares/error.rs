@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::Shared;
 use crate::{
     network::Closed,
-    node::{CodedError, NotAMember},
+    node::{CodedError, NotAMember, own_groups::PlaceError},
     store::{self, DatabaseError, FolderError, HashError, Printable, shown},
 };
 
@@ -165,6 +165,9 @@ pub enum UnshareError {
         /// The shares that match.
         choices: Vec<Shared>,
     },
+    /// The content to read is not here, and known from a group that this node is not in.
+    #[error(transparent)]
+    NotAMember(NotAMember),
     /// The database cannot be read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -173,12 +176,23 @@ pub enum UnshareError {
     Closed(#[from] Closed),
 }
 
+impl From<PlaceError> for UnshareError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::NotAMember(error) => Self::NotAMember(error),
+            PlaceError::Database(error) => error.into(),
+            PlaceError::Closed(error) => error.into(),
+        }
+    }
+}
+
 impl CodedError for UnshareError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotShared { .. } | Self::InFolder { .. } => "not-shared",
             Self::NotKept(_) => "not-kept",
             Self::Ambiguous { .. } => "ambiguous-name",
+            Self::NotAMember(error) => error.code(),
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
         }
@@ -195,6 +209,7 @@ impl CodedError for UnshareError {
                 Some("free space on the disk of the data folder, and try again".to_owned())
             }
             Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
+            Self::NotAMember(error) => error.hint(),
             _ => None,
         }
     }

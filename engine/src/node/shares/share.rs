@@ -11,7 +11,7 @@ use pelago_groups::GroupId;
 
 use super::{ShareError, Shared};
 use crate::store::{
-    self, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
+    self, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, Known, MemberState, NewFolder,
     NewShare, Origin, Scope, Scopes, Share, Store, Writers, shown,
 };
 
@@ -79,9 +79,12 @@ pub fn share(
         .as_ref()
         .and_then(|before| of_widened(before, &scopes));
     let mut shared = share_resolved(store, request, scopes, is_plain, progress)?;
-    shared
-        .notes
-        .splice(0..0, followed.into_iter().chain(widened));
+    let is_new = before
+        .as_ref()
+        .is_none_or(|before| before.hash != shared.hash);
+    let revealed = is_new.then(|| of_known(store, &shared)).flatten();
+    let notes = followed.into_iter().chain(widened).chain(revealed);
+    shared.notes.splice(0..0, notes);
     let before = before.map(|before| before.hash);
     Ok(Shared {
         replaced: before.filter(|before| *before != shared.hash),
@@ -198,6 +201,19 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
         new.origin = Origin::Folder(exclusion.folder);
     }
     Ok(())
+}
+
+/// A note if content is for everyone now that this node knows from a group.
+fn of_known(store: &Store, shared: &Shared) -> Option<String> {
+    let known = Known::Content(shared.hash);
+    let is_known = store
+        .groups_that_know(&known)
+        .is_ok_and(|groups| !groups.is_empty());
+    (is_known && shared.scopes.contains(Scope::Everyone)).then(|| {
+        "this node knows the content from a group, and shares it with everyone now: `unshare` \
+         withdraws it"
+            .to_owned()
+    })
 }
 
 /// A note if content that was not for everyone is for everyone in `scopes`.

@@ -85,7 +85,8 @@ impl Task {
                 let has_begun = blocking(move || store.has_begun(&hash)).await?;
                 let may_expand = delivery.may_expand || has_begun;
                 let store = self.services.store.clone();
-                let unfolding = Unfolding::new(store, descriptor, may_expand)?;
+                let scopes = (!has_begun).then(|| self.scopes.clone());
+                let unfolding = Unfolding::new(store, descriptor, scopes, may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }

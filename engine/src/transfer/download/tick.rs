@@ -90,7 +90,9 @@ impl Task {
 
     /// The end of a turn that has no source.
     pub(super) fn no_source(&self, is_able: bool) -> TransferError {
+        let own_groups = self.services.memberships.own_groups();
         TransferError::NoSource {
+            may_be_in_group: self.wanted.group.is_none() && !own_groups.is_empty(),
             hash: self.wanted.hash,
             timeout: self.wanted.timeout,
             tried: self.tried(is_able),

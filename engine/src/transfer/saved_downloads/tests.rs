@@ -180,6 +180,7 @@ fn an_ended_download_is_listed_as_it_ended() {
         (DownloadState::Done, Some("/tmp/x".into()), None),
     ] {
         let ended = DownloadStatus {
+            group: request.wanted.group,
             state,
             path,
             failure,
