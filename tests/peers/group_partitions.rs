@@ -245,13 +245,20 @@ async fn two_owners_who_act_at_once_have_one_roster_when_they_meet() {
     assert_eq!(of_anna, of_bert);
 }
 
-/// Of 24 members, a third is away while owners act, and comes back: all rosters are equal.
+/// Of 24 members, a third is apart for a while: owners act on both sides, and nodes come and go on
+/// both. When all meet, their rosters are equal.
+///
+/// ```text
+///   0 (founder), 1 and 2 (owners) ... 15   |   16, 17 (owner) ... 23
+/// ```
 #[tokio::test]
-async fn twenty_four_nodes_with_churn_have_one_roster() {
+async fn twenty_four_nodes_with_churn_and_a_partition_have_one_roster() {
     const NAMES: [&str; 24] = [
         "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "b0", "b1", "b2", "b3", "b4",
         "b5", "b6", "b7", "b8", "b9", "c0", "c1", "c2", "c3",
     ];
+    const OWNERS: [usize; 3] = [1, 2, 17];
+    const REMOVED: [usize; 4] = [8, 9, 20, 23];
     let mut people = Vec::new();
     for name in NAMES {
         // Clients of the DHT do not connect to all others.
@@ -262,7 +269,7 @@ async fn twenty_four_nodes_with_churn_have_one_roster() {
     for person in &people[1..] {
         join(person.home(), &link).await;
     }
-    for owner in [1, 2] {
+    for owner in OWNERS {
         let owner = key(NAMES[owner]).to_string();
         people[0]
             .node()
@@ -276,37 +283,51 @@ async fn twenty_four_nodes_with_churn_have_one_roster() {
         })
         .await;
     }
-    for person in &mut people[16..] {
-        person.stop().await;
-    }
-    for owner in [1, 2] {
+    for owner in OWNERS {
         let mark = (key(NAMES[owner]), 1);
         until_members(people[owner].node(), |members| members.contains(&mark)).await;
+    }
+    for person in &mut people[16..] {
+        person.start("elsewhere").await;
+    }
+    for at in 17..24 {
+        people[at].connect(&people[at - 1]).await;
     }
     let remove = |by: usize, of: usize| {
         let (node, of) = (people[by].node().clone(), key(NAMES[of]).to_string());
         async move { node.group_remove("family", &of).await.unwrap() }
     };
+    let add = |by: usize, name: &'static str| {
+        let node = people[by].node().clone();
+        async move { node.group_add("family", key(name)).await.unwrap() }
+    };
     remove(1, 8).await;
     remove(0, 20).await;
-    people[2]
-        .node()
-        .group_add("family", key("new"))
-        .await
-        .unwrap();
-    for person in &mut people[16..] {
+    add(2, "new").await;
+    remove(17, 23).await;
+    // The founder removes one whom the owner on the other side removes as well.
+    remove(17, 9).await;
+    remove(0, 9).await;
+    add(17, "far").await;
+    for person in &mut people[13..16] {
+        person.stop().await;
+    }
+    until_member(people[22].node(), "far", true).await;
+    for person in &mut people[13..] {
         person.start("pelago").await;
     }
-    // A ring and the founder in the middle of nothing: each knows its neighbour only.
+    // A ring, and the founder in the middle of nothing: each knows the next member only.
     for at in 0..people.len() {
-        people[at].connect(&people[(at + 1) % people.len()]).await;
+        let after = (1..).map(|step| (at + step) % people.len());
+        let mut members = after.filter(|next| !REMOVED.contains(next));
+        people[at].connect(&people[members.next().unwrap()]).await;
     }
-    let expected = until_members(people[0].node(), |members| members.len() == 24 - 2 + 1).await;
+    let expected = until_members(people[0].node(), |members| members.len() == 24 - 4 + 2).await;
     for person in people.iter().filter(|person| has(&expected, person.name)) {
         until_members(person.node(), |members| *members == expected).await;
     }
     in_time(async {
-        for at in [8, 20] {
+        for at in REMOVED {
             until(people[at].node(), |node| node.groups().unwrap().is_empty()).await;
         }
     })

@@ -407,6 +407,54 @@ async fn a_group_is_added_to_a_share_and_taken_from_it() {
     assert_eq!(answers(&member, shared.hash).await[3], absent());
 }
 
+/// ```text
+///   outsider, a member of one group, a member of the other ---> sharer (everyone and both groups)
+/// ```
+#[tokio::test]
+async fn content_of_two_groups_and_of_everyone_is_answered_in_each() {
+    let content = Content::new(2000, 1);
+    let sharer = Home::start("sharer").await;
+    let outsider = Client::connect(&sharer).await;
+    let (one, other) = (
+        Client::connect(&sharer).await,
+        Client::connect(&sharer).await,
+    );
+    let table = [
+        (sharer.node.peer_id(), BTreeSet::from([GROUP, OTHER])),
+        (one.local(), BTreeSet::from([GROUP])),
+        (other.local(), BTreeSet::from([OTHER])),
+    ];
+    memberships(&sharer.node).replace(table.into());
+    let shared = sharer.share("it", &content).await;
+    let public = answers(&outsider, shared.hash).await[1..3].to_vec();
+    let with_groups = ShareRequest {
+        groups: vec![GROUP, OTHER],
+        ..ShareRequest::new(sharer.path("it"))
+    };
+    sharer.node.share(with_groups, |_| {}).await.unwrap();
+    // Availability and two catalogues each: outside groups, in the one, in the other.
+    let seen = async |peer: &Client| {
+        let answers = answers(peer, shared.hash).await;
+        // The answer about availability proves that it is for this peer.
+        assert!(answers[0].len() > absent().len());
+        assert_eq!(answers[1..3], public, "outside groups");
+        [answers[3].clone(), answers[6].clone()]
+    };
+    let [in_one, hidden] = seen(&one).await;
+    assert!(in_one.len() > absent().len() && hidden == absent());
+    let [hidden, in_other] = seen(&other).await;
+    assert!(in_other.len() > absent().len() && hidden == absent());
+    assert_eq!(seen(&outsider).await, [absent(), absent()]);
+
+    let only_one = UnshareRequest {
+        group: Some(GROUP),
+        ..UnshareRequest::new("it")
+    };
+    sharer.node.unshare(only_one).await.unwrap();
+    assert_eq!(seen(&one).await, [absent(), absent()]);
+    assert_eq!(seen(&other).await, [absent(), in_other]);
+}
+
 /// A node that answers requests for what it has outside groups, and records all subscriptions.
 ///
 /// ```text

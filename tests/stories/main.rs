@@ -35,6 +35,7 @@ mod folder_losses;
 mod folders;
 mod gateway;
 mod gateway_connections;
+mod groups;
 mod health;
 mod http;
 mod interrupt;
