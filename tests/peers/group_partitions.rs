@@ -245,7 +245,7 @@ async fn two_owners_who_act_at_once_have_one_roster_when_they_meet() {
     assert_eq!(of_anna, of_bert);
 }
 
-/// Of 24 members, a third is apart for a while: owners act on both sides, and nodes come and go on
+/// Of 24 members, a third is apart for a while: owners act on both sides, and nodes end and start on
 /// both. When all meet, their rosters are equal.
 ///
 /// ```text
