@@ -601,7 +601,7 @@ def frames():
          frame({"g": group, "s": [b"request"], "j": True})),
         ("a statement of 2,145 bytes", "group request",
          frame({"g": group, "d": bytes(32), "s": [bytes(2145)]})),
-        ("an unknown outcome", "group answer", frame({"j": 4})),
+        ("an unknown outcome", "group answer", frame({"j": 6})),
         ("a longer frame than 64 KiB", "group answer", (64 * 1024 + 1).to_bytes(4, "big")),
         ("a part of an id", "group batch", frame({"i": bytes(33)})),
         ("an empty part that is not the last", "group batch", frame({"m": True})),
