@@ -367,6 +367,10 @@ fn entry(
         return Err(ActError::TooManyEntries);
     }
     let role = before.map_or((None, 0), |before| (before.ownership, before.role_number));
+    // An owner who left is still one: what he decided holds until he is dropped.
+    if !state.is_in && role.0 == Some(Ownership::Now) {
+        return Err(ActError::IsOwner);
+    }
     Ok(signed(held, secret, user, state, role))
 }
 
@@ -640,6 +644,20 @@ mod tests {
         group.take(Ok(Statement::sign(Body::Entry(forever), &secret(1))));
         group.take(Ok(leave(&group.held, &group.root)));
         assert!(!group.is_in(0));
+    }
+
+    #[test]
+    fn an_owner_who_left_is_dropped_before_the_root_rejects_him() {
+        let mut group = Group::new();
+        group.admit(0, 1);
+        group.make_owner(1);
+        group.take(Ok(leave(&group.held, &secret(1))));
+        let rejected = |group: &Group| remove(&group.held, &group.root, key(1), None).map(drop);
+        assert_eq!(rejected(&group), Err(ActError::IsOwner));
+        for dropped in drop_owner(&group.held, &group.root, key(1), |_| true).unwrap() {
+            group.take(Ok(dropped));
+        }
+        assert_eq!(rejected(&group), Ok(()));
     }
 
     #[test]
