@@ -33,8 +33,8 @@ use self::{
 pub use self::{error::DatabaseError, rows::decode_row};
 pub(super) use self::{
     layout::{
-        CATALOGUES, CONFINED, FACTS, GROUPS, MEMBER_HASHES, MEMBERS, PATHS, PEERS, PUBLICATIONS,
-        PUBLISHER, SHARES, UNLISTED,
+        CATALOGUES, CONFINED, FACTS, GROUPS, GroupKey, MEMBER_HASHES, MEMBERS, PATHS, PEERS,
+        PUBLICATIONS, PUBLISHER, SHARES, UNLISTED,
     },
     rows::{decode, encode},
 };

@@ -173,9 +173,22 @@ impl Scopes {
         self.0.remove(&scope)
     }
 
+    /// Removes the scopes of `other`; returns whether any of them was one of these.
+    pub fn remove_all(&mut self, other: &Self) -> bool {
+        let before = self.0.len();
+        self.0.retain(|scope| !other.0.contains(scope));
+        self.0.len() < before
+    }
+
     /// Adds the scopes of `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<T: IntoIterator<Item = Scope>>(scopes: T) -> Self {
+        Self(scopes.into_iter().collect())
     }
 }
 

@@ -10,7 +10,7 @@ use pelago_content::{Hash, Totals};
 use redb::{ReadTransaction, ReadableTable, Table, TableHandle as _, WriteTransaction};
 
 use super::{
-    Member, NewShare, Scope, Share,
+    Member, NewShare, Scope, Scopes, Share,
     database::{CATALOGUES, CONFINED, PATHS, SHARES, UNLISTED},
     members::MemberTables,
     share::CatalogueKey,
@@ -193,19 +193,19 @@ impl<'t> Tables<'t> {
         Ok(removed)
     }
 
-    /// Takes `scope` from the share at `path`, and removes the share if it was the last. Returns what
-    /// is left of it, and the hashes that are not shared there any more; `None` if it was not in
-    /// that scope.
-    pub(super) fn take_scope(
+    /// Takes `scopes` from the share at `path`, and removes the share if it has no other. Returns what
+    /// is left of it, and the hashes that are not shared there any more; `None` if it was in none of
+    /// them.
+    pub(super) fn take_scopes(
         &mut self,
         hash: &Hash,
         path: &str,
-        scope: Scope,
+        scopes: &Scopes,
     ) -> Result<Option<(Share, Vec<Hash>)>, redb::Error> {
         let Some(mut share) = row(&self.shares, hash.as_bytes(), path)? else {
             return Ok(None);
         };
-        if !share.scopes.remove(scope) {
+        if !share.scopes.remove_all(scopes) {
             return Ok(None);
         }
         if share.scopes.is_empty() {

@@ -57,6 +57,14 @@ fn has_members(count: usize) -> impl Fn(&Node) -> bool {
     move |node| group(node).is_some_and(|group| group.members == count)
 }
 
+fn is(role: Role) -> impl Fn(&Node) -> bool {
+    move |node| group(node).is_some_and(|group| group.role == role)
+}
+
+fn knows_invites(count: usize) -> impl Fn(&Node) -> bool {
+    move |node| node.group_invites("family").unwrap().len() == count
+}
+
 pub(crate) async fn founded(home: &Home) {
     home.node
         .group_create("family".parse().unwrap())
@@ -151,10 +159,7 @@ async fn a_member_holds_a_request_while_the_founder_is_off() {
         "the link names members: {:?}",
         link.peers
     );
-    until(&bert.node, |node| {
-        node.group_invites("family").unwrap().len() == 2
-    })
-    .await;
+    until(&bert.node, knows_invites(2)).await;
     anna.node.shutdown().await;
     drop(anna);
 
@@ -241,10 +246,7 @@ async fn who_leaves_is_gone_everywhere_and_what_he_decided_stays() {
         .group_owner_add("family", &key("bert").to_string())
         .await
         .unwrap();
-    until(&bert.node, |node| {
-        group(node).is_some_and(|group| group.role == Role::Owner)
-    })
-    .await;
+    until(&bert.node, is(Role::Owner)).await;
     join(&carl, &auto_link(&bert, 1).await).await;
     until(&anna.node, has_members(3)).await;
     bert.node.group_leave("family").await.unwrap();
@@ -255,17 +257,11 @@ async fn who_leaves_is_gone_everywhere_and_what_he_decided_stays() {
 
     // Both come back, each by the other.
     anna.node.group_add("family", key("bert")).await.unwrap();
-    until(&bert.node, |node| {
-        group(node).is_some_and(|group| group.role == Role::Owner)
-    })
-    .await;
+    until(&bert.node, is(Role::Owner)).await;
     anna.node.group_leave("family").await.unwrap();
     until(&bert.node, has_members(2)).await;
     bert.node.group_add("family", key("anna")).await.unwrap();
-    until(&anna.node, |node| {
-        group(node).is_some_and(|group| group.role == Role::Root)
-    })
-    .await;
+    until(&anna.node, is(Role::Root)).await;
     until(&carl.node, has_members(3)).await;
 }
 
@@ -279,10 +275,7 @@ async fn the_key_of_the_founder_takes_the_group_back() {
     until(&bert.node, has_members(2)).await;
     let link = ask_link(&anna).await;
     // Only Bert can answer who comes by it.
-    until(&bert.node, |node| {
-        node.group_invites("family").unwrap().len() == 2
-    })
-    .await;
+    until(&bert.node, knows_invites(2)).await;
     anna.node.group_leave("family").await.unwrap();
     until(&bert.node, has_members(1)).await;
     anna.node.shutdown().await;
@@ -308,10 +301,7 @@ async fn who_is_out_because_an_owner_was_dropped_learns_it() {
         .group_owner_add("family", &bert_key)
         .await
         .unwrap();
-    until(&bert.node, |node| {
-        group(node).is_some_and(|group| group.role == Role::Owner)
-    })
-    .await;
+    until(&bert.node, is(Role::Owner)).await;
     join(&carl, &auto_link(&bert, 1).await).await;
     until(&anna.node, has_members(3)).await;
     until(&carl.node, has_members(3)).await;
@@ -336,10 +326,7 @@ async fn a_request_is_withdrawn_wherever_it_is_held() {
     join(&bert, &auto_link(&anna, 1).await).await;
     until(&bert.node, has_members(2)).await;
     let link = ask_link(&anna).await;
-    until(&bert.node, |node| {
-        node.group_invites("family").unwrap().len() == 2
-    })
-    .await;
+    until(&bert.node, knows_invites(2)).await;
     let to_bert = GroupLink {
         peers: vec![bert.address().await.to_string()],
         ..link.clone()
@@ -389,10 +376,7 @@ async fn a_group_continues_without_its_founder_and_with_one_copy() {
         .group_owner_add("family", &bert_key)
         .await
         .unwrap();
-    until(&bert.node, |node| {
-        group(node).is_some_and(|group| group.role == Role::Owner)
-    })
-    .await;
+    until(&bert.node, is(Role::Owner)).await;
     let group = anna.node.group_id("family").unwrap();
     let content = Content::new(100_000, 1);
     std::fs::write(anna.path("notes"), &content.bytes).unwrap();

@@ -351,9 +351,9 @@ impl Groups {
         self.report(before.as_deref(), &after);
         let nodes: HashSet<_> = peers_of(&after).collect();
         match after.is_blank() {
-            true => self.0.groups.lock().remove(&id),
-            false => self.0.groups.lock().insert(id, Arc::new(after)),
-        };
+            true => self.forget(&id),
+            false => _ = self.0.groups.lock().insert(id, Arc::new(after)),
+        }
         if is_new {
             let mut reports = self.0.reports.lock();
             reports.keep(id, |peer| nodes.contains(peer));
@@ -385,10 +385,15 @@ impl Groups {
         let past = all.iter().find(is_past);
         let past = past.ok_or(GroupError::TooManyGroups(MAX_GROUPS))?;
         self.0.store.change_groups(&rows::removal(past))?;
-        self.0.groups.lock().remove(&past.id());
-        self.0.reports.lock().keep(past.id(), |_| false);
-        self.0.catalogues.lock().remove(&past.id());
+        self.forget(&past.id());
         Ok(())
+    }
+
+    /// Drops what is in memory of a group.
+    fn forget(&self, id: &GroupId) {
+        self.0.groups.lock().remove(id);
+        self.0.reports.lock().keep(*id, |_| false);
+        self.0.catalogues.lock().remove(id);
     }
 
     /// Notes that a peer, which is a node of an owner, was heard.

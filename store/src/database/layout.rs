@@ -30,7 +30,7 @@ pub(crate) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 pub(crate) const PUBLICATIONS: TableDefinition<'_, &[u8; 32], u64> =
     TableDefinition::new("publications");
 /// Kind, group or user, and key.
-type GroupKey<'k> = (u8, &'k [u8; 32], &'k [u8]);
+pub(crate) type GroupKey<'k> = (u8, &'k [u8; 32], &'k [u8]);
 
 /// (kind, group or user, key) -> row; see `groups`. A database of an earlier version gets the table
 /// when a group is written.

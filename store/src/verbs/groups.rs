@@ -3,9 +3,12 @@
 //! A row belongs to a group or to a user, and has a kind and a key. The store does not know what is in
 //! it. Changes that belong together are one commit. Errors are those of the database.
 
-use redb::TableError;
+use redb::{ReadOnlyTable, TableError};
 
-use crate::{DatabaseError, GroupRow, Store, database::GROUPS};
+use crate::{
+    DatabaseError, GroupRow, Store,
+    database::{GROUPS, GroupKey},
+};
 
 /// A change of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +35,7 @@ impl Store {
         mut take: impl FnMut([u8; 32], &[u8], &[u8]),
     ) -> Result<(), DatabaseError> {
         let kind = kind as u8;
-        self.inner.database.read(|transaction| {
-            let table = match transaction.open_table(GROUPS) {
-                Ok(table) => table,
-                // An earlier version wrote the database.
-                Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
+        self.read_groups(|table| {
             let first = (kind, &[0; 32], &[][..]);
             let next = (kind + 1, &[0; 32], &[][..]);
             for entry in table.range(first..next)? {
@@ -61,15 +58,25 @@ impl Store {
         of: &[u8; 32],
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, DatabaseError> {
-        self.inner.database.read(|transaction| {
-            let table = match transaction.open_table(GROUPS) {
-                Ok(table) => table,
-                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
+        self.read_groups(|table| {
             let row = table.get((kind as u8, of, key))?;
             Ok(row.map(|row| row.value().to_vec()))
         })
+    }
+
+    /// Runs `read` on the table of groups; the default if there is none, as an earlier version wrote
+    /// the database.
+    pub(super) fn read_groups<T: Default>(
+        &self,
+        read: impl FnOnce(&ReadOnlyTable<GroupKey<'static>, &'static [u8]>) -> Result<T, redb::Error>,
+    ) -> Result<T, DatabaseError> {
+        self.inner
+            .database
+            .read(|transaction| match transaction.open_table(GROUPS) {
+                Ok(table) => read(&table),
+                Err(TableError::TableDoesNotExist(_)) => Ok(T::default()),
+                Err(error) => Err(error.into()),
+            })
     }
 
     /// Makes these changes in one commit.

@@ -8,9 +8,13 @@
 use std::collections::HashMap;
 
 use pelago_groups::GroupId;
-use redb::{ReadableTable, TableError};
+use redb::ReadableTable;
 
-use crate::{DatabaseError, GroupRow, Known, Store, clock::unix_now, database::GROUPS};
+use crate::{
+    DatabaseError, GroupRow, Known, Store,
+    clock::unix_now,
+    database::{GROUPS, GroupKey},
+};
 
 /// The most rows: 6 MB of the database.
 const MAX_KNOWN: usize = 1 << 16;
@@ -46,11 +50,7 @@ impl Store {
     ) -> Result<(), DatabaseError> {
         let what = what.into_iter().take(MAX_AT_ONCE.min(limit));
         let mut new = what.collect::<Vec<_>>();
-        self.inner.database.read(|transaction| {
-            let table = match transaction.open_table(GROUPS) {
-                Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-                table => table?,
-            };
+        self.read_groups(|table| {
             for known in std::mem::take(&mut new) {
                 let (of, kind) = known.parts();
                 let key = key(kind, &group);
@@ -86,11 +86,7 @@ impl Store {
     /// [`DatabaseError`].
     pub fn groups_that_know(&self, known: &Known) -> Result<Vec<GroupId>, DatabaseError> {
         let (of, kind) = known.parts();
-        self.inner.database.read(|transaction| {
-            let table = match transaction.open_table(GROUPS) {
-                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-                table => table?,
-            };
+        self.read_groups(|table| {
             let first = (GroupRow::Known as u8, of, &[kind][..]);
             let next = (GroupRow::Known as u8, of, &[kind + 1][..]);
             let mut groups = Vec::new();
@@ -106,7 +102,7 @@ impl Store {
 
 /// The rows to remove so that no more than `limit` are left.
 fn superfluous(
-    table: &impl ReadableTable<(u8, &'static [u8; 32], &'static [u8]), &'static [u8]>,
+    table: &impl ReadableTable<GroupKey<'static>, &'static [u8]>,
     limit: usize,
 ) -> Result<Vec<(Known, GroupId)>, redb::Error> {
     let first = (GroupRow::Known as u8, &[0; 32], &[][..]);

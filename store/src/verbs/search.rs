@@ -305,8 +305,8 @@ mod tests {
             }
 
             let places = [&theirs, &all].map(|new| (new.descriptor.hash(), new.path.clone()));
-            assert_eq!(store.remove_scope(&places, GROUP).unwrap(), 2);
-            assert_eq!(store.remove_scope(&places, GROUP).unwrap(), 0);
+            assert_eq!(store.remove_scopes(&places, &GROUP.into()).unwrap(), 2);
+            assert_eq!(store.remove_scopes(&places, &GROUP.into()).unwrap(), 0);
             assert!(catalogue(store, GROUP, &[]).0.is_empty());
             assert_eq!(catalogue(store, OTHER, &[]).0.len(), 2);
             assert_eq!(

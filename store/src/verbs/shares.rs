@@ -19,7 +19,7 @@ use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
 use crate::{
-    DatabaseError, Member, NewShare, Scope, Share, ShareFeed, Store,
+    DatabaseError, Member, NewShare, Scopes, Share, ShareFeed, Store,
     clock::unix_now,
     database::{PATHS, SHARES},
     share_log::is_logged,
@@ -169,26 +169,28 @@ impl Store {
         Ok(count)
     }
 
-    /// Takes `scope` from shares in one commit, and removes those that have no other. Returns how many
-    /// had it.
+    /// Takes `scopes` from shares in one commit, and removes those that have no other. Returns how many
+    /// had one of them.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`]. Nothing is changed then.
-    pub fn remove_scope(
+    pub fn remove_scopes(
         &self,
         shares: &[(Hash, PathBuf)],
-        scope: Scope,
+        scopes: &Scopes,
     ) -> Result<usize, DatabaseError> {
         let mut log = self.inner.share_log.lock();
         let (mut withdrawn, mut narrowed) = (Vec::new(), Vec::new());
         for (hash, path) in shares {
             let share = self.share_at(path)?;
             let logged = share.filter(|share| share.hash == *hash && is_logged(share));
-            let Some(mut share) = logged.filter(|share| share.scopes.contains(scope)) else {
+            let Some(mut share) = logged else {
                 continue;
             };
-            share.scopes.remove(scope);
+            if !share.scopes.remove_all(scopes) {
+                continue;
+            }
             match share.scopes.is_empty() {
                 true => withdrawn.push(share),
                 false => narrowed.push(share),
@@ -201,7 +203,7 @@ impl Store {
             let (mut left, mut removed) = (Vec::new(), Vec::new());
             for (hash, path) in shares {
                 if let Some(path) = path.to_str()
-                    && let Some((share, hashes)) = tables.take_scope(hash, path, scope)?
+                    && let Some((share, hashes)) = tables.take_scopes(hash, path, scopes)?
                 {
                     left.push(share);
                     removed.extend(hashes);

@@ -9,7 +9,7 @@ use pelago_content::Kind;
 use pelago_groups::GroupId;
 
 use super::{Shared, UnshareError, each_page, select::select};
-use crate::store::{DatabaseError, Exclusion, Origin, Scope, Share, Store};
+use crate::store::{DatabaseError, Exclusion, Origin, Scope, Scopes, Share, Store};
 
 /// What to stop sharing, and with whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl UnshareRequest {
     }
 
     /// The only scopes to take away; none if all are.
-    fn scopes(&self) -> Vec<Scope> {
+    fn scopes(&self) -> Scopes {
         let group = self.group.map(Scope::Group);
         let public = [Scope::Everyone, Scope::Unlisted];
         let public = public.into_iter().filter(|_| self.is_public);
@@ -52,15 +52,16 @@ impl UnshareRequest {
 /// No share matches, or shares with different contents do; or the change cannot be recorded.
 pub fn unshare(store: &Store, request: &UnshareRequest) -> Result<Vec<Shared>, UnshareError> {
     let (shares, excluded) = selected(store, &request.what, request.path.as_deref())?;
-    match &request.scopes()[..] {
-        [] => {
+    let scopes = request.scopes();
+    match scopes.is_empty() {
+        true => {
             // Exclude first, so that the watch does not share it again.
             store.exclude(excluded).map_err(UnshareError::NotKept)?;
             let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
             store.remove_shares(&places)?;
             Ok(shares.into_iter().map(Shared::from).collect())
         }
-        scopes => unshare_with(store, request, scopes, (shares, excluded)),
+        false => unshare_with(store, request, &scopes, (shares, excluded)),
     }
 }
 
@@ -68,19 +69,17 @@ pub fn unshare(store: &Store, request: &UnshareRequest) -> Result<Vec<Shared>, U
 fn unshare_with(
     store: &Store,
     request: &UnshareRequest,
-    scopes: &[Scope],
+    scopes: &Scopes,
     (mut shares, excluded): (Vec<Share>, Vec<Exclusion>),
 ) -> Result<Vec<Shared>, UnshareError> {
-    shares.retain(|share| scopes.iter().any(|scope| share.scopes.contains(*scope)));
+    shares.retain(|share| share.scopes.clone().remove_all(scopes));
     if shares.is_empty() {
         let what = request.what.clone();
         return Err(UnshareError::NotShared { what });
     }
     let left = |share: &Share| {
         let mut left = share.scopes.clone();
-        for scope in scopes {
-            left.remove(*scope);
-        }
+        left.remove_all(scopes);
         left
     };
     let ends = |path: &Path| {
@@ -93,9 +92,7 @@ fn unshare_with(
         .exclude(excluded.collect())
         .map_err(UnshareError::NotKept)?;
     let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-    for scope in scopes {
-        store.remove_scope(&places, *scope)?;
-    }
+    store.remove_scopes(&places, scopes)?;
     let as_left = |share: Share| match left(&share) {
         left if left.is_empty() => Shared::from(share),
         scopes => Shared {
