@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     ConnectError, IdentityClash, event_loop::EventLoop, listen_addresses::AddressChange,
-    pending_connects::connect_error, redial::DialReason,
+    peers::Left, pending_connects::connect_error, redial::DialReason,
 };
 
 impl EventLoop {
@@ -91,12 +91,21 @@ impl EventLoop {
                     return;
                 }
                 tracing::debug!(%peer, %error, "connection closed: it does not answer pings");
+                self.peers.died(&peer, connection);
                 self.swarm.close_connection(connection);
-                if self.peers.connections(&peer) <= 1 {
-                    self.redial.lost(peer, Instant::now());
-                }
             }
         }
+    }
+
+    /// A connection was closed. A peer that may be there still is dialed again: only now, as it counts
+    /// as connected until then.
+    pub(super) fn connection_closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        match self.peers.disconnected(peer, connection) {
+            Left::Connected => return,
+            Left::Gone => {}
+            Left::Lost => self.redial.lost(peer, Instant::now()),
+        }
+        self.departures.send_modify(|number| *number += 1);
     }
 
     pub(super) fn add_listen_address(&mut self, address: Multiaddr) {

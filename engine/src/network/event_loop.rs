@@ -52,6 +52,7 @@ pub(super) struct EventLoop {
     pub(super) commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
+    pub(super) departures: watch::Sender<u64>,
     pub(super) routable: watch::Sender<usize>,
     pub(super) connects: PendingConnects,
     pub(super) queries: DhtQueries,
@@ -243,7 +244,7 @@ impl EventLoop {
                 ..
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.peers.disconnected(peer_id, connection_id);
+                self.connection_closed(peer_id, connection_id);
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,

@@ -39,6 +39,7 @@ pub struct Network {
     pub(super) local: PeerId,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
+    pub(super) departures: watch::Receiver<u64>,
     pub(super) routable: watch::Receiver<usize>,
     pub(super) clash: watch::Receiver<Option<IdentityClash>>,
     pub(super) traffic: Traffic,
@@ -71,6 +72,12 @@ impl Network {
     #[must_use]
     pub fn arrivals(&self) -> broadcast::Receiver<PeerId> {
         self.arrivals.subscribe()
+    }
+
+    /// A number that changes when a peer is no longer connected.
+    #[must_use]
+    pub fn departures(&self) -> watch::Receiver<u64> {
+        self.departures.clone()
     }
 
     /// How many nodes of the DHT are known.
@@ -263,10 +270,22 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use libp2p::multiaddr;
     use pelago_behaviour::streams::OpenError;
+    use tokio::{
+        io::copy_bidirectional,
+        net::{TcpListener, TcpStream},
+        sync::Notify,
+        time::timeout,
+    };
 
     use super::*;
-    use crate::{duties::Duties, network::testing};
+    use crate::{
+        duties::Duties,
+        network::{NetworkSettings, TransportKind, testing},
+    };
 
     async fn network() -> Network {
         testing::network(&Duties::default()).await
@@ -336,6 +355,61 @@ mod tests {
             first.seek(stranger, Vec::new()).await,
             Err(ConnectError::Failed(_))
         ));
+    }
+
+    /// ```text
+    ///   network --- proxy, which stops to pass bytes on for the first connection --- other
+    /// ```
+    #[tokio::test]
+    async fn a_peer_whose_connection_dies_silently_is_dialed_again() {
+        let duties = [(); 2].map(|()| Duties::default());
+        let lasting = NetworkSettings {
+            transport: TransportKind::Internet,
+            idle_timeout: Duration::from_secs(300),
+            ..testing::settings()
+        };
+        let network = testing::network_with(&duties[0], lasting.clone()).await;
+        let other = NetworkSettings {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            ..lasting
+        };
+        let other = testing::network_with(&duties[1], other).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let listens = other.listen_addresses().await.unwrap();
+        let other_port = listens[0].iter().find_map(|part| match part {
+            multiaddr::Protocol::Tcp(port) => Some(port),
+            _ => None,
+        });
+        let target = ("127.0.0.1", other_port.unwrap());
+        let frozen = Arc::new(Notify::new());
+        let freeze = Arc::clone(&frozen);
+        let proxy = tokio::spawn(async move {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(target).await.unwrap();
+            tokio::select! {
+                _ = copy_bidirectional(&mut near, &mut far) => {}
+                () = freeze.notified() => {}
+            }
+            drop(listener);
+            // Both ends stay open, and hear nothing.
+            std::future::pending::<()>().await;
+        });
+
+        let mut arrivals = network.arrivals();
+        let mut departures = network.departures();
+        let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+        let id = other.local_peer_id();
+        assert_eq!(network.connect(None, vec![address]).await.unwrap(), id);
+        assert_eq!(arrivals.recv().await.unwrap(), id);
+        frozen.notify_one();
+        let story = async {
+            departures.changed().await.unwrap();
+            // At the address at which it reports to listen.
+            assert_eq!(arrivals.recv().await.unwrap(), id);
+        };
+        timeout(Duration::from_secs(90), story).await.unwrap();
+        proxy.abort();
     }
 
     #[tokio::test]

@@ -57,6 +57,8 @@ pub(super) struct Remote {
     pub(super) address: Multiaddr,
     /// Whether the peer made the connection.
     pub(super) is_inbound: bool,
+    /// Whether it was found to be dead, and is being closed.
+    is_dead: bool,
 }
 
 impl From<&ConnectedPoint> for Remote {
@@ -64,8 +66,20 @@ impl From<&ConnectedPoint> for Remote {
         Self {
             address: endpoint.get_remote_address().clone(),
             is_inbound: endpoint.is_listener(),
+            is_dead: false,
         }
     }
+}
+
+/// What the end of a connection means for its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// There is another connection to it.
+    Connected,
+    /// It is gone.
+    Gone,
+    /// The last connection to it died silently: it may be there still.
+    Lost,
 }
 
 #[derive(Default)]
@@ -105,12 +119,27 @@ impl Peers {
             .insert(connection, remote);
     }
 
-    pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
-        if let Some(connected) = self.connected.get_mut(&peer) {
-            connected.connections.remove(&connection);
-            if connected.connections.is_empty() {
-                self.connected.remove(&peer);
-            }
+    /// A connection was found to be dead: it will be closed.
+    pub(super) fn died(&mut self, peer: &PeerId, connection: ConnectionId) {
+        let connected = self.connected.get_mut(peer);
+        let remote = connected.and_then(|connected| connected.connections.get_mut(&connection));
+        if let Some(remote) = remote {
+            remote.is_dead = true;
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) -> Left {
+        let Some(connected) = self.connected.get_mut(&peer) else {
+            return Left::Gone;
+        };
+        let closed = connected.connections.remove(&connection);
+        if !connected.connections.is_empty() {
+            return Left::Connected;
+        }
+        self.connected.remove(&peer);
+        match closed.is_some_and(|remote| remote.is_dead) {
+            true => Left::Lost,
+            false => Left::Gone,
         }
     }
 
@@ -146,12 +175,6 @@ impl Peers {
 
     pub(super) fn is_empty(&self) -> bool {
         self.connected.is_empty()
-    }
-
-    /// How many connections there are to `peer`.
-    pub(super) fn connections(&self, peer: &PeerId) -> usize {
-        let connected = self.connected.get(peer);
-        connected.map_or(0, |connected| connected.connections.len())
     }
 
     /// The addresses at which this node has reached `peer`, of the open connections.
@@ -214,7 +237,24 @@ mod tests {
         Remote {
             address: address.parse().unwrap(),
             is_inbound,
+            is_dead: false,
         }
+    }
+
+    #[test]
+    fn a_peer_is_lost_when_its_last_connection_dies_and_not_when_it_is_closed() {
+        let peer = PeerId::random();
+        let mut peers = Peers::default();
+        let [first, second, third] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        for connection in [first, second] {
+            peers.connected(peer, connection, remote("/ip4/10.0.0.2/tcp/9", true));
+            peers.died(&peer, connection);
+        }
+        assert_eq!(peers.disconnected(peer, first), Left::Connected);
+        assert_eq!(peers.disconnected(peer, second), Left::Lost);
+        peers.connected(peer, third, remote("/ip4/10.0.0.2/tcp/9", true));
+        peers.died(&peer, second);
+        assert_eq!(peers.disconnected(peer, third), Left::Gone);
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Network {
         let lookup_requests = metrics.lookup_requests.clone();
         let (commands, command_queue) = mpsc::channel(COMMANDS_QUEUED);
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
+        let (departures, departures_now) = watch::channel(0);
         let (routable, routable_now) = watch::channel(0);
         let (clash, clash_now) = watch::channel(None);
         let parts = Arc::new(LoopParts {
@@ -131,6 +132,7 @@ impl Network {
             commands: Arc::new(Mutex::new(command_queue)),
             inbound,
             arrivals: arrivals.clone(),
+            departures,
             routable,
             clash,
             metrics: Arc::new(metrics),
@@ -151,6 +153,7 @@ impl Network {
             local: keypair.public().to_peer_id(),
             commands,
             arrivals,
+            departures: departures_now,
             routable: routable_now,
             clash: clash_now,
             traffic,
@@ -171,6 +174,7 @@ struct LoopParts {
     commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     inbound: mpsc::Sender<streams::Event>,
     arrivals: broadcast::Sender<PeerId>,
+    departures: watch::Sender<u64>,
     routable: watch::Sender<usize>,
     clash: watch::Sender<Option<IdentityClash>>,
     metrics: Arc<Metrics>,
@@ -205,6 +209,7 @@ impl LoopParts {
             commands: Arc::clone(&self.commands).lock_owned().await,
             inbound: self.inbound.clone(),
             arrivals: self.arrivals.clone(),
+            departures: self.departures.clone(),
             routable: self.routable.clone(),
             connects: PendingConnects::default(),
             queries: DhtQueries::default(),
@@ -220,6 +225,7 @@ impl LoopParts {
     /// A new event loop with a new swarm. The old one is gone, with all of its state.
     async fn restart(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
+        self.departures.send_modify(|number| *number += 1);
         let own_keys = self.own_keys.clone();
         let swarm = swarm(
             &self.keypair,

@@ -139,7 +139,7 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
     let (groups, network) = (core.groups.clone(), core.network.clone());
     let mut revision = groups.revision();
     let mut routable = network.routable();
-    let mut arrivals = network.arrivals();
+    let (mut arrivals, mut departures) = (network.arrivals(), network.departures());
     let (mut schedule, mut looking) = (Schedule::default(), JoinSet::new());
     let (mut nodes, mut meetings) = (Vec::new(), BTreeMap::new());
     let (mut neighbours, mut settled) = (KnownNeighbours::default(), Instant::now());
@@ -215,6 +215,9 @@ pub(in crate::node) async fn meet_members(core: Arc<NodeCore>) -> Outcome {
             }
             // Whether one arrived or some were missed: the connected peers are listed again.
             _ = arrivals.recv() => {}
+            changed = departures.changed() => if changed.is_err() {
+                return Ok(());
+            },
             Some(_) = looking.join_next() => {}
             () = sleep_until(next.into()) => {}
         }
