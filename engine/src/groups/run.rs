@@ -10,9 +10,10 @@ use libp2p::PeerId;
 use pelago_groups::{GroupId, Slot, UserKey};
 use tokio::{
     sync::broadcast::error::RecvError,
-    task::{JoinSet, spawn_blocking},
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
+use tokio_util::task::JoinMap;
 
 use super::{
     ask::{AskError, Conversation, Errand},
@@ -54,9 +55,8 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
         network,
         outbox: Outbox::default(),
         requests: PassOns::default(),
-        talks: JoinSet::new(),
-        rounds: JoinSet::new(),
-        asking: BTreeSet::new(),
+        talks: JoinMap::new(),
+        rounds: JoinMap::new(),
         asked_again: BTreeSet::new(),
         checks: BTreeMap::new(),
     };
@@ -77,17 +77,10 @@ pub async fn run(groups: Groups, network: Network) -> Outcome {
                 Err(RecvError::Lagged(_)) => task.meet_all().await?,
                 Err(RecvError::Closed) => return Ok(()),
             },
-            Some(ended) = task.talks.join_next() => {
-                if let Ok(peer) = ended {
-                    task.outbox.ended(&peer);
-                }
-            }
-            Some(ended) = task.rounds.join_next() => {
-                if let Ok(group) = ended {
-                    task.asking.remove(&group);
-                    if task.asked_again.remove(&group) {
-                        task.ask(group);
-                    }
+            Some((peer, _)) = task.talks.join_next() => task.outbox.ended(&peer),
+            Some((group, _)) = task.rounds.join_next() => {
+                if task.asked_again.remove(&group) {
+                    task.ask(group);
                 }
             }
             _ = tick.tick() => task.tick().await?,
@@ -109,10 +102,9 @@ struct Task {
     network: Network,
     outbox: Outbox,
     requests: PassOns,
-    talks: JoinSet<PeerId>,
+    talks: JoinMap<PeerId, ()>,
     /// Rounds in which members are asked to admit the user of this node.
-    rounds: JoinSet<GroupId>,
-    asking: BTreeSet<GroupId>,
+    rounds: JoinMap<GroupId, ()>,
     /// Groups of which a member came while such a round ran, which may have passed it by.
     asked_again: BTreeSet<GroupId>,
     /// When to check whether the connected members of a group have its last change, and how often
@@ -125,7 +117,7 @@ impl Task {
     fn speak(&mut self) {
         while let Some((peer, exchange, errands)) = self.outbox.begin(Instant::now()) {
             let (groups, network) = (self.groups.clone(), self.network.clone());
-            self.talks.spawn(async move {
+            self.talks.spawn(peer, async move {
                 let spoken = speak(&groups, &network, peer, &exchange, errands);
                 let spoken = tokio::select! {
                     spoken = timeout(CONVERSATION_TIMEOUT, spoken) => spoken,
@@ -134,7 +126,6 @@ impl Task {
                 if let Err(error) = spoken.unwrap_or(Err(AskError::TooLong)) {
                     tracing::debug!(%peer, %error, "an exchange about groups failed");
                 }
-                peer
             });
         }
     }
@@ -324,12 +315,11 @@ impl Task {
     /// Asks members to admit the user of this node. Returns whether that begins: not if it is being
     /// done.
     fn ask(&mut self, group: GroupId) -> bool {
-        let begins = self.asking.insert(group);
+        let begins = !self.rounds.contains_key(&group);
         if begins {
             let (groups, network) = (self.groups.clone(), self.network.clone());
-            self.rounds.spawn(async move {
+            self.rounds.spawn(group, async move {
                 groups.ask_members(&network, group).await;
-                group
             });
         }
         begins
