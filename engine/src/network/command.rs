@@ -62,6 +62,8 @@ pub(super) enum Command {
         reply: oneshot::Sender<Vec<Multiaddr>>,
     },
     /// Panic, as a defect would.
+    /// Close the connections to a peer.
+    Leave { peer: PeerId },
     #[cfg(test)]
     Panic,
     /// Close connections whose peers would not notice that this process ends.

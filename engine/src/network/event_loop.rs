@@ -188,6 +188,10 @@ impl EventLoop {
             Command::ListenAddresses { reply } => {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }
+            Command::Leave { peer } => {
+                // It may be disconnected already.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
             #[cfg(test)]
             Command::Panic => panic!("requested by a test"),
             Command::Disconnect { .. } | Command::Shutdown { .. } => {

@@ -243,6 +243,12 @@ impl Network {
         self.ask(|reply| Command::ListenAddresses { reply }).await
     }
 
+    /// Closes the connections to `peer`. Its addresses stay known.
+    pub async fn leave(&self, peer: PeerId) {
+        // An error means that the network has shut down already.
+        let _ = self.commands.send(Command::Leave { peer }).await;
+    }
+
     /// Closes connections whose peers would not notice that this process ends.
     pub async fn disconnect(&self) {
         // An error means that the network has shut down already.

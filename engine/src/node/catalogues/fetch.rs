@@ -1,6 +1,10 @@
 //! Requests catalogues from peers, page by page, until a deadline.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
@@ -20,6 +24,10 @@ pub(super) const ASKED_AT_A_TIME: usize = 16;
 
 /// The most members of a group that are reached and asked at a time.
 const MEMBERS_AT_A_TIME: usize = 32;
+
+/// Connections to members of a group, at most, that stay when all members are asked: the others are
+/// for other peers. Further members are left once they were asked.
+const MAX_CONNECTED: usize = 128;
 
 /// The most pages of one catalogue: twice as many as the accepted entries fill. Pages may be short,
 /// even empty, where much is filtered out, but their number has to be bounded.
@@ -71,26 +79,76 @@ async fn fetch_from(
     let deadline = Instant::now() + TIMEOUT;
     let merge = Mutex::new(Merge::new(peers.len()));
     let merge = &merge;
+    let visits = match group {
+        Some(_) => Some(Visits::new(network, &peers, MAX_CONNECTED).await),
+        None => None,
+    };
+    let visits = visits.as_ref();
     let fetches = peers.into_iter().map(|peer| async move {
-        if group.is_some() {
-            let connected = timeout_at(deadline, network.connect(Some(peer), Vec::new())).await;
-            if !matches!(connected, Ok(Ok(_))) {
-                // It is offline, as far as can be known.
-                let entries = remembered(&peer);
-                let mut merge = merge.lock();
-                let mut part = merge.begin_absent();
-                let has_all = merge.take(&mut part, entries);
-                merge.end(&part);
-                return has_all;
-            }
+        if let Some(visits) = visits
+            && !visits.begin(peer, deadline).await
+        {
+            // It is offline, as far as can be known.
+            let entries = remembered(&peer);
+            let mut merge = merge.lock();
+            let mut part = merge.begin_absent();
+            let has_all = merge.take(&mut part, entries);
+            merge.end(&part);
+            return has_all;
         }
-        fetch(network, peer, group, merge, deadline).await
+        let is_whole = fetch(network, peer, group, merge, deadline).await;
+        if let Some(visits) = visits {
+            visits.end(peer).await;
+        }
+        is_whole
     });
     let fetches = stream::iter(fetches).buffer_unordered(at_a_time);
     let are_whole: Vec<bool> = fetches.collect().await;
     let incomplete = are_whole.into_iter().filter(|is_whole| !is_whole).count();
     let listed = std::mem::replace(&mut *merge.lock(), Merge::new(0)).finish();
     Catalogue { listed, incomplete }
+}
+
+/// Visits to members of a group, of whom a bounded number stays connected.
+struct Visits<'n> {
+    network: &'n Network,
+    /// Those that were connected before.
+    connected: HashSet<PeerId>,
+    /// How many others may stay.
+    free: AtomicUsize,
+}
+
+impl<'n> Visits<'n> {
+    /// Of `members`, `at_most` stay connected, and all that are connected now.
+    async fn new(network: &'n Network, members: &[PeerId], at_most: usize) -> Self {
+        let mut connected = HashSet::new();
+        for peer in network.peers().await.unwrap_or_default() {
+            if members.contains(&peer.peer_id) {
+                connected.insert(peer.peer_id);
+            }
+        }
+        Self {
+            network,
+            free: AtomicUsize::new(at_most.saturating_sub(connected.len())),
+            connected,
+        }
+    }
+
+    /// Connects to `peer` at known addresses. Returns whether it is connected.
+    async fn begin(&self, peer: PeerId, deadline: Instant) -> bool {
+        let connecting = self.network.connect(Some(peer), Vec::new());
+        matches!(timeout_at(deadline, connecting).await, Ok(Ok(_)))
+    }
+
+    /// Leaves `peer`, unless it may stay.
+    async fn end(&self, peer: PeerId) {
+        let one_less = |free: usize| free.checked_sub(1);
+        let stays = self.connected.contains(&peer)
+            || self.free.fetch_update(Relaxed, Relaxed, one_less).is_ok();
+        if !stays {
+            self.network.leave(peer).await;
+        }
+    }
 }
 
 /// Merges the catalogue of one peer. Returns whether it is complete, as far as can be known.
@@ -161,4 +219,45 @@ async fn pages(
         }
     }
     Err(FetchError::TooManyPages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{duties::Duties, network::testing};
+
+    /// ```text
+    ///   walker --- three members, of whom the first is connected before
+    /// ```
+    #[tokio::test]
+    async fn of_the_members_who_are_asked_a_bounded_number_stays_connected() {
+        let duties = [(); 4].map(|()| Duties::default());
+        let walker = testing::listening(&duties[0]).await;
+        let (mut members, mut arrivals) = (Vec::new(), walker.arrivals());
+        for duties in &duties[1..] {
+            let member = testing::listening(duties).await;
+            let address = member.listen_addresses().await.unwrap();
+            walker.connect(None, address).await.unwrap();
+            arrivals.recv().await.unwrap();
+            members.push(member);
+        }
+        let ids: Vec<_> = members.iter().map(Network::local_peer_id).collect();
+        let mut departures = walker.departures();
+        for id in &ids[1..] {
+            walker.leave(*id).await;
+            departures.changed().await.unwrap();
+        }
+        let visits = Visits::new(&walker, &ids, 2).await;
+        let deadline = Instant::now() + PEER_TIMEOUT;
+        for id in &ids {
+            assert!(visits.begin(*id, deadline).await);
+        }
+        for id in &ids {
+            visits.end(*id).await;
+        }
+        departures.changed().await.unwrap();
+        let left = walker.peers().await.unwrap();
+        let left: HashSet<_> = left.iter().map(|peer| peer.peer_id).collect();
+        assert_eq!(left, ids[..2].iter().copied().collect());
+    }
 }
