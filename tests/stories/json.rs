@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::world::{World, fields, noise};
+use super::world::{World, eventually, fields, noise};
 
 /// The fields of entries, sorted.
 const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
@@ -207,6 +207,115 @@ fn groups_are_listed_alike_for_people_and_programs() {
     a.run(&["list", "--network", "--wait", "0"])
         .done()
         .says("list --group GROUP` lists what the members");
+}
+
+/// ```text
+///   B ── A      each verb of groups once: A founds a group, B asks to join it, becomes an owner, is
+///               dropped, removed, admitted again, and leaves
+/// ```
+#[test]
+fn every_verb_of_groups_prints_exactly_its_fields() {
+    const USER: [&str; 2] = ["state", "user"];
+    const GROUP: [&str; 7] = [
+        "heard_from_owner_unix_ms",
+        "id",
+        "members",
+        "name",
+        "owners",
+        "pending_requests",
+        "role",
+    ];
+    const MEMBER: [&str; 7] = [
+        "joined_by",
+        "name",
+        "online",
+        "peers",
+        "role",
+        "user",
+        "you",
+    ];
+    const JOINED: [&str; 8] = [
+        "joined_by",
+        "name",
+        "online",
+        "peers",
+        "role",
+        "user",
+        "via",
+        "you",
+    ];
+    const INVITE: [&str; 7] = [
+        "by",
+        "expires_unix_ms",
+        "invite",
+        "mode",
+        "open",
+        "uses_left",
+        "yours",
+    ];
+    const JOIN: [&str; 4] = ["group", "name", "since_unix_ms", "status"];
+
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    let _other = b.start(&["-b", &node.address()]);
+    let created = a.json(&["user", "create", "anna", "--no-passphrase"]);
+    assert_eq!(fields(&created), USER);
+    assert_eq!(fields(&created["user"]), ["has_passphrase", "key", "name"]);
+    b.run(&["user", "create", "bert", "--no-passphrase"]).done();
+    assert_eq!(fields(&a.json(&["user", "show"])), USER);
+
+    let group = |verb: &[&str]| a.json(&[&["group"], verb].concat());
+    assert_eq!(fields(&group(&["create", "family"])), GROUP);
+    assert_eq!(fields(only(&group(&["list"]))), GROUP);
+    let shown = group(&["show", "family"]);
+    let details = ["confirmed", "founded_by", "nodes"];
+    let mut all = [&GROUP[..], &details].concat();
+    all.sort_unstable();
+    assert_eq!(fields(&shown), all);
+    let invite = group(&["invite", "family"]);
+    assert_eq!(
+        fields(&invite),
+        ["expires_unix_ms", "invite", "link", "mode", "uses_left"]
+    );
+    assert_eq!(fields(only(&group(&["invites", "family"]))), INVITE);
+
+    let link = invite["link"].as_str().unwrap();
+    let asked = b.fed(&["--json", "group", "join"], link).done().document();
+    assert_eq!(fields(&asked), JOIN);
+    let joins = b.json(&["group", "joins"]);
+    assert_eq!(fields(only(&joins)), JOIN);
+    let request = eventually("the request arrives", || {
+        let requests = group(&["requests", "family"]);
+        requests.get(0).cloned()
+    });
+    assert_eq!(
+        fields(&request),
+        ["invite", "message", "name", "received_unix_ms", "user"]
+    );
+    assert_eq!(fields(&group(&["accept", "family", "bert"])), JOINED);
+    let members = group(&["members", "family"]);
+    assert_eq!(fields(&members[0]), MEMBER);
+    assert_eq!(fields(&members[1]), JOINED);
+    assert_eq!(fields(&group(&["owner", "add", "family", "bert"])), JOINED);
+    let dropped = group(&["owner", "drop", "family", "bert", "--undo-all"]);
+    assert_eq!(fields(&dropped).len(), JOINED.len() + 2);
+    assert!(dropped["kept"].is_array() && dropped["undone"].is_array());
+    let removed = group(&["remove", "family", "bert"]);
+    assert_eq!(fields(&removed), ["open", "removed", "revoked"]);
+    assert_eq!(fields(only(&removed["removed"])), JOINED);
+    let user = request["user"].as_str().unwrap();
+    assert_eq!(fields(&group(&["add", "family", user])), MEMBER);
+    assert_eq!(fields(&group(&["rename", "family", "kin"])), GROUP);
+    let another = group(&["invite", "kin", "--auto"]);
+    let another = another["invite"].as_str().unwrap();
+    assert_eq!(fields(&group(&["revoke", "kin", another])), INVITE);
+    eventually("it is back", || {
+        let groups = b.json(&["group", "list"]);
+        (groups[0]["members"] == 2).then_some(())
+    });
+    assert_eq!(fields(&b.json(&["group", "leave", "kin", "--yes"])), GROUP);
+    assert_eq!(b.json(&["group", "list"]), serde_json::json!([]));
 }
 
 /// ```text

@@ -104,3 +104,77 @@ fn people_found_join_share_and_remove() {
     bert.click("#tab-groups");
     bert.sees("#groups .group", "an owner removed you");
 }
+
+/// ```text
+///   page of A ── A ── B ── page of B      B withdraws a request, becomes an owner who is dropped, loses a
+///                                         download with the group, and leaves it in the end
+/// ```
+#[test]
+fn people_withdraw_are_dropped_as_owners_lose_downloads_and_leave() {
+    let world = World::new();
+    let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
+    let film = world.file("film.mkv", &noise(2, 2_000_000));
+    let node_a = a.start(&["-n", "anna"]);
+    let _node_b = b.start(&["-n", "bert", "-b", &node_a.address()]);
+    for (home, name) in [(&a, "anna"), (&b, "bert"), (&c, "carl")] {
+        home.run(&["user", "create", name, "--no-passphrase"])
+            .done();
+    }
+    let carl = c.json(&["user", "show"])["user"]["key"].clone();
+    let carl = carl.as_str().unwrap();
+    a.run(&["group", "create", "family"]).done();
+    let invite = a.json(&["group", "invite", "family"]);
+    let Some(anna) = opened(&a) else { return };
+    let bert = opened(&b).unwrap();
+
+    let ask = || {
+        bert.fill("#target", invite["link"].as_str().unwrap());
+        bert.press(Key::Enter);
+        bert.click("dialog button.primary");
+        bert.sees("#groups .group", "no owner has answered");
+    };
+    ask();
+    anna.click("#tab-groups");
+    anna.sees("#groups .group", "1 request");
+    bert.click("#groups button[aria-label='Withdraw the request']");
+    bert.sees("#groups .empty", "You are in no group");
+    anna.sees_no("#groups .group", "1 request");
+    ask();
+    anna.click("#groups .group");
+    anna.click(".parts a[data-part=requests]");
+    anna.click(".request button.primary");
+
+    // What an owner decided alone is undone with the choice of the person who drops the owner.
+    anna.click(".parts a[data-part=members]");
+    anna.click(".member button[aria-label='Make an owner']:not([hidden])");
+    bert.sees("#groups .group", "you are an owner");
+    b.run(&["group", "add", "family", carl]).done();
+    anna.until("document.querySelectorAll('.member').length === 3");
+    anna.click(".member button[aria-label='Drop as an owner']:not([hidden])");
+    anna.sees("dialog label", "stays a member");
+    anna.click("dialog label input");
+    anna.click("dialog button.danger");
+    anna.until("document.querySelectorAll('.member').length === 2");
+    bert.sees_no("#groups .group", "you are an owner");
+
+    a.run(&["limit", "--upload", "50k"]).done();
+    a.run(&["share", "--group", "family", &film]).done();
+    bert.click("#groups .group");
+    bert.click(".one-group .offer .title");
+    bert.click("dialog button.primary");
+    bert.sees("#downloads .row", "film.mkv");
+    a.run(&["group", "remove", "family", "bert"]).done();
+    bert.sees("#downloads .row", "does not belong to it any more");
+    bert.click("#tab-groups");
+    bert.sees("#groups .group", "an owner removed you");
+
+    let user = b.json(&["user", "show"])["user"]["key"].clone();
+    a.run(&["group", "add", "family", user.as_str().unwrap()])
+        .done();
+    bert.sees("#groups .group", "2 members");
+    bert.click("#groups .group");
+    bert.click(".one-group .bar button:last-child");
+    bert.click("dialog button.danger");
+    bert.sees("#groups .empty", "You are in no group");
+    anna.until("document.querySelectorAll('.member').length === 1");
+}
