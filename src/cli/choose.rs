@@ -117,6 +117,7 @@ mod tests {
                 name: "x".to_owned(),
                 size,
                 kind: Kind::File,
+                path: None,
                 peers,
                 holders: Vec::new(),
                 state: None,

@@ -10,7 +10,7 @@ use super::{
     output::{Exit, Printer},
     signals::Signals,
     table::{Column, Table},
-    text::{bytes, escape},
+    text::{bytes, command, escape},
     value_parsers::{peer_address, seconds},
 };
 use crate::api::types::{
@@ -92,7 +92,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     }
     let text = || {
         let table = describe(&listed, false, &names, Printer::width());
-        let files = describe_files(&unavailable);
+        let files = describe_unavailable(&unavailable);
         let parts = [table, files, describe_writing(&writing)];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join("\n")
@@ -201,7 +201,7 @@ fn describe(
     names: &HashMap<String, String>,
     width: Option<usize>,
 ) -> String {
-    let peers = with_peers.then_some(Column::number("PEERS").drop_order(2));
+    let peers = with_peers.then_some(Column::number("PEERS").drop_order(3));
     // The column of states is left out where all are available.
     let is_unavailable = |entry: &Listed| {
         entry
@@ -216,7 +216,11 @@ fn describe(
     let scopes = with_scopes.then_some(Column::text("SCOPE"));
     let columns = [SIZE, KIND].into_iter().chain(peers).chain(states);
     let columns = columns.chain(scopes);
-    let columns = columns.chain([HASH, NAME]);
+    // Only shares of this node have a path.
+    let with_paths = listed.iter().any(|entry| entry.path.is_some());
+    let columns = columns
+        .chain([HASH, NAME])
+        .chain(with_paths.then_some(PATH));
     let row = |entry: &Listed| {
         let peers = with_peers.then(|| match (entry.offline, entry.peers, entry.state) {
             (true, ..) => "offline".to_owned(),
@@ -231,6 +235,7 @@ fn describe(
             .chain(with_scopes.then(|| scope_words(entry, names)));
         cells
             .chain([entry.hash.clone(), escape(&entry.name)])
+            .chain(with_paths.then(|| escape(entry.path.as_deref().unwrap_or_default())))
             .collect()
     };
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(width)
@@ -266,20 +271,50 @@ pub(super) const fn state_word(state: ShareState) -> &'static str {
     }
 }
 
-/// A line for each file of a shared folder that is not available.
-fn describe_files(unavailable: &UnavailableShares) -> String {
-    let files = unavailable.places.iter();
-    let files = files.filter(|place| place.folder.is_some());
+/// A line for each share, and each file of a shared folder, that is not available, with what a person
+/// can do.
+fn describe_unavailable(unavailable: &UnavailableShares) -> String {
     let line = |place: &UnavailableShare| {
         let (state, path) = (state_word(place.state), escape(&place.path));
-        format!("{state}  {path}")
+        match remedy(place) {
+            Some(remedy) => format!("{state}  {path}: {remedy}"),
+            None => format!("{state}  {path}"),
+        }
     };
-    let mut lines: Vec<_> = files.map(line).collect();
+    let mut lines: Vec<_> = unavailable.places.iter().map(line).collect();
     match unavailable.count - unavailable.places.len() as u64 {
         0 => {}
         more => lines.push(format!("not available  {more} more")),
     }
     lines.join("\n")
+}
+
+/// What makes it available, or ends the share; none if the node does that by itself.
+fn remedy(place: &UnavailableShare) -> Option<String> {
+    let run = |verb: &str, path: &str| {
+        let words = ["pelago", verb, path].map(str::to_owned);
+        command(words.into_iter())
+    };
+    match (place.state, &place.folder) {
+        (ShareState::Missing, None) => Some(format!(
+            "put it back, share it where it is now, or end the share with `{}`",
+            run("unshare", &place.path)
+        )),
+        (ShareState::Changed, None) => Some(format!(
+            "to share it as it is now: `{}`",
+            run("share", &place.path)
+        )),
+        (ShareState::Missing | ShareState::Changed, Some(folder)) => Some(format!(
+            "to share the folder as it is now: `{}`",
+            run("share", folder)
+        )),
+        (ShareState::Unreadable, _) => Some("let the user of the node read it".to_owned()),
+        (ShareState::Excluded, _) => Some(format!(
+            "to share it again: `{}`",
+            run("share", &place.path)
+        )),
+        (ShareState::Available | ShareState::BeingWritten, _) => None,
+    }
 }
 
 /// A line for each file that is being written.
@@ -301,12 +336,15 @@ fn describe_writing(writing: &BeingWritten) -> String {
 pub(super) const SIZE: Column = Column::number("SIZE");
 
 /// The kind of content.
-pub(super) const KIND: Column = Column::text("KIND").drop_order(1);
+pub(super) const KIND: Column = Column::text("KIND").drop_order(2);
 
 /// All digits of the hash if they fit, as people copy them.
 pub(super) const HASH: Column = Column::text("HASH").min_width(12);
 
 const NAME: Column = Column::text("NAME").min_width(24);
+
+/// Left out before the kind where not all fit.
+const PATH: Column = Column::text("PATH").min_width(24).drop_order(1);
 
 /// A file or a folder.
 pub(super) const fn kind(entry: &Listed) -> &'static str {
@@ -332,6 +370,7 @@ mod tests {
             name: name.to_owned(),
             size,
             kind: Kind::File,
+            path: None,
             peers: 2,
             holders: Vec::new(),
             unlisted: false,
@@ -359,6 +398,7 @@ mod tests {
             name: "a".to_owned(),
             size: 1,
             kind: Kind::File,
+            path: None,
             peers: 0,
             holders: Vec::new(),
             unlisted: false,
@@ -400,6 +440,7 @@ mod tests {
             name: name.to_owned(),
             size: 1,
             kind: Kind::File,
+            path: None,
             peers: 0,
             holders: Vec::new(),
             unlisted: false,
@@ -428,8 +469,10 @@ mod tests {
             places: vec![place("/a", None), place("/box/b\u{7}", Some("/box"))],
         };
         assert_eq!(
-            describe_files(&unavailable),
-            "changed  /box/b\\u{7}\nnot available  3 more"
+            describe_unavailable(&unavailable),
+            "changed  /a: to share it as it is now: `pelago share /a`\n\
+             changed  /box/b\\u{7}: to share the folder as it is now: `pelago share /box`\n\
+             not available  3 more"
         );
     }
 

@@ -7,7 +7,7 @@ use super::world::{World, eventually, fields, noise};
 /// The fields of entries, sorted.
 const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
 const LISTED: [&str; 5] = ["hash", "kind", "name", "peers", "size"];
-const OWN: [&str; 6] = ["hash", "kind", "name", "peers", "size", "state"];
+const OWN: [&str; 7] = ["hash", "kind", "name", "path", "peers", "size", "state"];
 const UNSHARED: [&str; 6] = ["hash", "kind", "link", "name", "path", "size"];
 
 fn only(list: &Value) -> &Value {

@@ -385,8 +385,8 @@ fn a_file_that_is_being_written_has_a_badge() {
 }
 
 /// ```text
-///   page ── A      two shared files, one of which goes and one of which changes, and a download without a
-///                  source
+///   page ── A      two shared files, one of which is moved and one of which changes, and a download
+///                  without a source
 /// ```
 #[test]
 fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
@@ -400,10 +400,32 @@ fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
     let Some(page) = opened(&a, WIDE) else { return };
     page.click("#tab-shares");
     page.sees(ROW, "gone.bin");
-    fs::remove_file(&gone).unwrap();
-    page.sees(ROW, "missing");
+    let moved = text(&world.path("moved.bin"));
+    fs::rename(&gone, &moved).unwrap();
+    page.sees(ROW, "moved or removed, or its disk is not mounted");
     world.file("changed.bin", b"other content of another size");
-    page.sees(ROW, "changed: ");
+    page.sees(ROW, "its content is not what was hashed");
+    // The terminal says the same, with what to do.
+    a.run(&["list"])
+        .done()
+        .prints(&format!("missing  {gone}: put it back"))
+        .prints(&format!("as it is now: `pelago share {changed}`"));
+    // Each has one action.
+    page.click("#shares button[aria-label='Hash again']");
+    page.sees_no(ROW, "its content is not what was hashed");
+    page.click("#shares button[aria-label='Find again']");
+    page.fill("dialog input", &moved);
+    page.click("dialog button.primary");
+    page.sees(ROW, "moved.bin");
+    page.sees_no(ROW, "missing");
+    let listed = a.json(&["list"]);
+    let listed = listed.as_array().unwrap();
+    let paths: Vec<_> = listed
+        .iter()
+        .map(|share| share["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(paths, [&changed, &moved]);
+    assert!(listed.iter().all(|share| share["state"] == "available"));
 
     let absent = "0".repeat(64);
     a.run(&["download", &absent, "-o", "got", "--detach"])

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use libp2p::PeerId;
 use pelago_content as content;
 
+use super::path_text;
 use crate::{api::types, node};
 
 impl From<content::Kind> for types::Kind {
@@ -23,6 +24,7 @@ impl From<node::Listed> for types::Listed {
             name: from.name,
             size: from.size,
             kind: from.kind.into(),
+            path: from.path.as_deref().map(path_text),
             peers: from.peers,
             holders: Vec::new(),
             unlisted: from.scopes.contains(node::Scope::Unlisted),

@@ -67,6 +67,7 @@ const ICONS = {
   down: "M12 5v14m0 0 5.500-5.500M12 19l-5.500-5.500",
   file: "M6.500 3.500h7l4 4v13h-11v-17Zm7 0v4h4",
   folder: "M3.500 6.500h6l2 2.500h9v10.500h-17v-13Z",
+  again: "M18.500 9.500A7 7 0 1 0 19 13M19 5v4.500h-4.500",
   copy: "M8.500 8.500h11v11h-11v-11Zm-3 7h-1v-11h11v1",
   plus: "M12 5v14m-7-7h14",
   user: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8Zm-7.500 8.500c0-4 3.400-6.500 7.500-6.500s7.500 2.500 7.500 6.500",
@@ -88,7 +89,7 @@ export function icon(which) {
 
 /** Changes the icon and the label of a button that `iconButton` created. */
 export function setIcon(button, which, label) {
-  if (button.dataset.icon === which) return;
+  if (button.dataset.icon === which && button.title === label) return;
   button.dataset.icon = which;
   button.replaceChildren(icon(which));
   button.title = label;

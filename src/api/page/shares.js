@@ -2,7 +2,7 @@
 
 import { call, lines, part } from "./api.js";
 import { hashButton, openInBrowser, showLink } from "./content.js";
-import { attempt, complain, confirm, dialog, empty, h, icon, iconButton, name, setName, setText, toast } from "./dom.js";
+import { attempt, complain, confirm, dialog, empty, h, icon, iconButton, name, setIcon, setName, setText, toast } from "./dom.js";
 import { bytes, count, harmless } from "./format.js";
 import { matches } from "./match.js";
 import { groupNames, sortedGroups } from "./memberships.js";
@@ -14,7 +14,11 @@ function row(first) {
   const title = name(share.name);
   const where = h("p", { class: "words" });
   const end = iconButton("cancel", "Stop sharing", () => unshare(share, end));
-  const browse = iconButton("open", "Open in the browser", () => openInBrowser(share.hash, browse));
+  // What is not available cannot be opened: its button does what makes it available.
+  const browse = iconButton("open", "Open in the browser", () => {
+    const remedy = remedyOf(share);
+    return remedy ? remedy.act(share, browse) : openInBrowser(share.hash, browse);
+  });
   const element = h(
     "div",
     { class: "share", onclick: (event) => event.target.closest("button") || showLink(share) },
@@ -30,9 +34,12 @@ function row(first) {
     setName(title, now.name);
     const why = unavailable(now);
     const words = [scopes(now), why].filter(Boolean).map((word) => `${word}: `);
-    setText(where, words.join("") + harmless(now.path ?? ""));
+    const reason = REASONS[now.state] ? ` (${REASONS[now.state]})` : "";
+    setText(where, words.join("") + harmless(now.path ?? "") + reason);
     where.title = where.textContent;
     element.classList.toggle("unavailable", why !== "");
+    const remedy = remedyOf(now);
+    setIcon(browse, remedy?.icon ?? "open", remedy?.label ?? "Open in the browser");
   };
   return { element, update };
 }
@@ -47,6 +54,64 @@ function scopes({ unlisted, groups = [], group_only: isGroupOnly }) {
 function unavailable({ state, unavailable_files: files }) {
   if (state && state !== "available") return state;
   return files ? `${count(files, "file")} not available` : "";
+}
+
+// Why a share is not available, for people.
+const REASONS = {
+  "being written": "offered again once no program writes to it",
+  missing: "moved or removed, or its disk is not mounted",
+  changed: "its content is not what was hashed",
+  unreadable: "this node may not read it",
+};
+
+// Shares `path` for those whom `share` is for. Resolves to the new share, or to nothing.
+const shareAgain = (share, path, button) =>
+  attempt(button, async () => {
+    const request = {
+      path,
+      name: share.name,
+      unlisted: share.unlisted ?? false,
+      groups: share.groups ?? [],
+      everyone: !share.group_only,
+    };
+    let last = null;
+    await lines("POST", "/v1/shares", request, (event) => (last = event));
+    return last;
+  });
+
+// Asks where a missing share is now. It can be ended instead.
+function findAgain(share) {
+  const path = h("input", { type: "text", required: true, spellcheck: "false", value: share.path, "aria-label": "New path" });
+  const button = h("button", { class: "primary" }, "Share from there");
+  const find = async (event) => {
+    event.preventDefault();
+    const to = path.value.trim();
+    const shared = await shareAgain(share, to, button);
+    if (!shared) return;
+    if (to !== share.path) await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.path)}`));
+    box.close();
+    if (shared.hash !== share.hash) toast("This is other content: it is shared, with another hash and link");
+  };
+  const end = h("button", { type: "button", onclick: () => (box.close(), unshare(share, null)) }, "Stop sharing");
+  const box = dialog(
+    "Find again",
+    h(
+      "form",
+      { onsubmit: find },
+      h("p", {}, name(share.name), " is not at its path, or its disk is not mounted. It is offered again when it is back."),
+      h("label", {}, "Path ", h("small", {}, "where it is now, on the node's machine"), path),
+      h("footer", {}, end, button),
+    ),
+  );
+  path.select();
+}
+
+// What a person can do about a share that is not available, in part or as a whole.
+function remedyOf({ state, unavailable_files: files }) {
+  const again = (label) => ({ icon: "again", label, act: (share, button) => shareAgain(share, share.path, button) });
+  if (state === "missing") return { icon: "search", label: "Find again", act: findAgain };
+  if (state === "changed" || (files && state === "available")) return again("Hash again");
+  return state === "unreadable" ? again("Try again") : null;
 }
 
 // The row of a file that is not shared yet because a program may still write to it.

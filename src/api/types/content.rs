@@ -102,6 +102,9 @@ pub struct Listed {
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
+    /// The path of a share of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The number of peers in reach that share it.
     pub peers: u64,
     /// The names of these peers, if there are one or two and both are known. In the list of a group
