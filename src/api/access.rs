@@ -8,12 +8,13 @@
 //!
 //! | credential | `Host` | `Origin` | `Sec-Fetch-Site` |
 //! |---|---|---|---|
-//! | the token | our address, or `localhost` | absent | any |
-//! | the bearer of a session | our address | ours | `same-origin`, or absent |
-//! | none, to sign in or to ask for the run | our address | ours | `same-origin`, or absent |
-//! | none, for the files of the page | our address | any | any |
+//! | the token | ours, or `localhost` | absent | any |
+//! | the bearer of a session | ours | ours | `same-origin`, or absent |
+//! | none, to sign in or to ask for the run | ours | ours | `same-origin`, or absent |
+//! | none, for the files of the page | ours | any | any |
 //!
-//! GET and HEAD requests of our page may lack `Origin`.
+//! Ours are the address of the API, and what `api.allowed_origins` names. GET and HEAD requests of our
+//! page may lack `Origin`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -104,14 +105,15 @@ impl Access {
                 self.require_own_page(&host, method, headers)?;
                 return Ok(Caller::Page);
             }
-            reject_other_pages(headers, &host)?;
+            self.reject_other_pages(headers, &host)?;
             if !self.token.is(claimed) {
                 return Err(unauthorized());
             }
             reject_pages(headers)?;
             Ok(Caller::Command)
         } else {
-            reject_other_pages(headers, &host).and(Err(unauthorized()))
+            self.reject_other_pages(headers, &host)
+                .and(Err(unauthorized()))
         }
     }
 
@@ -122,28 +124,43 @@ impl Access {
             (Some(host), None) => host.parse::<Authority>().ok(),
             _ => None,
         };
-        let is_ours = |host: &Authority| {
-            host.port_u16().unwrap_or(80) == self.served.port()
-                && !host.as_str().contains('@')
-                && (is_localhost(host) || self.is_own_address(host))
+        let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
+            return Err(forbidden("the Host header does not name this API"));
         };
-        host.filter(is_ours)
-            .ok_or_else(|| forbidden("the Host header does not name this API"))
+        if self.is_port(&host) && is_localhost(&host) || self.is_own(&host) {
+            return Ok(host);
+        }
+        let message = format!("the Host header names {host}, which is not this API");
+        Err(forbidden(message).with_hint(format!(
+            "if {host} is a tunnel or a proxy of yours, add its origin, such as \"http://{host}\", \
+             to api.allowed_origins"
+        )))
+    }
+
+    /// Whether pages may be at this host: our address, or an origin that a person allowed.
+    fn is_own(&self, host: &Authority) -> bool {
+        self.is_own_address(host) || self.sessions.origins().name(host)
+    }
+
+    fn is_port(&self, host: &Authority) -> bool {
+        host.port_u16().unwrap_or(80) == self.served.port()
     }
 
     fn is_own_address(&self, host: &Authority) -> bool {
-        let host = host.host();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host.parse::<IpAddr>().is_ok_and(|address| {
-            let served = self.served.ip();
-            address.is_loopback() || address == served || served.is_unspecified()
-        })
+        let name = host.host();
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let address = name.parse::<IpAddr>();
+        self.is_port(host)
+            && address.is_ok_and(|address| {
+                let served = self.served.ip();
+                address.is_loopback() || address == served || served.is_unspecified()
+            })
     }
 
     /// Rejects pages under the name `localhost`, which belongs to the gateway and its content,
     /// which may be hostile.
     fn require_address(&self, host: &Authority) -> Result<(), ApiError> {
-        if self.is_own_address(host) {
+        if self.is_own(host) {
             return Ok(());
         }
         let own = page_address(self.served);
@@ -160,7 +177,7 @@ impl Access {
         self.require_address(host)?;
         let is_reading = matches!(*method, Method::GET | Method::HEAD);
         let is_ours = match only(headers, ORIGIN.as_str()) {
-            Some(origin) => origin.strip_prefix("http://") == Some(host.as_str()),
+            Some(origin) => self.is_own_origin(origin, host),
             None => is_reading && !headers.contains_key(ORIGIN),
         };
         let site = "sec-fetch-site";
@@ -171,7 +188,27 @@ impl Access {
         if is_ours && is_same {
             return Ok(());
         }
-        Err(forbidden("requests from other web pages are rejected"))
+        let refused = forbidden("requests from other web pages are rejected");
+        Err(match only(headers, ORIGIN.as_str()) {
+            Some(origin) if is_same => refused.with_hint(format!(
+                "if {origin} is a tunnel or a proxy of yours, add it to api.allowed_origins"
+            )),
+            _ => refused,
+        })
+    }
+
+    /// Whether a page with this origin, which calls `host`, is ours.
+    fn is_own_origin(&self, origin: &str, host: &Authority) -> bool {
+        let is_here = origin.strip_prefix("http://") == Some(host.as_str());
+        is_here && self.is_own_address(host) || self.sessions.origins().contain(origin)
+    }
+
+    /// Rejects requests from pages, except our own, which gets 401 if its session has ended.
+    fn reject_other_pages(&self, headers: &HeaderMap, host: &Authority) -> Result<(), ApiError> {
+        match only(headers, ORIGIN.as_str()) {
+            Some(origin) if self.is_own_origin(origin, host) => Ok(()),
+            _ => reject_pages(headers),
+        }
     }
 }
 
@@ -205,14 +242,6 @@ fn reject_pages(headers: &HeaderMap) -> Result<(), ApiError> {
         return Err(forbidden("requests from web pages are rejected"));
     }
     Ok(())
-}
-
-/// Rejects requests from pages, except our own, which gets 401 if its session has ended.
-fn reject_other_pages(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> {
-    match only(headers, ORIGIN.as_str()) {
-        Some(origin) if origin.strip_prefix("http://") == Some(own.as_str()) => Ok(()),
-        _ => reject_pages(headers),
-    }
 }
 
 fn forbidden(message: impl Into<String>) -> ApiError {
@@ -254,6 +283,50 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandOnly {
         match parts.extensions.get::<Caller>() {
             None | Some(Caller::Command) => Ok(Self),
             Some(_) => Err(forbidden("this request needs the token of the API")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::saved_sessions::SavedSessionsFile;
+
+    #[test]
+    fn pages_of_allowed_origins_are_ours_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let served = SocketAddr::from(([127, 0, 0, 1], 7));
+        let (file, saved) = SavedSessionsFile::open(folder.path());
+        let origins = vec!["https://a.example".to_owned()];
+        let sessions = Sessions::restored(file, saved, served, origins.into());
+        let access = Access::new(Token::generate(), served, sessions);
+        let signs_in = |host: &str, origin: &str, site: &str| {
+            let headers = [("host", host), ("origin", origin), ("sec-fetch-site", site)];
+            let headers =
+                headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let uri = Uri::from_static(SIGN_IN);
+            access.check(&Method::POST, &uri, &HeaderMap::from_iter(headers))
+        };
+        for (host, origin) in [
+            ("127.0.0.1:7", "http://127.0.0.1:7"),
+            // A proxy passes on the host of the request, or names the node.
+            ("a.example", "https://a.example"),
+            ("a.example:443", "https://a.example"),
+            ("127.0.0.1:7", "https://a.example"),
+        ] {
+            let caller = signs_in(host, origin, "same-origin").unwrap();
+            assert_eq!(caller, Caller::Anonymous, "{host} {origin}");
+            signs_in(host, origin, "same-site").unwrap_err();
+        }
+        for (host, origin) in [
+            ("a.example", "http://a.example"),
+            ("a.example", "https://b.example"),
+            ("b.example", "https://a.example"),
+            ("b.example", "https://b.example"),
+            ("127.0.0.1:8", "http://127.0.0.1:8"),
+            ("localhost:7", "http://localhost:7"),
+        ] {
+            signs_in(host, origin, "same-origin").unwrap_err();
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::{
     ApiFile, ApiFileError, Token,
     access::Access,
+    origins::Origins,
     saved_sessions::{SavedSessions, SavedSessionsFile},
     serve::Server,
     sessions::Sessions,
@@ -22,6 +23,7 @@ pub struct LocalApi {
     file: ApiFile,
     sessions_file: SavedSessionsFile,
     saved_sessions: SavedSessions,
+    origins: Origins,
 }
 
 impl LocalApi {
@@ -44,7 +46,18 @@ impl LocalApi {
             file,
             sessions_file,
             saved_sessions,
+            origins: Origins::default(),
         })
+    }
+
+    /// Lets browsers open the page at these origins as well, such as `https://files.example.org`: those
+    /// of tunnels and proxies.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<String>) -> Self {
+        Self {
+            origins: origins.into(),
+            ..self
+        }
     }
 
     /// The address that it listens at.
@@ -61,7 +74,8 @@ impl LocalApi {
     /// The server of `router` on this socket.
     #[must_use]
     pub fn server(self, router: Router) -> LocalApiServer {
-        let sessions = Sessions::restored(self.sessions_file, self.saved_sessions, self.address);
+        let (file, saved) = (self.sessions_file, self.saved_sessions);
+        let sessions = Sessions::restored(file, saved, self.address, self.origins);
         let access = Access::new(self.token, self.address, sessions);
         LocalApiServer {
             sessions: Arc::clone(access.sessions()),

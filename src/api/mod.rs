@@ -40,6 +40,7 @@ mod metrics;
 mod ndjson;
 mod open;
 mod openapi;
+mod origins;
 mod page;
 mod paging;
 mod qr;

@@ -7,12 +7,19 @@ use std::{convert::Infallible, future::Future};
 
 use axum::{
     body::Body,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE},
+    http::{
+        HeaderName,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use futures::{Stream, StreamExt, future::Either, stream};
 use serde::Serialize;
 use tokio::sync::watch;
+
+/// Tells a proxy to pass each event on at once (nginx and others).
+pub(super) const UNBUFFERED: (HeaderName, &str) =
+    (HeaderName::from_static("x-accel-buffering"), "no");
 
 /// Newline-delimited JSON.
 const NDJSON: &str = "application/x-ndjson";
@@ -28,7 +35,11 @@ where
         line.push(b'\n');
         Ok::<_, Infallible>(line)
     });
-    let headers = [(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (CONTENT_TYPE, NDJSON),
+        (CACHE_CONTROL, "no-store"),
+        UNBUFFERED,
+    ];
     (headers, Body::from_stream(lines)).into_response()
 }
 

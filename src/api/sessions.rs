@@ -25,6 +25,7 @@ use sha2::Sha256;
 use super::{
     Token,
     host::page_address,
+    origins::Origins,
     redirect::Redirect,
     saved_sessions::{SavedSessions, SavedSessionsFile},
 };
@@ -49,6 +50,8 @@ pub(super) struct Sessions {
     run: Token,
     /// The address of the page.
     address: SocketAddr,
+    /// Where else the page may be.
+    origins: Origins,
     /// The file that saves them, if they are saved.
     file: Option<SavedSessionsFile>,
 }
@@ -75,6 +78,8 @@ pub(super) struct Session {
     pub(super) secret: Token,
     /// The credential that the page sends in this run.
     pub(super) bearer: Token,
+    /// What pages at other origins send instead, after a restart.
+    elsewhere: Vec<Token>,
 }
 
 impl Sessions {
@@ -84,17 +89,20 @@ impl Sessions {
             registry: Mutex::default(),
             run: Token::generate(),
             address: page_address(served),
+            origins: Origins::default(),
             file: None,
         }
     }
 
-    /// The `saved` sessions of `file`, which also saves changes.
+    /// The `saved` sessions of `file`, which also saves changes, of a page at `served` and `origins`.
     pub(super) fn restored(
         file: SavedSessionsFile,
         saved: SavedSessions,
         served: SocketAddr,
+        origins: Origins,
     ) -> Self {
         let mut sessions = Self::new(served);
+        sessions.origins = origins;
         Redirect::clear(file.folder());
         let secrets = saved.secrets.into_iter().take(MAX_SESSIONS);
         let known: VecDeque<_> = secrets
@@ -113,9 +121,18 @@ impl Sessions {
         &self.run
     }
 
+    /// Where the page may be beyond its own address.
+    pub(super) const fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
     fn session(&self, secret: Token) -> Session {
-        let bearer = bearer(&secret, &self.run, self.address);
-        Session { secret, bearer }
+        let bearer = |address: &str| bearer(&secret, &self.run, address);
+        Session {
+            bearer: bearer(&self.address.to_string()),
+            elsewhere: self.origins.authorities().map(bearer).collect(),
+            secret,
+        }
     }
 
     /// Saves the sessions, if they have a file.
@@ -207,7 +224,7 @@ impl Sessions {
     pub(super) fn find(&self, bearer: &[u8]) -> Option<Session> {
         let registry = self.registry.lock();
         let mut sessions = registry.sessions.iter();
-        sessions.find(|known| known.bearer.is(bearer)).cloned()
+        sessions.find(|known| known.has(bearer)).cloned()
     }
 
     /// Ends the session with this `bearer`, if there is one. Blocks on the disk.
@@ -217,13 +234,19 @@ impl Sessions {
     /// The error of the system. The session has ended, but is valid again after a restart.
     pub(super) fn end(&self, bearer: &[u8]) -> io::Result<()> {
         let mut registry = self.registry.lock();
-        registry.sessions.retain(|known| !known.bearer.is(bearer));
+        registry.sessions.retain(|known| !known.has(bearer));
         self.save(&registry)
     }
 }
 
-/// The bearer of a session at `address` in one run.
-fn bearer(secret: &Token, run: &Token, address: SocketAddr) -> Token {
+impl Session {
+    fn has(&self, bearer: &[u8]) -> bool {
+        self.bearer.is(bearer) || self.elsewhere.iter().any(|known| known.is(bearer))
+    }
+}
+
+/// The bearer of a session at `address`, a host with its port, in one run.
+fn bearer(secret: &Token, run: &Token, address: &str) -> Token {
     let key = secret.as_str().as_bytes();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(format!("{PURPOSE}\n{}\n{address}", run.as_str()).as_bytes());
@@ -247,7 +270,8 @@ mod tests {
 
     fn restored(folder: &Path) -> Sessions {
         let (file, saved) = SavedSessionsFile::open(folder);
-        Sessions::restored(file, saved, at(7))
+        let origins = vec!["https://a.example".to_owned()];
+        Sessions::restored(file, saved, at(7), origins.into())
     }
 
     fn begun(sessions: &Sessions) -> Session {
@@ -307,13 +331,15 @@ mod tests {
             "it may have been sent to others"
         );
         // The page derives it in the same way.
-        let again = bearer(&session.secret, after.run(), at(7));
+        let derived = |run: &Sessions, address: &str| bearer(&session.secret, run.run(), address);
+        let again = derived(&after, "127.0.0.1:7");
         assert!(is(&after, &again) && !is(&before, &again));
+        assert!(is(&after, &derived(&after, "a.example")));
         // A program at the old address of the node could forward a bearer for that address.
-        assert!(!is(&after, &bearer(&session.secret, after.run(), at(8))));
+        assert!(!is(&after, &derived(&after, "127.0.0.1:8")));
         after.end(again.as_str().as_bytes()).unwrap();
         let last = restored(folder.path());
-        assert!(!is(&last, &bearer(&session.secret, last.run(), at(7))));
+        assert!(!is(&last, &derived(&last, "127.0.0.1:7")));
     }
 
     /// The page derives it from the same bytes (`page/session.js`).
@@ -321,7 +347,7 @@ mod tests {
     fn the_page_derives_the_same_bearer() {
         let (secret, run) = (Token::from("ab".repeat(32)), Token::from("cd".repeat(32)));
         assert_eq!(
-            bearer(&secret, &run, at(7)).as_str(),
+            bearer(&secret, &run, "127.0.0.1:7").as_str(),
             "141bfdf46c5c0cf5bd0d6acc78bb39fbec6e5371b58ce32e97dedfbadf1a5bc1"
         );
     }

@@ -48,6 +48,7 @@ pub(super) async fn code(
         code: code.as_str().to_owned(),
         seconds: CODE_LIFETIME.as_secs(),
         file: file.map(|path| path.to_string_lossy().into_owned()),
+        origins: access.sessions().origins().all().to_vec(),
     }))
 }
 

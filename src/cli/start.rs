@@ -327,11 +327,12 @@ impl Run<'_> {
         let folder = self.folder.path();
         if api.listen.port() == 0 && self.ports.api != 0 {
             let again = SocketAddr::new(api.listen.ip(), self.ports.api);
-            if let Ok(api) = LocalApi::open(folder, again).await {
-                return Ok(Some(api));
+            if let Ok(opened) = LocalApi::open(folder, again).await {
+                return Ok(Some(opened.with_origins(api.allowed_origins.clone())));
             }
         }
-        Ok(Some(LocalApi::open(folder, api.listen).await?))
+        let opened = LocalApi::open(folder, api.listen).await?;
+        Ok(Some(opened.with_origins(api.allowed_origins.clone())))
     }
 }
 

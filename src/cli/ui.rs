@@ -19,14 +19,21 @@ pub(super) struct UiArgs {
 #[derive(Serialize)]
 struct Page<'a> {
     url: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    elsewhere: &'a [String],
 }
 
 pub(super) async fn run(context: &Context, args: &UiArgs) -> anyhow::Result<Exit> {
     let client = attach::require_running(context).await?;
     let page = client.page(!args.no_open).await?;
     let page = page.ok_or_else(|| ErrorInfo::new("no-page", "this node has no page"))?;
-    let url = page.url.as_str();
-    context.output.result(&Page { url }, || url)?;
+    let (url, elsewhere) = (page.url.as_str(), page.elsewhere.as_slice());
+    let text = || {
+        [std::slice::from_ref(&page.url), elsewhere]
+            .concat()
+            .join("\n")
+    };
+    context.output.result(&Page { url, elsewhere }, text)?;
     if !args.no_open
         && let Err(error) = open_file(page.file.as_deref())
     {

@@ -202,6 +202,15 @@ settings! {
         /// Whether the local API is on. Without it, no command can reach this node while it runs.
         enabled: bool = true, flag();
 
+        /// Origins at which browsers may open the page as well, as they write them: those of a tunnel
+        /// (`ssh -L`) to another port, or of a reverse proxy. Cost: a program that listens there can do
+        /// what the page can.
+        allowed_origins: Vec<String> = Vec::<String>::new(),
+            list(
+                values::is_origin,
+                "origins without a path, such as https://files.example.org or http://127.0.0.1:9000",
+            );
+
         /// Address at which Prometheus reads /metrics without the token. Empty: only the API serves
         /// /metrics, with the token. Everyone who reaches the address learns how much this node
         /// shares and transfers, but neither what nor with whom.

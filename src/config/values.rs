@@ -1,6 +1,6 @@
 //! Which values a setting takes, when they are read, and how people are shown both.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use libp2p::Multiaddr;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -223,6 +223,38 @@ pub(super) fn is_multiaddr(text: &str) -> bool {
     text.parse::<Multiaddr>().is_ok()
 }
 
+/// Whether a text is an origin as browsers write it: in lower case, without a path or the default
+/// port.
+pub(super) fn is_origin(text: &str) -> bool {
+    let (rest, default) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, 443),
+        (_, Some(rest)) => (rest, 80),
+        _ => return false,
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let is_port = |port: &str| {
+        let number = port.parse::<u16>().ok();
+        number.is_some_and(|number| ![0, default].contains(&number) && number.to_string() == port)
+    };
+    let is_name = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
+    };
+    let is_host = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(address) => {
+            let parsed = address.parse::<Ipv6Addr>();
+            parsed.is_ok_and(|parsed| parsed.to_string() == address)
+        }
+        None => !host.is_empty() && host.bytes().all(is_name),
+    };
+    is_host && port.is_none_or(is_port)
+}
+
 /// Any text is valid; those who use the setting parse it.
 pub(super) const fn is_any(_: &str) -> bool {
     true
@@ -240,5 +272,44 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
     match String::deserialize(from)?.as_str() {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(D::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_those_that_browsers_write() {
+        for valid in [
+            "https://files.example.org",
+            "http://127.0.0.1:9000",
+            "https://localhost:8443",
+            "http://[::1]:9000",
+            "https://xn--nxa.example",
+        ] {
+            assert!(is_origin(valid), "{valid}");
+        }
+        for invalid in [
+            "",
+            "https://",
+            "files.example.org",
+            "ftp://a.example",
+            "https://A.example",
+            "https://a.example/",
+            "https://a.example/pelago",
+            "https://a.example:443",
+            "http://a.example:80",
+            "http://a.example:0",
+            "http://a.example:09000",
+            "http://a.example:",
+            "http://:9000",
+            "http://user@a.example",
+            "http://[::0001]:9000",
+            "http://*.example",
+            "null",
+        ] {
+            assert!(!is_origin(invalid), "{invalid}");
+        }
     }
 }

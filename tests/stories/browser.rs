@@ -33,6 +33,8 @@ impl Browser {
         };
         let runtime = Runtime::new().unwrap();
         let options = json!({
+            // Those that stories make themselves.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": {
                 "args": [
                     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",

@@ -62,6 +62,7 @@ mod page_sessions;
 mod ports;
 mod power;
 mod privacy;
+mod proxy;
 mod refusals;
 mod restart;
 mod saved;

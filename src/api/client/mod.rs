@@ -47,6 +47,9 @@ pub struct PageUrl {
     pub url: String,
     /// A file that redirects to the URL. Only its owner can read it.
     pub file: Option<PathBuf>,
+    /// The URLs that open the page through tunnels and proxies (`api.allowed_origins`), at most one of
+    /// all of these, once.
+    pub elsewhere: Vec<String>,
 }
 
 impl fmt::Debug for PageUrl {
@@ -82,11 +85,12 @@ impl Client {
             return Ok(None);
         };
         let path = with_query("/v1/codes", &CodeQuery { file })?;
-        let Code { code, file, .. } = self.post(&path).await?;
-        let address = page_address(*address);
+        let given: Code = self.post(&path).await?;
+        let at = |origin: &str| format!("{origin}/#code={}", given.code);
         Ok(Some(PageUrl {
-            url: format!("http://{address}/#code={code}"),
-            file: file.map(PathBuf::from),
+            url: at(&format!("http://{}", page_address(*address))),
+            elsewhere: given.origins.iter().map(|origin| at(origin)).collect(),
+            file: given.file.map(PathBuf::from),
         }))
     }
 

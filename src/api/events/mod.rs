@@ -25,6 +25,7 @@ use super::{
     App,
     error::ApiError,
     extract::QueryParameters,
+    ndjson::UNBUFFERED,
     openapi::Refused,
     serve::ShutdownSignal,
     status::Addresses,
@@ -89,6 +90,7 @@ pub(super) async fn events(
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
+        UNBUFFERED,
     ];
     Ok((headers, Body::from_stream(frames)).into_response())
 }

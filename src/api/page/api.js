@@ -1,6 +1,6 @@
 // The node's API: calls, and the stream of events.
 
-import { bearer, renew } from "./session.js";
+import { bearer, relative, renew } from "./session.js";
 
 /** An error that the node reports (RFC 9457 problem details). */
 export class Problem extends Error {
@@ -29,7 +29,7 @@ async function request(method, path, body, signal) {
   }
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(relative(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, GONE);

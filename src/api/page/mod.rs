@@ -143,7 +143,7 @@ mod tests {
         let text = |file: &File| String::from_utf8(file.bytes.to_vec()).unwrap();
         let is_there = |name: &str| FILES.iter().any(|file| file.name == name);
         for file in FILES {
-            for reference in text(file).split("\"/page/").skip(1) {
+            for reference in text(file).split("\"page/").skip(1) {
                 let name = reference.split('"').next().unwrap();
                 assert!(is_there(name), "{} names {name}", file.name);
             }

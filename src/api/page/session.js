@@ -18,8 +18,11 @@ function store(bearer) {
   sessionStorage.setItem(STORED, bearer);
 }
 
+/** A path of the API, relative to the page, which a proxy may serve below a path of its own. */
+export const relative = (path) => path.slice(1);
+
 async function answer(path, request) {
-  const response = await fetch(path, { credentials: "omit", cache: "no-store", ...request }).catch(() => null);
+  const response = await fetch(relative(path), { credentials: "omit", cache: "no-store", ...request }).catch(() => null);
   return response?.ok ? response.json().catch(() => null) : null;
 }
 
@@ -48,8 +51,8 @@ export async function recall() {
  */
 export async function renew(rejected) {
   if (current !== rejected) return true;
-  // Browsers have `crypto.subtle` for loopback only. Elsewhere, people open the page again after a
-  // restart.
+  // Browsers have `crypto.subtle` for loopback and https only. Elsewhere, people open the page again
+  // after a restart.
   if (!secret || !globalThis.crypto?.subtle) return false;
   const run = (await answer("/v1/run"))?.run;
   if (!/^[0-9a-f]{64}$/.test(run ?? "")) return false;

@@ -14,6 +14,9 @@ pub struct Code {
     /// folder. Only its owner can read it. It is removed when the code is used or expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Other origins at which the code opens the page (`api.allowed_origins`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
 }
 
 /// How to return a code.

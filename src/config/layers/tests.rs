@@ -83,7 +83,7 @@ fn a_file_is_refused_with_its_line_and_what_is_allowed() {
     let refused = refusal(file("[api]\nenabled = true\n\nlisen = \"127.0.0.1:1\"\n"));
     assert_eq!(
         refused,
-        "config.toml:4: unknown setting api.lisen: use one of enabled, listen, metrics"
+        "config.toml:4: unknown setting api.lisen: use one of allowed_origins, enabled, listen, metrics"
     );
     let refused = refusal(file("\n[netwrok]\nport = 1\n"));
     assert_eq!(
