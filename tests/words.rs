@@ -48,7 +48,8 @@ const REJECTED: [(&str, &str); 8] = [
 const ACCEPTED: &str = r"\b[Tt]here (is|are|was|were) no\b|\bno longer\b";
 
 /// The folders with texts.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 14] = [
+    ".github",
     "behaviour",
     "config",
     "content",

@@ -56,6 +56,7 @@ mod misnamer;
 mod namespaces;
 mod networks;
 mod own_files;
+mod packages;
 mod page;
 mod page_groups;
 mod page_sessions;

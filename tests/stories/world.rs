@@ -125,6 +125,12 @@ impl Home {
         self.with("PELAGO_NETWORK_MDNS", "true")
     }
 
+    /// This home with commands that see `root` as the root of all paths. Requires root.
+    pub(crate) fn in_root(mut self, root: &str) -> Self {
+        self.within = ["chroot", root].map(str::to_owned).into();
+        self
+    }
+
     /// This home with an unprivileged user as its owner. Requires root, and [`World::for_others`].
     pub(crate) fn of_nobody(mut self) -> Self {
         // Other users may have no access to what root built.
