@@ -17,12 +17,12 @@ use super::{
     openapi::Refused,
     types::{Added, ErrorInfo},
 };
-use crate::node::{NewFileError, Node, UploadError};
+use crate::node::{IncomingError, NewFileError, Node};
 
 /// How long an upload may pause. Browsers read files from a disk. Tests wait for this time-out.
 const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-/// Uploads a file into the first shared folder. Needs a Content-Length.
+/// Adds a file to the first shared folder. Needs a Content-Length.
 #[utoipa::path(
     put, path = "/v1/files/{name}", operation_id = "addFile",
     params(("name" = String, Path, description = "The name of the file")),
@@ -41,7 +41,7 @@ pub(super) async fn add(
         let message = "the upload has no Content-Length header: send the size of the file";
         ApiError::new(StatusCode::LENGTH_REQUIRED, "bad-request", message)
     })?;
-    let mut upload = node.upload(&name, len).await.map_err(refused)?;
+    let mut file = node.add_file(&name, len).await.map_err(refused)?;
     loop {
         let frame = timeout(STALL, body.frame()).await.map_err(|_| {
             let message = "the upload stalled: send the file again";
@@ -51,7 +51,7 @@ pub(super) async fn add(
             None => break,
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    upload.write(&data).await.map_err(refused)?;
+                    file.write(&data).await.map_err(refused)?;
                 }
             }
             Some(Err(error)) => {
@@ -60,17 +60,17 @@ pub(super) async fn add(
             }
         }
     }
-    let path = upload.finish().await.map_err(refused)?;
+    let path = file.finish().await.map_err(refused)?;
     let path = path.to_string_lossy().into_owned();
     Ok((StatusCode::CREATED, Json(Added { path })))
 }
 
-fn refused(error: UploadError) -> ApiError {
+fn refused(error: IncomingError) -> ApiError {
     let status = match &error {
-        UploadError::Name { .. } => StatusCode::BAD_REQUEST,
-        UploadError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        UploadError::File(NewFileError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        UploadError::File(NewFileError::Write { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        IncomingError::Name { .. } => StatusCode::BAD_REQUEST,
+        IncomingError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        IncomingError::File(NewFileError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        IncomingError::File(NewFileError::Write { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::CONFLICT,
     };
     let refused = ApiError::with(status, ErrorInfo::from(error));

@@ -9,7 +9,7 @@ use pelago_groups::GroupId;
 
 use super::{
     LocalUser, Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
-    known_links::KnownLinks, uploads::Uploads, watch::Watches,
+    incoming::IncomingFiles, known_links::KnownLinks, watch::Watches,
 };
 use crate::{
     access::Memberships, duties::Duties, groups::Groups, limits::Limits, network::Network,
@@ -31,7 +31,7 @@ pub(super) struct NodeCore {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) rehash: RehashQueue,
-    pub(super) uploads: Uploads,
+    pub(super) incoming: IncomingFiles,
     pub(super) being_written: WriteTracker,
     pub(super) duties: Duties,
     pub(super) watches: Watches,

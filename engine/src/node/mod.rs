@@ -22,6 +22,7 @@ mod gauges;
 mod groups;
 mod handle;
 mod health;
+mod incoming;
 mod known_links;
 mod known_peers;
 mod limits;
@@ -48,7 +49,7 @@ mod sharing;
 mod start;
 #[doc(hidden)]
 pub mod testing;
-mod uploads;
+
 mod user_file;
 mod watch;
 
@@ -66,6 +67,7 @@ pub use groups::{
 };
 pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
+pub use incoming::{IncomingError, IncomingFile};
 pub use link_peers::InvalidPeers;
 pub use local_user::LocalUser;
 pub use not_a_member::NotAMember;
@@ -77,7 +79,6 @@ pub use settings::{Mode, Settings};
 pub use share_states::UnavailableShares;
 pub use shares::{ShareError, ShareRequest, Shared, UnshareError, UnshareRequest};
 pub use start::StartError;
-pub use uploads::{Upload, UploadError};
 pub use watch::{RelyOn, WatchedFolder, WatchedPart};
 
 pub use crate::{

@@ -1,4 +1,4 @@
-//! What people do with the shares of a node: share, unshare, list, check, upload.
+//! What people do with the shares of a node: share, unshare, list, check, and add files.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -6,8 +6,8 @@ use pelago_content::Hash;
 use tokio::time::timeout;
 
 use super::{
-    BeingWritten, CheckEvent, ListError, Listed, Node, ShareError, ShareRequest, Shared,
-    UnavailableShares, UnshareError, UnshareRequest, Upload, UploadError, WatchedFolder,
+    BeingWritten, CheckEvent, IncomingError, IncomingFile, ListError, Listed, Node, ShareError,
+    ShareRequest, Shared, UnavailableShares, UnshareError, UnshareRequest, WatchedFolder,
     blocking::{Caller, blocking},
     check_shares,
     share_states::unavailable,
@@ -123,21 +123,21 @@ impl Node {
         self.core.watches.all()
     }
 
-    /// Begins to upload a file of `len` bytes into the first shared folder. Its name is derived
+    /// Begins to add a file of `len` bytes to the first shared folder. Its name is derived
     /// from `name` like the names of downloads.
     ///
     /// # Errors
-    /// See [`UploadError`].
-    pub async fn upload(&self, name: &str, len: u64) -> Result<Upload, UploadError> {
+    /// See [`IncomingError`].
+    pub async fn add_file(&self, name: &str, len: u64) -> Result<IncomingFile, IncomingError> {
         let folders = &self.core.settings.share_folders;
-        let folder = folders.first().ok_or(UploadError::NoFolder)?.clone();
-        let invalid = || UploadError::Name {
+        let folder = folders.first().ok_or(IncomingError::NoFolder)?.clone();
+        let invalid = || IncomingError::Name {
             name: name.to_owned(),
         };
         let name = sanitised(name).ok_or_else(invalid)?;
-        let permit = self.core.uploads.permit(folder.join(&name))?;
+        let permit = self.core.incoming.permit(folder.join(&name))?;
         let space = self.core.store.disk_space().clone();
         let file = blocking(move || NewFile::create(&space, &folder, &name, len)).await??;
-        Ok(Upload::new(file, permit))
+        Ok(IncomingFile::new(file, permit))
     }
 }

@@ -17,11 +17,11 @@ use super::{
     catalogues::CatalogueCache,
     core::NodeCore,
     gauges::Gauges,
+    incoming::IncomingFiles,
     known_links::KnownLinks,
     known_peers::known_peers,
     scan::note_missing,
     share_states::DOUBTFUL_QUEUED,
-    uploads::Uploads,
     watch::Watches,
 };
 use crate::{
@@ -177,7 +177,7 @@ impl Node {
             transfers,
             limits,
             rehash,
-            uploads: Uploads::default(),
+            incoming: IncomingFiles::default(),
             being_written: WriteTracker::default(),
             duties,
             watches: Watches::default(),

@@ -40,7 +40,7 @@ to_error_info!(
     ShareError,
     StartError,
     UnshareError,
-    UploadError,
+    IncomingError,
     UserFileError
 );
 

@@ -1,4 +1,4 @@
-//! Uploads of the page, and QR codes of links.
+//! Files that the page adds, and QR codes of links.
 
 use std::{fs, path::Path};
 

@@ -12,41 +12,41 @@ use crate::{
     store::{NewFile, NewFileError},
 };
 
-/// The most uploads at a time: each keeps a connection busy and the disk writing.
-const MAX_UPLOADS: usize = 8;
+/// The most files that arrive at a time: each keeps a connection busy and the disk writing.
+const MAX_INCOMING: usize = 8;
 
 /// How many bytes are gathered before they are written.
 const BATCH_LEN: usize = 256 << 10;
 
-/// The paths of the files that are being uploaded. A handle: clones share the same paths.
+/// The paths of the files that are arriving. A handle: clones share the same paths.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Uploads(Arc<Mutex<HashSet<PathBuf>>>);
+pub(super) struct IncomingFiles(Arc<Mutex<HashSet<PathBuf>>>);
 
-/// A file that is being uploaded. If it is dropped before [`Upload::finish`], the file is removed.
+/// A file that is arriving. If it is dropped before [`IncomingFile::finish`], the file is removed.
 #[derive(Debug)]
-pub struct Upload {
+pub struct IncomingFile {
     /// `None` while a batch is being written. The permit is released after the file is closed.
-    file: Option<(NewFile, UploadPermit)>,
+    file: Option<(NewFile, IncomingPermit)>,
     gathered: Vec<u8>,
 }
 
-/// Permits one upload to a path.
+/// Permits one file to arrive at a path.
 #[derive(Debug)]
-pub(super) struct UploadPermit {
+pub(super) struct IncomingPermit {
     target: PathBuf,
-    uploads: Uploads,
+    incoming: IncomingFiles,
 }
 
-impl Drop for UploadPermit {
+impl Drop for IncomingPermit {
     fn drop(&mut self) {
-        self.uploads.0.lock().remove(&self.target);
+        self.incoming.0.lock().remove(&self.target);
     }
 }
 
-/// Why an upload failed.
+/// Why a file was not added.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum UploadError {
+pub enum IncomingError {
     /// The node has no watched folder.
     #[error("this node shares no folder to put a file into")]
     NoFolder,
@@ -56,9 +56,9 @@ pub enum UploadError {
         /// The name.
         name: String,
     },
-    /// The same file, or too many others, are being uploaded.
+    /// The same file, or too many others, are arriving.
     #[error(
-        "{} cannot be uploaded until other uploads are done",
+        "{} cannot be added until other files have arrived",
         crate::store::shown(path)
     )]
     Busy {
@@ -73,7 +73,7 @@ pub enum UploadError {
     Closed(#[from] Closed),
 }
 
-impl CodedError for UploadError {
+impl CodedError for IncomingError {
     fn code(&self) -> &'static str {
         match self {
             Self::NoFolder => "no-shared-folder",
@@ -97,22 +97,22 @@ impl CodedError for UploadError {
     }
 }
 
-impl Uploads {
-    pub(super) fn permit(&self, target: PathBuf) -> Result<UploadPermit, UploadError> {
+impl IncomingFiles {
+    pub(super) fn permit(&self, target: PathBuf) -> Result<IncomingPermit, IncomingError> {
         let mut permits = self.0.lock();
-        if permits.len() >= MAX_UPLOADS || !permits.insert(target.clone()) {
-            return Err(UploadError::Busy { path: target });
+        if permits.len() >= MAX_INCOMING || !permits.insert(target.clone()) {
+            return Err(IncomingError::Busy { path: target });
         }
         drop(permits);
-        Ok(UploadPermit {
+        Ok(IncomingPermit {
             target,
-            uploads: self.clone(),
+            incoming: self.clone(),
         })
     }
 }
 
-impl Upload {
-    pub(super) const fn new(file: NewFile, permit: UploadPermit) -> Self {
+impl IncomingFile {
+    pub(super) const fn new(file: NewFile, permit: IncomingPermit) -> Self {
         Self {
             file: Some((file, permit)),
             gathered: Vec::new(),
@@ -122,8 +122,8 @@ impl Upload {
     /// Appends the next bytes.
     ///
     /// # Errors
-    /// See [`UploadError`].
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+    /// See [`IncomingError`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), IncomingError> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= BATCH_LEN {
             self.flush().await?;
@@ -134,8 +134,8 @@ impl Upload {
     /// Ends the file, puts it in place, and returns its path.
     ///
     /// # Errors
-    /// See [`UploadError`].
-    pub async fn finish(mut self) -> Result<PathBuf, UploadError> {
+    /// See [`IncomingError`].
+    pub async fn finish(mut self) -> Result<PathBuf, IncomingError> {
         self.flush().await?;
         // It is absent only if the node shut down during a write.
         let (file, permit) = self.file.take().ok_or(Closed)?;
@@ -147,7 +147,7 @@ impl Upload {
         Ok(blocking(finish).await??)
     }
 
-    async fn flush(&mut self) -> Result<(), UploadError> {
+    async fn flush(&mut self) -> Result<(), IncomingError> {
         let mut file = self.file.take().ok_or(Closed)?;
         let gathered = std::mem::take(&mut self.gathered);
         let write = move || {
