@@ -59,6 +59,7 @@ mod status;
 mod tests;
 mod token;
 pub mod types;
+mod uploads;
 mod user;
 mod users;
 

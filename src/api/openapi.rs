@@ -16,6 +16,7 @@ use super::{
     types::{
         DownloadRemoved, FileBeingWritten, FileWritten, Group, GroupRemoved, Hello, Join,
         JoinRemoved, Peer, PeerRemoved, Problem, Ready, Setting, ShareRemoved, Shared, Status,
+        Upload, UploadRemoved,
     },
 };
 
@@ -45,6 +46,8 @@ use super::{
         ShareRemoved,
         Shared,
         Status,
+        Upload,
+        UploadRemoved,
     )),
     modifiers(&SecuritySchemes)
 )]

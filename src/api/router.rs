@@ -12,7 +12,7 @@ use super::{
     fallback::{locked, not_allowed, unknown},
     files, gateway, groups, metrics, open, openapi, page, qr,
     routes::{Routes, routes},
-    settings, shares, sign_in, status, user,
+    settings, shares, sign_in, status, uploads, user,
 };
 
 /// All routes of `app`, which can be made from a [`Node`](crate::node::Node), as a service to call
@@ -58,6 +58,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(groups::requests::reject))
         .routes(routes!(groups::joins::list, groups::joins::join))
         .routes(routes!(groups::joins::withdraw))
+        .routes(routes!(uploads::list))
         .routes(routes!(downloads::list, downloads::download))
         .routes(routes!(downloads::one, downloads::remove))
         .routes(routes!(downloads::detail))

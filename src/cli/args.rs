@@ -26,6 +26,7 @@ use super::{
     start::StartArgs,
     ui::UiArgs,
     unshare::UnshareArgs,
+    uploads::UploadsArgs,
     user::UserCommand,
 };
 
@@ -60,6 +61,8 @@ pub(super) enum Command {
     Link(LinkArgs),
     /// List the downloads of the running node, in their order
     Downloads(DownloadsArgs),
+    /// List what the running node sends to peers, and who has all of it
+    Uploads(UploadsArgs),
     /// Pause downloads of the running node
     #[command(mut_arg("all", |all| all.help("All downloads that have not ended")))]
     Pause(PauseArgs),
@@ -217,6 +220,8 @@ mod tests {
             "pelago group leave family".to_owned(),
             "pelago list --peer localhost:1".to_owned(),
             "pelago downloads --watch".to_owned(),
+            "pelago uploads".to_owned(),
+            "pelago uploads --watch".to_owned(),
             "pelago pause a b".to_owned(),
             "pelago resume --all".to_owned(),
             "pelago cancel a b".to_owned(),

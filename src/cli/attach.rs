@@ -237,6 +237,7 @@ impl NodeHandle {
                 () = signals.next() => stop(&node, api).await,
             }
         }
+        node.sources_know().await;
         node.disconnect().await;
         // The process ends now, so closing the database would take time for nothing.
         std::mem::forget((node, self.client));

@@ -11,6 +11,7 @@
 //! | `global`, `value_parsers`, `headings` | flags of all commands; values and headings that several share |
 //! | `selection` | which downloads a command changes |
 //! | `downloads_table`, `watch` | downloads as a table, and as they change |
+//! | `uploads_view`, `frame` | uploads as a table and as they change; lines drawn in place |
 //! | `context` | what all commands need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `local`, `node_settings` | stores and nodes opened in this process |
@@ -32,6 +33,7 @@ mod download;
 mod downloads;
 mod downloads_table;
 mod ending;
+mod frame;
 mod global;
 mod group;
 mod handover;
@@ -74,6 +76,8 @@ mod table;
 mod text;
 mod ui;
 mod unshare;
+mod uploads;
+mod uploads_view;
 mod user;
 mod value_parsers;
 mod verbs;
@@ -175,6 +179,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Open(args) => open::run(context, &args).await,
         Command::Link(args) => link::run(context, &args).await,
         Command::Downloads(args) => downloads::run(context, &args).await,
+        Command::Uploads(args) => uploads::run(context, &args).await,
         Command::Pause(args) => pause::run(context, &args).await,
         Command::Resume(args) => resume::run(context, &args).await,
         Command::Cancel(args) => cancel::run(context, &args).await,

@@ -14,6 +14,7 @@ use super::{
     prompt,
     signals::Signals,
     text::{bytes, escape},
+    uploads_view,
 };
 use crate::{
     api::{
@@ -112,7 +113,7 @@ async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyh
             "sharing until Ctrl-C; afterwards, `{}` shares it again",
             context.command("start")
         ));
-        signals.next().await;
+        uploads_view::live(&context.output, &node.client, &mut signals).await?;
     }
     node.stop(signals).await;
     Ok(exit)

@@ -9,7 +9,7 @@ use super::{
     context::Context,
     health,
     output::Exit,
-    text::{escape, time},
+    text::{bytes, escape, time},
     user,
 };
 use crate::api::types::{Health, Status, UserState, UserStatus};
@@ -69,6 +69,11 @@ fn describe(
         format!("shares     {}", status.shares),
         format!("downloads  {} unfinished", status.downloads),
         format!("peers      {}", status.peers),
+        format!(
+            "moved      {} sent, {} received in all",
+            bytes(status.sent_bytes),
+            bytes(status.received_bytes)
+        ),
         format!("api        {}", status.api.as_deref().unwrap_or("off")),
         format!("gateway    {}", status.gateway.as_deref().unwrap_or("off")),
     ];

@@ -1,15 +1,16 @@
 //! `pelago downloads --watch`: shows downloads as they change. On a terminal, it redraws a table;
 //! otherwise it prints a line for each change, or with `--json` the whole list.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use console::{Term, measure_text_width};
+use console::Term;
 use tokio::time::sleep;
 
 use super::{
     context::Context,
     download::step,
     downloads_table::fitted,
+    frame::Frame,
     output::{Exit, Printer},
     signals::Signals,
     table::truncate,
@@ -24,9 +25,6 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Time between two updates without a terminal, where lines accumulate.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Rows and columns of a terminal of unknown size.
-const USUAL_SIZE: (u16, u16) = (24, 80);
 
 /// Shows the downloads until a signal arrives. It is an error if the node ends.
 pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Exit> {
@@ -61,7 +59,8 @@ fn gone(context: &Context, error: CallError) -> anyhow::Error {
 
 /// How downloads are shown.
 enum View {
-    Table(Frame),
+    /// Redrawn in place. With `true`, nothing is drawn if there are no downloads.
+    Table(Frame, bool),
     Lines {
         output: Printer,
         shown: Option<Vec<DownloadStatus>>,
@@ -72,11 +71,7 @@ impl View {
     fn new(output: &Printer) -> Self {
         let terminal = Term::buffered_stdout();
         if terminal.is_term() && !output.json {
-            return Self::Table(Frame {
-                terminal,
-                quiet: output.quiet,
-                drawn: Vec::new(),
-            });
+            return Self::Table(Frame::new(terminal), output.quiet);
         }
         let output = output.clone();
         Self::Lines {
@@ -87,14 +82,21 @@ impl View {
 
     fn interval(&self) -> Duration {
         match self {
-            Self::Table(_) => REDRAW_INTERVAL,
+            Self::Table(..) => REDRAW_INTERVAL,
             Self::Lines { .. } => LINE_INTERVAL,
         }
     }
 
     fn show(&mut self, downloads: Vec<DownloadStatus>) -> anyhow::Result<()> {
         match self {
-            Self::Table(frame) => frame.draw(&downloads)?,
+            Self::Table(frame, is_quiet) => frame.draw(|rows, columns| match &downloads[..] {
+                [] if *is_quiet => Vec::new(),
+                [] => vec![truncate(
+                    "there are no downloads; press Ctrl-C to leave",
+                    columns,
+                )],
+                _ => fitted(&downloads, rows, columns),
+            })?,
             Self::Lines { output, shown } => {
                 let before = shown.as_deref();
                 let news = news(before.unwrap_or_default(), &downloads);
@@ -106,57 +108,6 @@ impl View {
         }
         Ok(())
     }
-}
-
-/// Lines that are drawn over the previous ones. The last ones stay, and later output begins below
-/// them.
-struct Frame {
-    terminal: Term,
-    /// Whether to print nothing if there are no downloads.
-    quiet: bool,
-    drawn: Vec<String>,
-}
-
-impl Frame {
-    fn draw(&mut self, downloads: &[DownloadStatus]) -> io::Result<()> {
-        let size = self.terminal.size_checked();
-        // A terminal of unknown size reports 0.
-        let size = size.filter(|(rows, columns)| *rows > 0 && *columns > 0);
-        let (rows, columns) = size.unwrap_or(USUAL_SIZE);
-        let (rows, columns) = (usize::from(rows), usize::from(columns));
-        // One row is left for the cursor.
-        let lines = match downloads {
-            [] if self.quiet => Vec::new(),
-            [] => vec![truncate(
-                "there are no downloads; press Ctrl-C to leave",
-                columns,
-            )],
-            _ => fitted(downloads, rows.saturating_sub(1), columns),
-        };
-        let drawn = rows_of(&self.drawn, columns).min(rows.saturating_sub(1));
-        self.terminal.clear_last_lines(drawn)?;
-        for line in &lines {
-            self.terminal.write_line(line)?;
-        }
-        self.terminal.flush()?;
-        self.drawn = lines;
-        Ok(())
-    }
-}
-
-impl Drop for Frame {
-    /// Removes the `^C` that the terminal shows.
-    fn drop(&mut self) {
-        // It fails if the terminal is closed.
-        let _ = self.terminal.clear_line();
-        let _ = self.terminal.flush();
-    }
-}
-
-/// Rows that lines take on a terminal that may have become narrower since they were drawn.
-fn rows_of(lines: &[String], columns: usize) -> usize {
-    let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
-    lines.iter().map(rows).sum()
 }
 
 /// A line for each download that changed in more than the time it waits.
@@ -213,14 +164,6 @@ mod tests {
             error: None,
             differences: None,
         }
-    }
-
-    #[test]
-    fn lines_wrap_where_a_terminal_became_narrower() {
-        let lines = ["1234567890", "", "文件"].map(str::to_owned);
-        assert_eq!(rows_of(&lines, 10), 3);
-        assert_eq!(rows_of(&lines, 4), 5);
-        assert_eq!(rows_of(&[], 10), 0);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::{
     provider_keys::ProviderKeys,
     receipts::Receipts,
     received::ReceivedFolders,
+    saved_uploads::SavedUploads,
     saved_value::SavedValue,
     saved_values::{Exclusions, PeerNames, SavedValues},
     share_feed::ShareFeed,
@@ -60,6 +61,8 @@ pub(super) struct StoreInner {
     pub(super) exclusions: SavedValue<Exclusions>,
     /// The peers that names stand for.
     pub(super) peer_names: SavedValue<PeerNames>,
+    /// What was sent to peers, and how much in all.
+    pub(super) uploads: SavedValue<SavedUploads>,
     /// The watched folders of this run. Shares that were found below other folders are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// The number of live shares, if they were counted since the last change.
@@ -151,6 +154,7 @@ impl Store {
             share_states: ShareStates::default(),
             exclusions: saved.exclusions,
             peer_names: saved.peer_names,
+            uploads: saved.uploads,
             live_folders: RwLock::default(),
             count: Mutex::default(),
             names: NameIndex::default(),

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use super::{
     database,
     mounts::{MOUNTS_FILE, Mounts},
+    saved_uploads::{SavedUploads, UPLOADS_FILE},
     saved_value::SavedValue,
 };
 
@@ -40,6 +41,7 @@ pub(super) struct SavedValues {
     pub(super) mounts: SavedValue<Mounts>,
     pub(super) exclusions: SavedValue<Exclusions>,
     pub(super) peer_names: SavedValue<PeerNames>,
+    pub(super) uploads: SavedValue<SavedUploads>,
 }
 
 impl SavedValues {
@@ -48,6 +50,7 @@ impl SavedValues {
             mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,
             exclusions: SavedValue::in_folder(folder, EXCLUSIONS_FILE)?,
             peer_names: SavedValue::in_folder(folder, PEER_NAMES_FILE)?,
+            uploads: SavedValue::in_folder(folder, UPLOADS_FILE)?,
         })
     }
 
@@ -56,6 +59,7 @@ impl SavedValues {
             mounts: SavedValue::in_memory(),
             exclusions: SavedValue::in_memory(),
             peer_names: SavedValue::in_memory(),
+            uploads: SavedValue::in_memory(),
         }
     }
 }

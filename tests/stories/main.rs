@@ -79,6 +79,7 @@ mod targets;
 mod terminal;
 mod trees;
 mod upgrade;
+mod uploads;
 mod users;
 mod valve;
 mod waiting;

@@ -5,13 +5,17 @@
 //! and [`Memberships`] knows which peers are in which groups; this module alone decides what a scope
 //! allows.
 
+mod completed;
 mod memberships;
 
 use libp2p::PeerId;
 use pelago_content::Hash;
 use pelago_groups::GroupId;
 
-pub use self::memberships::{Circle, Memberships, key_of, peer_of};
+pub use self::{
+    completed::{Completed, CompletedDownloads, Listener},
+    memberships::{Circle, Memberships, key_of, peer_of},
+};
 use crate::store::{DatabaseError, Scope, Scopes, Share, Store};
 
 /// What a peer wants to do with content, or what this node wants to do with it for the whole
@@ -39,13 +43,30 @@ pub enum Action {
 pub struct Access {
     store: Store,
     memberships: Memberships,
+    completed: CompletedDownloads,
 }
 
 impl Access {
     /// Decides by the scopes in `store` and the groups of peers.
     #[must_use]
     pub fn new(store: Store, memberships: Memberships) -> Self {
-        Self { store, memberships }
+        Self {
+            store,
+            memberships,
+            completed: CompletedDownloads::default(),
+        }
+    }
+
+    /// The same, with the completed downloads of the node.
+    #[must_use]
+    pub fn with_completed(self, completed: CompletedDownloads) -> Self {
+        Self { completed, ..self }
+    }
+
+    /// The completed downloads, of which their sources may know.
+    #[must_use]
+    pub const fn completed(&self) -> &CompletedDownloads {
+        &self.completed
     }
 
     /// Whether `requester` may do `action` with the content `hash`. Blocks on the database.

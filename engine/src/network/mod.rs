@@ -40,4 +40,4 @@ pub use peers::Peer;
 pub use reach::Reach;
 pub use redial::UnreachedNode;
 pub use start::{NetworkSettings, StartError, TransportKind};
-pub use traffic::Traffic;
+pub use traffic::{MovedBytes, Traffic};

@@ -9,31 +9,31 @@ use prometheus_client::metrics::counter::Counter;
 /// Peers to count, at most. Beyond that, those with the least traffic are forgotten.
 const MAX_PEERS: usize = 4096;
 
-/// Counts content bytes by peer. A handle: clones share the counts.
+/// MovedBytes content bytes by peer. A handle: clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
-    peers: Arc<Mutex<HashMap<PeerId, Counts>>>,
+    peers: Arc<Mutex<HashMap<PeerId, MovedBytes>>>,
     sent: Counter,
     received: Counter,
 }
 
-/// Bytes of content moved to and from one peer.
+/// Bytes of content moved, to and from one peer or all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Sent to the peer.
+pub struct MovedBytes {
+    /// Sent to peers.
     pub sent: u64,
-    /// Received from the peer.
+    /// Received from peers.
     pub received: u64,
 }
 
 impl Traffic {
-    /// Counts `bytes` sent to `peer`.
+    /// MovedBytes `bytes` sent to `peer`.
     pub fn sent(&self, peer: PeerId, bytes: u64) {
         self.sent.inc_by(bytes);
         self.update(peer, |counts| counts.sent += bytes);
     }
 
-    /// Counts `bytes` received from `peer`.
+    /// MovedBytes `bytes` received from `peer`.
     pub fn received(&self, peer: PeerId, bytes: u64) {
         self.received.inc_by(bytes);
         self.update(peer, |counts| counts.received += bytes);
@@ -41,8 +41,17 @@ impl Traffic {
 
     /// The counts of `peer`.
     #[must_use]
-    pub fn of(&self, peer: &PeerId) -> Counts {
+    pub fn of(&self, peer: &PeerId) -> MovedBytes {
         self.peers.lock().get(peer).copied().unwrap_or_default()
+    }
+
+    /// The counts of all peers together.
+    #[must_use]
+    pub fn total(&self) -> MovedBytes {
+        MovedBytes {
+            sent: self.sent.get(),
+            received: self.received.get(),
+        }
     }
 
     /// Bytes sent to all peers.
@@ -55,7 +64,7 @@ impl Traffic {
         &self.received
     }
 
-    fn update(&self, peer: PeerId, change: impl FnOnce(&mut Counts)) {
+    fn update(&self, peer: PeerId, change: impl FnOnce(&mut MovedBytes)) {
         let mut peers = self.peers.lock();
         if peers.len() >= MAX_PEERS && !peers.contains_key(&peer) {
             let least = peers

@@ -25,6 +25,7 @@ use super::{
     known_peers, poll_catalogues, recovery, rehash,
     return_memory::return_memory,
     share_states::{inspect_doubtful, keep_states},
+    uploads::{follow_uploads, save_uploads},
     watch,
 };
 use crate::{
@@ -81,6 +82,10 @@ pub(super) fn begin_serving(
     });
     let node = Arc::clone(core);
     duties.run("keep-share-states", move || keep_states(Arc::clone(&node)));
+    let node = Arc::clone(core);
+    duties.run("follow-uploads", move || follow_uploads(Arc::clone(&node)));
+    let node = Arc::clone(core);
+    duties.run("save-uploads", move || save_uploads(Arc::clone(&node)));
     let store = core.store.clone();
     duties.run("close-idle-files", move || close_idle(store.clone()));
     let node = Arc::clone(core);

@@ -12,8 +12,15 @@ use super::{
     incoming::IncomingFiles, known_links::KnownLinks, watch::Watches,
 };
 use crate::{
-    access::Memberships, duties::Duties, groups::Groups, limits::Limits, network::Network,
-    publish::Publisher, serve::RehashQueue, store::Store, transfer::Transfers,
+    access::{CompletedDownloads, Memberships},
+    duties::Duties,
+    groups::Groups,
+    limits::Limits,
+    network::{MovedBytes, Network},
+    publish::Publisher,
+    serve::{RehashQueue, Uploads},
+    store::Store,
+    transfer::Transfers,
 };
 
 /// The parts of a running node.
@@ -32,6 +39,10 @@ pub(super) struct NodeCore {
     pub(super) limits: Limits,
     pub(super) rehash: RehashQueue,
     pub(super) incoming: IncomingFiles,
+    pub(super) uploads: Uploads,
+    /// Bytes that earlier runs moved.
+    pub(super) moved_before: MovedBytes,
+    pub(super) completed: CompletedDownloads,
     pub(super) being_written: WriteTracker,
     pub(super) duties: Duties,
     pub(super) watches: Watches,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::{ListError, LocalUser, Mode, blocking::blocking, core::NodeCore};
 use crate::{
     duties::Duties,
+    network::MovedBytes,
     transfer::{Download, Transfers},
 };
 
@@ -61,6 +62,8 @@ pub struct Status {
     pub downloads: u64,
     /// How many peers it is connected to.
     pub peers: u64,
+    /// How many bytes of content it has moved, over all of its runs.
+    pub moved: MovedBytes,
     /// The time since it started.
     pub uptime: Duration,
 }
@@ -137,6 +140,7 @@ impl Node {
             shares,
             downloads: running.count() as u64,
             peers: self.core.network.peers().await?.len() as u64,
+            moved: self.moved(),
             uptime: self.core.started.elapsed(),
         })
     }
@@ -167,6 +171,9 @@ impl Node {
         }
         let in_order = async {
             self.core.transfers.save_or_log().await;
+            if let Err(error) = self.core.save_uploads().await {
+                tracing::warn!(%error, "cannot record what was sent to peers in the last minute");
+            }
             if self.core.settings.mode == Mode::LongRunning
                 && let Err(error) = self.core.remember_peers().await
             {

@@ -50,6 +50,7 @@ mod start;
 #[doc(hidden)]
 pub mod testing;
 
+mod uploads;
 mod user_file;
 mod watch;
 
@@ -85,7 +86,8 @@ pub use crate::{
     duties::{Duty, DutyFailure, DutyState},
     groups::GroupError,
     limits::{InvalidRate, Rate, Rates},
-    network::{Closed, InvalidAddress, PeerAddress},
+    network::{Closed, InvalidAddress, MovedBytes, PeerAddress},
+    serve::{UploadContent, UploadState, UploadStatus},
     store::{
         Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase, LinkOmission, Links,
         MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, Scope, Scopes, SealedUser,

@@ -22,16 +22,17 @@ use super::{
     known_peers::known_peers,
     scan::note_missing,
     share_states::DOUBTFUL_QUEUED,
+    uploads::restore_uploads,
     watch::Watches,
 };
 use crate::{
-    access::{Access, Memberships},
+    access::{Access, CompletedDownloads, Memberships},
     duties::Duties,
     groups::{self, GroupError, Groups, Identity},
     limits::Limits,
     network::{self, Network},
     publish::Publisher,
-    serve::{GroupService, RehashQueue, Reports, Server},
+    serve::{GroupService, RehashQueue, Reports, Server, Uploads},
     store::{DatabaseError, Store},
     transfer::{self, SavedList, Transfers},
 };
@@ -134,12 +135,14 @@ impl Node {
             false => Publisher::silent(),
         };
         let memberships = Memberships::default();
+        let completed = CompletedDownloads::default();
         let (limits, rehash) = (Limits::new(settings.limits), RehashQueue::default());
         let transfers = Transfers::new(
             network.clone(),
             limits.clone(),
             store.clone(),
             memberships.clone(),
+            completed.clone(),
             settings.transfer(),
         );
         let users = (user.clone(), settings.is_locked);
@@ -152,10 +155,12 @@ impl Node {
             Some(text) => Some(share_group(&groups, text)?),
             None => None,
         };
-        let (reports, askers, doubtful) = reports(&rehash);
+        let uploads = Uploads::default();
+        let moved_before = restore_uploads(&store, &uploads);
+        let (reports, askers, doubtful) = reports(&rehash, &uploads);
         let server = Server::new(
             store.clone(),
-            Access::new(store.clone(), memberships.clone()),
+            Access::new(store.clone(), memberships.clone()).with_completed(completed.clone()),
             network.clone(),
             limits.clone(),
             reports,
@@ -178,6 +183,9 @@ impl Node {
             limits,
             rehash,
             incoming: IncomingFiles::default(),
+            uploads,
+            moved_before,
+            completed,
             being_written: WriteTracker::default(),
             duties,
             watches: Watches::default(),
@@ -224,6 +232,7 @@ fn share_group(groups: &Groups, text: &str) -> Result<GroupId, StartError> {
 /// for content, and of paths that it could not serve.
 fn reports(
     rehash: &RehashQueue,
+    uploads: &Uploads,
 ) -> (
     Reports,
     mpsc::Receiver<(Hash, PeerId)>,
@@ -231,9 +240,10 @@ fn reports(
 ) {
     let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
     let (doubtful, doubted) = mpsc::channel(DOUBTFUL_QUEUED);
-    let rehash = rehash.clone();
+    let (rehash, uploads) = (rehash.clone(), uploads.clone());
     let reports = Reports {
         rehash,
+        uploads,
         doubtful,
         asked,
     };

@@ -16,6 +16,7 @@ use super::{
     findings::Finding,
     request_queue::QueueFull,
     requester::Requester,
+    uploads::{Root, Uploads},
     work::{JobKind, Work},
 };
 use crate::{
@@ -35,8 +36,8 @@ pub(super) struct PreparedAnswer {
     pub(super) ends_request: bool,
     /// Whether content was read for it, but is not sent.
     is_computed: bool,
-    /// The content and blocks in `data`.
-    pub(super) sends: Option<(Hash, Range<u64>)>,
+    /// What `data` is.
+    pub(super) sends: Option<SentBlocks>,
     /// Held until the data is sent.
     pub(super) buffer: Option<Arc<Buffer>>,
 }
@@ -107,6 +108,15 @@ pub(super) struct Answered {
     pub(super) findings: Vec<Finding>,
 }
 
+/// Blocks that are sent.
+pub(super) struct SentBlocks {
+    /// The file or manifest that they are in.
+    pub(super) hash: Hash,
+    pub(super) blocks: Range<u64>,
+    /// The content of the upload to which they count.
+    pub(super) root: Hash,
+}
+
 /// Finds answers. A handle: clones share the work queue.
 #[derive(Clone)]
 pub(super) struct Answers {
@@ -115,15 +125,23 @@ pub(super) struct Answers {
     store: Store,
     access: Access,
     work: Work,
+    uploads: Uploads,
 }
 
 impl Answers {
-    pub(super) fn new(local: PeerId, store: Store, access: Access, work: Work) -> Self {
+    pub(super) fn new(
+        local: PeerId,
+        store: Store,
+        access: Access,
+        work: Work,
+        uploads: Uploads,
+    ) -> Self {
         Self {
             local,
             store,
             access,
             work,
+            uploads,
         }
     }
 
@@ -161,7 +179,8 @@ impl Answers {
             let answer = match read {
                 Ok(read) => {
                     bytes_read += read.bytes_read;
-                    let answer = prepared_answer(*item, read, Arc::clone(buffer));
+                    let root = || self.root_of(item.hash, &peer);
+                    let answer = prepared_answer(*item, read, Arc::clone(buffer), root);
                     may_prove &= !answer.is_computed;
                     answer
                 }
@@ -213,6 +232,18 @@ impl Answers {
         Ok(read)
     }
 
+    /// The content of the upload to which bytes of `hash` count: what the peer listens to, which is
+    /// `hash` or a folder with it.
+    fn root_of(&self, hash: Hash, peer: &PeerId) -> Hash {
+        let roots = match self.uploads.root_of(hash, peer) {
+            Root::Known(root) => return root,
+            Root::OneOf(roots) => roots,
+        };
+        let folders = self.store.folders_with_content(&hash).unwrap_or_default();
+        let mut roots = roots.into_iter();
+        roots.find(|root| folders.contains(root)).unwrap_or(hash)
+    }
+
     fn allows(&self, peer: PeerId, action: Action, hash: &Hash) -> bool {
         self.access
             .decide(&peer, action, hash)
@@ -237,7 +268,12 @@ fn refusal(hash: Hash, error: ReadError) -> (Answer, Option<Finding>) {
     (answer, Some(Finding::Unserved(hash, error)))
 }
 
-fn prepared_answer(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> PreparedAnswer {
+fn prepared_answer(
+    item: Item,
+    read: ChunkRead,
+    buffer: Arc<Buffer>,
+    root: impl FnOnce() -> Hash,
+) -> PreparedAnswer {
     let ChunkRead {
         descriptor,
         chunk,
@@ -266,9 +302,11 @@ fn prepared_answer(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> Prepared
         data,
         ends_request: false,
         is_computed: !item.data && bytes_read > 0,
-        sends: item
-            .data
-            .then(|| (item.hash, chunk.blocks(descriptor.geometry()))),
+        sends: item.data.then(|| SentBlocks {
+            hash: item.hash,
+            blocks: chunk.blocks(descriptor.geometry()),
+            root: root(),
+        }),
         buffer: Some(buffer),
     }
 }

@@ -11,7 +11,7 @@ use pelago_content::Hash;
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
-    time::sleep,
+    time::timeout,
 };
 
 use crate::store::{Progress, Store};
@@ -37,6 +37,8 @@ struct Shared {
     watched: Mutex<HashMap<Hash, WatchedContent>>,
     /// Notified when a watcher starts.
     begun: Notify,
+    /// Changes when the next check is due at once.
+    hurries: watch::Sender<u64>,
 }
 
 /// Content with at least one watcher.
@@ -62,6 +64,7 @@ pub(super) struct ChangeWatcher {
     hash: Hash,
     changes: watch::Receiver<ChangeCounts>,
     seen: ChangeCounts,
+    hurries: watch::Receiver<u64>,
     is_first: bool,
 }
 
@@ -80,8 +83,14 @@ impl ContentChanges {
             hash,
             changes,
             seen,
+            hurries: self.0.hurries.subscribe(),
             is_first: true,
         }
+    }
+
+    /// Checks for changes at once, and not only at the next interval.
+    pub(super) fn hurry(&self) {
+        self.0.hurries.send_modify(|hurries| *hurries += 1);
     }
 
     /// Notes that the subscribers of `hash`, or what was sent to them, changed.
@@ -93,11 +102,12 @@ impl ContentChanges {
 
     /// Checks for changes for as long as this is polled.
     pub(super) async fn run(self, store: Store) {
+        let mut hurries = self.0.hurries.subscribe();
         loop {
             while self.0.watched.lock().is_empty() {
                 self.0.begun.notified().await;
             }
-            sleep(UPDATE_INTERVAL).await;
+            interval_or(&mut hurries).await;
             let (changes, store) = (self.clone(), store.clone());
             let look = move || changes.look(|hash| store.progress_of(hash));
             if spawn_blocking(look).await.is_err() {
@@ -139,7 +149,7 @@ impl ChangeWatcher {
     /// the watch began. Cancel safe: dropping the future loses no change.
     pub(super) async fn next(&mut self) -> Change {
         if self.is_first {
-            sleep(UPDATE_INTERVAL).await;
+            interval_or(&mut self.hurries).await;
             self.is_first = false;
             return Change::Content;
         }
@@ -160,6 +170,12 @@ impl ChangeWatcher {
     pub(super) fn progress(&self) -> Option<Progress> {
         self.changes.borrow().progress
     }
+}
+
+/// Waits for an interval, or until it is cut short.
+async fn interval_or(hurries: &mut watch::Receiver<u64>) {
+    // The sender lives as long as its watchers.
+    let _ = timeout(UPDATE_INTERVAL, hurries.changed()).await;
 }
 
 impl Drop for ChangeWatcher {

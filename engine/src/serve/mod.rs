@@ -21,7 +21,9 @@ mod server;
 mod streams;
 mod subscribers;
 mod suggest;
+mod uploads;
 mod work;
 
 pub use rehash_queue::{QueuedFile, RehashQueue, RehashReason};
 pub use server::{GroupService, Reports, ServeSettings, Server};
+pub use uploads::{FollowedUpload, UploadContent, UploadState, UploadStatus, Uploads};

@@ -32,6 +32,7 @@ use super::{
     sending::{Pace, send},
     streams::Streams,
     subscribers::Subscribers,
+    uploads::Uploads,
     work::{JobKind, Work},
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
@@ -89,6 +90,7 @@ pub struct Server {
     buffers: Buffers,
     subscribers: Subscribers,
     changes: ContentChanges,
+    uploads: Uploads,
     network: Network,
     limits: Limits,
     /// See [`Reports::asked`].
@@ -106,6 +108,8 @@ pub struct Reports {
     pub doubtful: mpsc::Sender<PathBuf>,
     /// Peers that asked for the availability of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
+    /// What is sent to which peer.
+    pub uploads: Uploads,
 }
 
 impl Server {
@@ -132,6 +136,7 @@ impl Server {
                 store.clone(),
                 access.clone(),
                 work.clone(),
+                reports.uploads.clone(),
             ),
             access,
             absences: Absences::default(),
@@ -142,6 +147,7 @@ impl Server {
             buffers,
             subscribers: Subscribers::default(),
             changes: ContentChanges::default(),
+            uploads: reports.uploads,
             network,
             limits,
             asked: reports.asked,
@@ -163,6 +169,7 @@ impl Server {
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
         tasks.spawn(server.changes.clone().run(server.store.clone()));
+        tasks.spawn(Arc::clone(&server).hurry_at_completions());
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
@@ -197,6 +204,14 @@ impl Server {
         }
     }
 
+    /// Sources learn at once that a download is complete: the node may be about to end.
+    async fn hurry_at_completions(self: Arc<Self>) {
+        let mut additions = self.access.completed().additions();
+        while additions.changed().await.is_ok() {
+            self.changes.hurry();
+        }
+    }
+
     async fn serve(self: Arc<Self>, requester: Requester, stream: streams::Inbound) {
         let protocol = stream.held.protocol;
         let streams = self.metrics.streams(protocol);
@@ -226,7 +241,7 @@ impl Server {
         let (reader, writer) = stream.split();
         let (prepared, ready) = mpsc::channel(PREPARED_AHEAD);
         let prepare = self.prepare_chunks(requester, reader, prepared);
-        futures::try_join!(prepare, self.send_chunks(requester.peer, writer, ready))?;
+        futures::try_join!(prepare, self.send_chunks(requester, writer, ready))?;
         Ok(())
     }
 
@@ -298,10 +313,11 @@ impl Server {
 
     async fn send_chunks(
         &self,
-        peer: PeerId,
+        requester: Requester,
         writer: impl AsyncWrite + Unpin,
         mut ready: mpsc::Receiver<PreparedAnswer>,
     ) -> Result<(), FrameError> {
+        let peer = requester.peer;
         let writer = Stall::new(writer, self.stall);
         let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         while let Some(prepared) = ready.recv().await {
@@ -311,12 +327,12 @@ impl Server {
             let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
             pace.wait(written, |()| 0).await?;
             send(&self.limits, peer, &mut pace, &mut writer, &prepared.data).await?;
-            self.network
-                .traffic()
-                .sent(peer, prepared.data.len() as u64);
-            if let Some((hash, blocks)) = prepared.sends {
-                self.subscribers.record_sent(&hash, peer, blocks);
-                self.changes.touch(&hash);
+            let bytes = prepared.data.len() as u64;
+            self.network.traffic().sent(peer, bytes);
+            if let Some(sent) = prepared.sends {
+                self.uploads.record_sent(requester, sent.root, bytes);
+                self.subscribers.record_sent(&sent.hash, peer, sent.blocks);
+                self.changes.touch(&sent.hash);
             }
             if prepared.ends_request && ready.is_empty() {
                 pace.wait(writer.flush(), |()| 0).await?;

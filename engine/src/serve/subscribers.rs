@@ -213,6 +213,11 @@ impl Subscription {
         })
     }
 
+    /// Whether all of these blocks were reported.
+    pub(super) fn has_reported(&self, here: &Arc<BlockRanges>) -> bool {
+        self.reporting.is_none() && self.reported == *here
+    }
+
     /// Blocks of `here` that were not reported, as many as one update takes.
     fn new_blocks(&mut self, here: &Arc<BlockRanges>) -> BlockRanges {
         let is_reported = Arc::ptr_eq(&self.reported, here);

@@ -87,5 +87,6 @@ pub use request::{Delivery, Request, Wanted};
 pub use scheduler::schedule;
 pub use services::TransferSettings;
 pub use status::{DownloadState, DownloadStatus, Failure, Finished, WaitReason};
+pub use subscription::{NotStated, listen};
 pub use target::{Output, sanitised};
 pub use transfers::{Follower, Transfers};

@@ -312,6 +312,11 @@ impl Roster {
         self.useful.len()
     }
 
+    /// These peers, the newest first.
+    pub(super) fn useful_peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.useful.latest()
+    }
+
     /// Which peers were asked, with the outcomes, for a message.
     pub(super) fn summary(&self) -> String {
         let with_content = self.with_content();

@@ -12,7 +12,7 @@ use super::{
     waiting::{InquiryBudget, MAX_ATTACHED, Waiters},
 };
 use crate::{
-    access::{Circle, Memberships},
+    access::{Circle, CompletedDownloads, Memberships},
     limits::Limits,
     network::{Members, Network},
     store::Store,
@@ -54,6 +54,7 @@ pub(super) struct Services {
     pub(super) limits: Limits,
     pub(super) store: Store,
     pub(super) memberships: Memberships,
+    pub(super) completed: CompletedDownloads,
     pub(super) settings: TransferSettings,
     /// Grants turns to look for sources and to fetch, in order.
     pub(super) queues: Queues,
@@ -72,6 +73,7 @@ impl Services {
         limits: Limits,
         store: Store,
         memberships: Memberships,
+        completed: CompletedDownloads,
         settings: TransferSettings,
     ) -> Self {
         Self {
@@ -81,6 +83,7 @@ impl Services {
             limits,
             store,
             memberships,
+            completed,
             settings,
             budget: InquiryBudget::default(),
             waiters: Waiters::default(),

@@ -33,7 +33,7 @@ use super::{
     batch::{ChunkRequest, StagePart, Writes, Written},
     receiving::Inflow,
     scheduler::{Failure, MAX_IN_FLIGHT},
-    subscription::{Subscription, hold, subscribe},
+    subscription::{Subscription, UPDATE_PAUSE, hold, subscribe},
 };
 use crate::{
     access::Circle,
@@ -52,9 +52,6 @@ const DENIED_PAUSE: Duration = Duration::from_secs(1);
 /// The maximum number of updates of sources that the download has not handled yet: each is at most
 /// some 130 KB. A source with more updates waits, and its peer with it.
 pub(super) const MAX_UPDATES: usize = 16;
-
-/// The pause between an update and the next one. Peers that follow the protocol send four a second.
-const UPDATE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Identifies the source of an event. Its peer id may not be known yet.
 pub(super) type SourceId = u64;

@@ -7,7 +7,7 @@
 //! A peer that serves as many streams as it can resets the next one. That says nothing about the
 //! content, so the question is soon repeated on the same connection.
 
-use std::{io, time::Duration};
+use std::{io, ops::ControlFlow, time::Duration};
 
 use libp2p::PeerId;
 use pelago_behaviour::{
@@ -15,7 +15,7 @@ use pelago_behaviour::{
     availability::{self, Availability, Request, Update},
     chunk::WrongAnswer,
 };
-use pelago_content::Hash;
+use pelago_content::{BlockRanges, Hash};
 use tokio::time::sleep;
 
 use super::source::End;
@@ -34,6 +34,9 @@ pub(super) const MAX_REFUSED: u32 = 8;
 /// How long a source keeps a stream at least while other downloads wait for one with this peer.
 /// Long enough for the cost of opening a stream to be small.
 const MIN_HOLD: Duration = Duration::from_secs(1);
+
+/// The pause between an update and the next one. Peers that follow the protocol send four a second.
+pub(super) const UPDATE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a peer is refused that says which blocks it has, but does not prove that it has the hash.
 const UNPROVEN: &str = "it did not prove that it has the hash of what it offers";
@@ -93,6 +96,46 @@ pub(super) async fn subscribe(
     }
     Err(End::Busy)
 }
+
+/// Asks `peer` which blocks of `hash` it has, and passes what it states to `take`: all that it has,
+/// and then what is new, for as long as `take` continues and no other request needs the stream.
+/// Returns whether `take` ended it.
+///
+/// # Errors
+/// Why the peer states nothing: it has none of it, proves nothing, or is gone.
+pub async fn listen(
+    network: &Network,
+    peer: PeerId,
+    hash: Hash,
+    circle: &Circle,
+    stall: Duration,
+    mut take: impl FnMut(&BlockRanges) -> ControlFlow<()>,
+) -> Result<bool, NotStated> {
+    let subscribed = subscribe(network, peer, hash, circle, stall).await;
+    let (has, mut subscription) = subscribed.map_err(|_| NotStated)?;
+    if take(&has.blocks).is_break() {
+        return Ok(true);
+    }
+    loop {
+        sleep(UPDATE_PAUSE).await;
+        let update = tokio::select! {
+            update = availability::read_update(&mut subscription.updates) => update,
+            () = hold(&mut subscription.demand) => return Ok(false),
+        };
+        match update {
+            Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
+                if take(&has.blocks).is_break() {
+                    return Ok(true);
+                }
+            }
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// A peer does not state what it has of some content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotStated;
 
 /// The first update of `peer` on `hash`; `None` if it says that it has nothing of it.
 ///

@@ -27,7 +27,7 @@ use super::{
     waiting::{InquiryKind, Offer},
 };
 use crate::{
-    access::Memberships,
+    access::{CompletedDownloads, Memberships},
     limits::Limits,
     network::{Network, PeerAddress},
     store::Store,
@@ -60,18 +60,19 @@ pub struct Follower {
 
 impl Transfers {
     /// Downloads from `network`, at most as fast as `limits` allow, into `store`; in groups from the
-    /// peers that `memberships` names.
+    /// peers that `memberships` names. Reports what is complete to `completed`.
     #[must_use]
     pub fn new(
         network: Network,
         limits: Limits,
         store: Store,
         memberships: Memberships,
+        completed: CompletedDownloads,
         settings: TransferSettings,
     ) -> Self {
         let fetches = Fetches::new(settings.read_cache, settings.read_ahead);
         Self {
-            services: Services::new(network, limits, store, memberships, settings),
+            services: Services::new(network, limits, store, memberships, completed, settings),
             downloads: Arc::default(),
             list_writer: Arc::default(),
             changes: Arc::default(),
@@ -227,6 +228,14 @@ impl Transfers {
         waiting
             .map(|listed| (listed.hash(), listed.request.wanted.group))
             .collect()
+    }
+
+    /// Whether a download of `hash` has not ended.
+    #[must_use]
+    pub fn is_running(&self, hash: &Hash) -> bool {
+        let downloads = self.lock();
+        let mut same = downloads.iter().filter(|listed| listed.hash() == *hash);
+        same.any(ListedDownload::is_running)
     }
 
     /// The downloads that wait for a source, or look for the first one.

@@ -3,7 +3,9 @@
 use axum::http::Method;
 
 use super::{CallError, Client, transport::request};
-use crate::api::types::{Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status};
+use crate::api::types::{
+    Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status, Upload,
+};
 
 impl Client {
     /// The status of the node.
@@ -22,6 +24,15 @@ impl Client {
     /// [`CallError`].
     pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
         self.list("/v1/peers").await
+    }
+
+    /// What the node sends to peers, and what it has sent.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn uploads(&self) -> Result<Vec<Upload>, CallError> {
+        self.list("/v1/uploads").await
     }
 
     /// The health of the node.

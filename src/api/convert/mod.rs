@@ -9,6 +9,7 @@ mod node;
 mod requests;
 mod settings;
 mod shares;
+mod uploads;
 
 use std::path::Path;
 

@@ -14,6 +14,8 @@ impl From<node::Status> for types::Status {
             shares: from.shares,
             downloads: from.downloads,
             peers: from.peers,
+            sent_bytes: from.moved.sent,
+            received_bytes: from.moved.received,
             uptime_seconds: from.uptime.as_secs_f64(),
         }
     }

@@ -47,7 +47,7 @@ const RETRY_SECONDS: u64 = 5;
         (
             status = 200,
             description = "Events: hello Hello, status Status, download DownloadStatus, \
-            download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written \
+            download-removed DownloadRemoved, upload Upload, upload-removed UploadRemoved, share Shared, share-removed ShareRemoved, being-written \
             FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, group Group, \
             group-removed GroupRemoved, join Join, join-removed JoinRemoved, settings list of \
             Setting, log LogLine, ready",

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use libp2p::PeerId;
 use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::{
@@ -19,7 +20,7 @@ use tokio::{
 
 use crate::{
     api::types::{Group, Join},
-    node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status},
+    node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status, UploadStatus},
 };
 
 /// How often the node is polled. People notice no delay.
@@ -64,6 +65,8 @@ pub(super) struct Snapshot {
     pub(super) status: Option<Status>,
     /// Downloads and their positions in the queue, ordered by hash.
     pub(super) downloads: Vec<(DownloadStatus, u64)>,
+    /// Ordered by their beginning.
+    pub(super) uploads: Vec<UploadStatus>,
     pub(super) shares: Arc<Shares>,
     /// Ordered by path.
     pub(super) writing: Vec<FileBeingWritten>,
@@ -91,6 +94,7 @@ impl Snapshot {
         Self {
             status: None,
             downloads: Vec::new(),
+            uploads: Vec::new(),
             shares: Arc::default(),
             writing: Vec::new(),
             peers: Vec::new(),
@@ -103,6 +107,7 @@ impl Snapshot {
     fn equals(&self, other: &Self) -> bool {
         same_status(self.status.as_ref(), other.status.as_ref())
             && self.downloads == other.downloads
+            && self.uploads == other.uploads
             && self.peers == other.peers
             && self.groups == other.groups
             && self.joins == other.joins
@@ -212,6 +217,7 @@ async fn snapshot(node: &Node, shares: &mut Listing) -> Result<Snapshot, ListErr
     Ok(Snapshot {
         status: Some(node.status().await?),
         downloads,
+        uploads: node.uploads(),
         shares: shares.renewed(node).await?,
         writing: node.being_written().files,
         peers,
@@ -244,6 +250,11 @@ impl Listing {
         }
         Ok(Arc::clone(&self.shares))
     }
+}
+
+/// The key that orders uploads.
+pub(super) fn upload_key(upload: &UploadStatus) -> (u64, Hash, PeerId) {
+    (upload.began_unix_ms, upload.hash, upload.peer)
 }
 
 /// The key that orders shares.

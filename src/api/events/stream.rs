@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     difference::{Difference, Step},
-    snapshots::{INTERVAL, Snapshot, Subscription, same_status, share_key},
+    snapshots::{INTERVAL, Snapshot, Subscription, same_status, share_key, upload_key},
     topics::Topics,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         status::Addresses,
         types::{
             DownloadRemoved, DownloadStatus, FileBeingWritten, GroupRemoved, Hello, JoinRemoved,
-            Peer, PeerRemoved, Ready,
+            Peer, PeerRemoved, Ready, Upload, UploadRemoved,
         },
     },
     config::LiveSettings,
@@ -64,6 +64,7 @@ struct Update {
     snapshot: Arc<Snapshot>,
     has_status: bool,
     downloads: Difference,
+    uploads: Difference,
     shares: Difference,
     writing: Difference,
     peers: Difference,
@@ -209,6 +210,7 @@ impl Update {
             snapshot,
             has_status: false,
             downloads: Difference::default(),
+            uploads: Difference::default(),
             shares: Difference::default(),
             writing: Difference::default(),
             peers: Difference::default(),
@@ -250,6 +252,10 @@ impl Update {
                 None => break,
             }
         }
+        if topics.uploads {
+            self.push_uploads(sent, frame);
+        }
+        let new = &*self.snapshot;
         while topics.peers && !frame.is_full() {
             match self
                 .peers
@@ -277,6 +283,19 @@ impl Update {
                 }
                 Some(Step::Removed(listed)) => {
                     frame.event("share-removed", &share_removed(listed));
+                }
+                None => break,
+            }
+        }
+    }
+
+    fn push_uploads(&mut self, sent: &Snapshot, frame: &mut Frame) {
+        let (old, new) = (&sent.uploads, &self.snapshot.uploads);
+        while !frame.is_full() {
+            match self.uploads.next(old, new, false, upload_key) {
+                Some(Step::Changed(upload)) => frame.event("upload", &Upload::from(upload)),
+                Some(Step::Removed(upload)) => {
+                    frame.event("upload-removed", &UploadRemoved::from(upload));
                 }
                 None => break,
             }

@@ -7,6 +7,7 @@ use crate::api::error::ApiError;
 pub(super) struct Topics {
     pub(super) status: bool,
     pub(super) downloads: bool,
+    pub(super) uploads: bool,
     pub(super) shares: bool,
     pub(super) peers: bool,
     pub(super) groups: bool,
@@ -19,6 +20,7 @@ impl Topics {
         let mut topics = Self {
             status: of.is_none(),
             downloads: of.is_none(),
+            uploads: of.is_none(),
             shares: of.is_none(),
             peers: of.is_none(),
             groups: of.is_none(),
@@ -30,6 +32,7 @@ impl Topics {
                 "" if of.is_none() => {}
                 "status" => topics.status = true,
                 "downloads" => topics.downloads = true,
+                "uploads" => topics.uploads = true,
                 "shares" => topics.shares = true,
                 "peers" => topics.peers = true,
                 "groups" => topics.groups = true,
@@ -37,8 +40,8 @@ impl Topics {
                 "log" => topics.log = true,
                 other => {
                     let message = format!(
-                        "{other:?} is not a topic: use status, downloads, shares, peers, groups, \
-                         settings or log"
+                        "{other:?} is not a topic: use status, downloads, uploads, shares, peers, \
+                         groups, settings or log"
                     );
                     return Err(ApiError::bad("bad-request", message));
                 }

@@ -13,9 +13,10 @@ import { begin, recall } from "./session.js";
 import { settings } from "./settings.js";
 import { shares } from "./shares.js";
 import { listen, observe, state } from "./state.js";
+import { uploads } from "./uploads.js";
 import { showUser } from "./user.js";
 
-const VIEWS = [downloads, shares, network, groups, peers, settings, log];
+const VIEWS = [downloads, uploads, shares, network, groups, peers, settings, log];
 
 const NOTICES = {
   "signed-out": "This page is not signed in. Run `pelago ui` on the node's machine to open a page that is.",
@@ -103,6 +104,7 @@ function showNode() {
 function showCounts() {
   const counts = {
     downloads: () => running(),
+    uploads: () => [...state.uploads.values()].filter((upload) => upload.state === "sending").length,
     shares: () => state.shares.size,
     groups: requestCount,
     peers: () => state.peers.size,

@@ -50,6 +50,7 @@ files! {
     "frame.css": CSS,
     "rows.css": CSS,
     "downloads.css": CSS,
+    "uploads.css": CSS,
     "shares.css": CSS,
     "network.css": CSS,
     "groups.css": CSS,
@@ -82,6 +83,7 @@ files! {
     "settings.js": SCRIPT,
     "shares.js": SCRIPT,
     "state.js": SCRIPT,
+    "uploads.js": SCRIPT,
     "user.js": SCRIPT,
 }
 

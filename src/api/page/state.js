@@ -12,8 +12,9 @@ export const state = {
   status: null,
   /** Whether there is a user, and whether the user is logged in. */
   user: null,
-  /** Downloads by hash, shares by `shareOf`, peers by peer id. */
+  /** Downloads by hash, uploads by `uploadOf`, shares by `shareOf`, peers by peer id. */
   downloads: new Map(),
+  uploads: new Map(),
   shares: new Map(),
   /** Files in watched folders that programs may still write to, by path. */
   writing: new Map(),
@@ -85,12 +86,15 @@ const groupOf = ({ group }) => group;
  */
 export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
 
+/** The key of an upload. */
+export const uploadOf = ({ hash, peer_id }) => `${hash} ${peer_id}`;
+
 const upsertDownload = upsert("downloads", hashOf);
 
 const listeners = {
   hello(hello) {
     state.hello = hello;
-    const topics = ["downloads", "shares", "writing", "peers", "groups", "joins"];
+    const topics = ["downloads", "uploads", "shares", "writing", "peers", "groups", "joins"];
     fresh = Object.fromEntries(topics.map((topic) => [topic, new Set()]));
     state.log = [];
     change("hello");
@@ -113,6 +117,8 @@ const listeners = {
     upsertDownload(download);
   },
   "download-removed": removed("downloads", hashOf),
+  upload: upsert("uploads", uploadOf),
+  "upload-removed": removed("uploads", uploadOf),
   share: upsert("shares", shareOf),
   "share-removed": removed("shares", shareOf),
   "being-written": upsert("writing", pathOf),
@@ -137,7 +143,7 @@ const listeners = {
 /** Begins to listen to the events of the node. */
 export function listen() {
   setInterval(sample, 1000);
-  return events(["status", "downloads", "shares", "peers", "groups", "settings", "log"], listeners, (connection) => {
+  return events(["status", "downloads", "uploads", "shares", "peers", "groups", "settings", "log"], listeners, (connection) => {
     if (state.connection === connection) return;
     state.connection = connection;
     change("connection");

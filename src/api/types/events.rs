@@ -8,8 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
-    /// A comma-separated list of `status`, `downloads`, `shares`, `peers`, `groups`, `settings` and
-    /// `log`. Default: all but `log`.
+    /// A comma-separated list of `status`, `downloads`, `uploads`, `shares`, `peers`, `groups`,
+    /// `settings` and `log`. Default: all but `log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 }

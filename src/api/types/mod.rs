@@ -33,6 +33,7 @@ mod settings;
 mod share_states;
 mod shares;
 mod sign_in;
+mod uploads;
 mod user;
 
 pub use being_written::{BeingWritten, FileBeingWritten, FileWritten};
@@ -64,6 +65,7 @@ pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChan
 pub use share_states::{ExcludedPath, ShareState, UnavailableShare, UnavailableShares};
 pub use shares::{Added, LinksQuery, QrQuery, ShareEvent, ShareRequest, UnshareQuery};
 pub use sign_in::{Code, CodeQuery, Run, Session, SignIn};
+pub use uploads::{Upload, UploadRemoved};
 pub use user::{
     ExportedUser, Login, NewUser, PassphraseChange, User, UserImport, UserName, UserState,
     UserStatus,

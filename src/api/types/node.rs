@@ -25,6 +25,12 @@ pub struct Status {
     pub downloads: u64,
     /// The number of connected peers.
     pub peers: u64,
+    /// Bytes of content sent to peers, over all runs of the node.
+    #[serde(default)]
+    pub sent_bytes: u64,
+    /// Bytes of content received from peers, over all runs of the node.
+    #[serde(default)]
+    pub received_bytes: u64,
     /// Seconds since it started.
     pub uptime_seconds: f64,
 }

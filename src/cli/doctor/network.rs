@@ -239,6 +239,8 @@ mod tests {
             shares: 0,
             downloads: 0,
             peers: health.peers,
+            sent_bytes: 0,
+            received_bytes: 0,
             uptime_seconds: 1.0,
         };
         NodeReport {

@@ -29,6 +29,7 @@ mod search;
 mod share_states;
 mod shares;
 mod unlisted;
+mod uploads;
 
 pub use self::{
     collect::Collected,

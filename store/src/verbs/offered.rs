@@ -125,6 +125,50 @@ impl Store {
         Ok(places)
     }
 
+    /// The name, the size in bytes, and the number of blocks of content that is shared here, by
+    /// itself or in a folder, or being downloaded; `None` if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn described(&self, hash: &Hash) -> Result<Option<(String, Totals)>, DatabaseError> {
+        if let Some(share) = self.shares_of(hash)?.into_iter().next() {
+            return Ok(Some((share.name, share.totals)));
+        }
+        if let Some(over) = self.folders_over(hash)?.into_iter().next() {
+            let name = over.below.rsplit('/').next().unwrap_or_default();
+            return Ok(Some((name.to_owned(), over.totals)));
+        }
+        if let Some(partial) = self.partial(hash) {
+            let spec = partial.spec();
+            let totals = Totals::of_file(&spec.descriptor);
+            return Ok(Some((spec.name.clone(), totals)));
+        }
+        Ok(self.partial_folder(hash).map(|folder| {
+            let sequence = folder.sequence();
+            let totals = Totals {
+                bytes: sequence.bytes_in(0..sequence.blocks()),
+                files: 0,
+                blocks: sequence.blocks(),
+            };
+            (folder.spec().name.clone(), totals)
+        }))
+    }
+
+    /// The hashes of the folders that contain this content, shared or being downloaded.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn folders_with_content(&self, hash: &Hash) -> Result<Vec<Hash>, DatabaseError> {
+        let shared = self.folders_over(hash)?.into_iter();
+        let shared = shared.map(|over| over.folder.descriptor.hash());
+        let growing = self.folders_with(hash);
+        Ok(shared
+            .chain(growing.iter().map(|folder| folder.spec().descriptor.hash()))
+            .collect())
+    }
+
     /// Whether a file with this content is at one of its locations, according to its metadata.
     fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
         let places = self.locations_of(hash)?;

@@ -98,6 +98,7 @@ impl Answers {
                     tracing::error!(%error, "request refused: the database cannot be read");
                     None
                 });
+                let hash = hash.or_else(|| self.access.completed().hash_of_key(&key));
                 let is_shown = proof.shows(&hash.unwrap_or(ABSENT_HASH), &peer, &self.local);
                 hash.filter(|_| is_shown)
             }
@@ -105,6 +106,23 @@ impl Answers {
     }
 
     fn has(&self, peer: PeerId, action: Action, hash: Hash) -> Result<Availability, Absent> {
+        self.offers(peer, action, hash).or_else(|absent| {
+            let group = match action {
+                Action::Availability => None,
+                Action::AvailabilityIn(group) => Some(group),
+                _ => return Err(absent),
+            };
+            // Nothing is offered to it, and it knows of the download.
+            let completed = self.access.completed().for_source(&hash, &peer, group);
+            let completed = completed.ok_or(absent)?;
+            Ok(Availability {
+                blocks: (0..completed.blocks).into(),
+                ..Availability::none(completed.descriptor)
+            })
+        })
+    }
+
+    fn offers(&self, peer: PeerId, action: Action, hash: Hash) -> Result<Availability, Absent> {
         if !self.allows(peer, action, &hash) {
             return Err(Absent::default());
         }

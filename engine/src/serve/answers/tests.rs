@@ -35,7 +35,13 @@ impl Serving {
         let rehash = RehashQueue::default();
         let access = Access::new(store.clone(), Memberships::default());
         Self {
-            answers: Answers::new(PeerId::random(), store.clone(), access, Work::new(1, 1)),
+            answers: Answers::new(
+                PeerId::random(),
+                store.clone(),
+                access,
+                Work::new(1, 1),
+                Uploads::default(),
+            ),
             findings: Findings::new(store.clone(), rehash.clone(), doubtful),
             store,
             rehash,

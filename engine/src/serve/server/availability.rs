@@ -105,6 +105,11 @@ impl Server {
         let (peer, action) = (requester.peer, question.action());
         let mut subscription = self.subscribers.subscribe(hash, question.group(), peer);
         let mut watcher = self.changes.watch(hash);
+        let _upload = match question {
+            Question::Proven(_) => Some(self.uploads.subscribe(requester, hash, question.group())),
+            Question::Named(_) => None,
+        };
+        let listener = self.access.completed().listen(hash, peer);
         // The progress of the content before the last look of this subscription.
         let mut looked = None;
         let mut here = subscription.set_blocks(take(&mut has.blocks), looked);
@@ -122,7 +127,12 @@ impl Server {
             let mut nothing = [0];
             let change = tokio::select! {
                 // Nothing more is expected: the requester has closed the stream.
-                closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
+                closed = stream.read(&mut nothing) => {
+                    if closed.is_ok() && subscription.has_reported(&here) {
+                        listener.has_read(here.len());
+                    }
+                    return Ok(closed.map(drop)?);
+                }
                 change = self.next_change(peer, &subscription, &mut watcher) => change,
                 () = sleep(UPDATE_INTERVAL), if may_have_more => Change::Subscribers,
             };

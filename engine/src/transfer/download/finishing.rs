@@ -7,6 +7,7 @@ use std::{
 
 use super::{Task, blocking};
 use crate::{
+    access::Completed,
     store::{FinishError, FinishOptions},
     transfer::{DownloadState, Finished, TransferError, sink::Sink, stage::Stage},
 };
@@ -35,6 +36,7 @@ impl Task {
         });
         match self.put_in_place(&stage.sink).await {
             Ok(is_shared) => {
+                self.note_completed(&stage);
                 self.supply.sources.abort_all();
                 Ok(Some(self.finished(&stage, is_shared)))
             }
@@ -81,6 +83,25 @@ impl Task {
                 Ok(blocking(finish).await??.is_shared)
             }
             Sink::Manifests(_) => Err(TransferError::Internal("finished with its manifests")),
+        }
+    }
+
+    /// Lets the sources learn that all of the content is here.
+    fn note_completed(&self, stage: &Stage) {
+        let blocks = stage.sequence.blocks();
+        let descriptor = match &stage.sink {
+            Sink::File(partial) => partial.spec().descriptor,
+            Sink::Folder(folder) => folder.spec().descriptor,
+            Sink::Manifests(_) => return,
+        };
+        // Of a folder, perhaps only some files were wanted.
+        if stage.sink.wanted().len() == blocks {
+            self.services.completed.add(Completed {
+                descriptor,
+                blocks,
+                group: self.wanted.group,
+                sources: self.supply.sources.roster().useful_peers().collect(),
+            });
         }
     }
 
