@@ -88,6 +88,7 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
                 .iter()
                 .any(|address| address.contains("10.77.0."))
         );
+        assert_eq!(finding(&home, "mdns")["state"], "ok");
         let log = node.stop().stderr;
         assert!(!log.contains("WARN"), "{log}");
         let began = Instant::now();

@@ -17,6 +17,7 @@ mod check_shares;
 mod data;
 mod finding;
 mod machine;
+mod mdns;
 mod network;
 mod node;
 mod node_report;
@@ -76,7 +77,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
             findings.push(Finding::problem("node", message, hint));
         }
     }
-    findings.push(network::mdns(&settings));
+    findings.push(mdns::discovery(&settings));
     if args.check_shares {
         findings.extend(check_shares::examine(context).await?);
     }

@@ -1,14 +1,9 @@
-//! The network: ports, whether peers reach the node, and how nodes find each other.
-
-use std::io;
-#[cfg(unix)]
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+//! The network: ports, whether peers reach the node, and which nodes it knows.
 
 use pelago_behaviour::try_listen;
 
 use super::{finding::Finding, node_report::NodeReport};
 use crate::{
-    api::types::{OriginKind, Setting, SettingOrigin},
     cli::{context::Context, node_settings, text::count},
     config::{Config, SetBy},
 };
@@ -140,92 +135,15 @@ fn ports(config: &Config) -> Finding {
     }
 }
 
-/// Whether this machine can receive mDNS from other nodes, if it is on.
-pub(super) fn mdns(settings: &[Setting]) -> Finding {
-    let set = settings
-        .iter()
-        .find(|setting| setting.name == "network.mdns");
-    match set.filter(|set| set.value == false) {
-        Some(set) => mdns_is_off(&set.origin),
-        None => can_receive_mdns(),
-    }
-}
-
-/// Names what switched mDNS off.
-fn mdns_is_off(origin: &SettingOrigin) -> Finding {
-    let set_by = origin.source.as_deref().unwrap_or("network.mdns");
-    let hint = match origin.kind {
-        OriginKind::Environment => {
-            format!("unset the variable {set_by}, or run `pelago start --discovery`")
-        }
-        OriginKind::Flag => format!("restart the node without {set_by}"),
-        _ => "set network.mdns = true there, or run `pelago start --discovery`".to_owned(),
-    };
-    let message =
-        format!("discovery of nodes on the local network is off: {set_by} switched it off");
-    Finding::warning("mdns", message, hint)
-}
-
-fn can_receive_mdns() -> Finding {
-    match receive_mdns() {
-        Ok(()) => Finding::ok("mdns", "nodes on the local network can be discovered"),
-        Err(error) => Finding::problem(
-            "mdns",
-            format!("nodes on the local network cannot be discovered: {error}"),
-            "check that a network interface has multicast and that UDP port 5353 is open, or set \
-             network.mdns = false",
-        ),
-    }
-}
-
-/// Opens the sockets that mDNS uses, which programs share. One address family is enough, as a
-/// network may have no other.
-#[cfg(unix)]
-fn receive_mdns() -> io::Result<()> {
-    receive_mdns_over(Ipv4Addr::UNSPECIFIED.into())
-        .or_else(|error| receive_mdns_over(Ipv6Addr::UNSPECIFIED.into()).map_err(|_| error))
-}
-
-/// Opens the socket of one address family.
-#[cfg(unix)]
-fn receive_mdns_over(any: IpAddr) -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
-
-    /// The multicast addresses and the port of mDNS (RFC 6762).
-    const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-    const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-    const PORT: u16 = 5353;
-
-    let family = match any {
-        IpAddr::V4(_) => AddressFamily::INET,
-        IpAddr::V6(_) => AddressFamily::INET6,
-    };
-    let opened = socket(family, SocketType::DGRAM, None)?;
-    sockopt::set_socket_reuseaddr(&opened, true)?;
-    sockopt::set_socket_reuseport(&opened, true)?;
-    bind(&opened, &SocketAddr::new(any, PORT))?;
-    let opened = UdpSocket::from(opened);
-    match any {
-        IpAddr::V4(_) => opened.join_multicast_v4(&GROUP_V4, &Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => opened.join_multicast_v6(&GROUP_V6, 0),
-    }
-}
-
-/// Not tried on this system.
-#[cfg(not(unix))]
-fn receive_mdns() -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, net::TcpListener};
+    use std::net::TcpListener;
 
     use super::*;
     use crate::{
         api::types::{Health, Status, UnavailableShares},
         cli::doctor::finding::Severity,
-        config::{Layers, LiveSettings},
+        config::Layers,
     };
 
     fn node(health: Health) -> NodeReport {
@@ -283,33 +201,6 @@ mod tests {
             found(2, 1).message,
             "0 of 2 bootstrap nodes connected, 1 node of the DHT known"
         );
-    }
-
-    #[test]
-    fn what_switched_mdns_off_is_named() {
-        let off = |set_by| {
-            let mut layers = Layers::default();
-            layers.set(set_by, "network", "mdns", false).unwrap();
-            let settings = LiveSettings::new(layers, None, BTreeMap::new())
-                .list()
-                .into_iter();
-            let settings: Vec<_> = settings.map(Into::into).collect();
-            mdns(&settings)
-        };
-        let found = off(SetBy::Variable("PELAGO_NETWORK_MDNS".to_owned()));
-        let hint = found.hint.unwrap();
-        assert!(
-            hint.starts_with("unset the variable PELAGO_NETWORK_MDNS"),
-            "{hint}"
-        );
-        let file = SetBy::File {
-            path: "/etc/pelago.toml".into(),
-            line: 3,
-        };
-        let found = off(file);
-        assert!(found.message.contains("/etc/pelago.toml"), "{found:?}");
-        let hint = off(SetBy::Flag("--discovery")).hint.unwrap();
-        assert_eq!(hint, "restart the node without --discovery");
     }
 
     #[test]
