@@ -13,5 +13,5 @@ mod trim;
 
 pub use budgets::Memory;
 pub use cgroup::Cgroup;
-pub use proc::resident_bytes;
+pub use proc::{anonymous_bytes, resident_bytes};
 pub use trim::{bound_free_memory, return_free_memory};

@@ -8,6 +8,13 @@ pub fn resident_bytes() -> Option<u64> {
     read(Path::new("/proc/self/status")).and_then(|text| bytes_of(&text, "VmRSS:"))
 }
 
+/// Bytes of memory of this process that the system cannot take back: without its program file,
+/// which a control group does not count either.
+#[must_use]
+pub fn anonymous_bytes() -> Option<u64> {
+    read(Path::new("/proc/self/status")).and_then(|text| bytes_of(&text, "RssAnon:"))
+}
+
 pub(super) fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }

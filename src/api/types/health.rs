@@ -62,7 +62,7 @@ pub struct SystemLimits {
     pub watches: u64,
     /// Inotify watches of the user in all programs, at most.
     pub max_watches: Option<u64>,
-    /// Bytes of memory that the process uses.
+    /// Bytes of memory that the process uses, without its program file.
     pub memory_bytes: Option<u64>,
     /// The control group with the smallest memory limit.
     pub cgroup: Option<String>,

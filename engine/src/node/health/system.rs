@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::memory::{Cgroup, resident_bytes};
+use crate::memory::{Cgroup, anonymous_bytes};
 
 /// The limits of the system for this process. A limit that the system does not report, or that does
 /// not exist, is `None`.
@@ -19,7 +19,7 @@ pub struct SystemLimits {
     pub watches: u64,
     /// How many watches this user may have, in all programs.
     pub max_watches: Option<u64>,
-    /// Bytes of memory that the process holds.
+    /// Bytes of memory that the process holds, without those of its program file.
     pub memory: Option<u64>,
     /// The control group whose limit on memory is the smallest.
     pub cgroup: Option<String>,
@@ -42,7 +42,7 @@ impl SystemLimits {
             max_open_files: max_open_files(),
             watches,
             max_watches: max_watches(),
-            memory: resident_bytes(),
+            memory: anonymous_bytes(),
             cgroup: group.as_ref().map(|group| group.name.clone()),
             cgroup_memory: group.as_ref().and_then(|group| group.used),
             max_cgroup_memory: group.map(|group| group.limit),
