@@ -4,14 +4,20 @@
 //! Every node that this module returns leads to the root, and every byte comes from a file that is
 //! unchanged since it was hashed. Errors are [`ReadError`]s.
 
-use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pelago_content::{
     Chunk, Descriptor, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes, siblings, subtree,
     verify_leaves, verify_node,
 };
 
-use super::{DatabaseError, TreeError, manifests::ManifestsError};
+use super::{DatabaseError, TreeError, manifests::ManifestsError, remote_disks::RemoteDisk};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, the limit of a response.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -58,6 +64,11 @@ pub(super) trait ChunkSource: fmt::Debug {
 
     /// The error for nodes that do not lead to the root.
     fn nodes_unproven(&self) -> ReadError;
+
+    /// Its path and disk, if calls to that disk may hang.
+    fn remote(&self) -> Option<(&Path, &Arc<RemoteDisk>)> {
+        None
+    }
 }
 
 /// How certain a source is that its content is the content that was hashed.

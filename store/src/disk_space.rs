@@ -310,20 +310,20 @@ impl DiskSpace {
     fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<OutOfSpace> {
         let device = at.device()?;
         let now = Instant::now();
-        let mut measurements = self.0.measurements.lock();
-        if let Some(measurement) = measurements.get_mut(&device)
+        if let Some(measurement) = self.0.measurements.lock().get_mut(&device)
             && measurement.covers(writer, len, now)
         {
             measurement.written += len;
             return None;
         }
+        // The lock is free meanwhile: a disk that hangs delays no writer to another.
         let disk = at.disk()?;
         let mut measurement = Measurement::new(disk, now);
         let fits = len <= disk.space_for(writer);
         if fits {
             measurement.written = len;
         }
-        measurements.insert(device, measurement);
+        self.0.measurements.lock().insert(device, measurement);
         (!fits).then_some(OutOfSpace { disk })
     }
 }

@@ -26,6 +26,7 @@ use super::{
     provider_keys::ProviderKeys,
     receipts::Receipts,
     received::ReceivedFolders,
+    remote_disks::RemoteDisks,
     saved_uploads::SavedUploads,
     saved_value::SavedValue,
     saved_values::{Exclusions, PeerNames, SavedValues},
@@ -55,6 +56,8 @@ pub(super) struct StoreInner {
     pub(super) received: ReceivedFolders,
     /// The devices on which watched folders were seen.
     pub(super) mounts: SavedValue<Mounts>,
+    /// The disks whose calls may never return.
+    pub(super) remote_disks: RemoteDisks,
     /// Which shares are available.
     pub(super) share_states: ShareStates,
     /// What is excluded from watched folders.
@@ -151,6 +154,7 @@ impl Store {
                     ReceivedFolders::in_folder(folder.path())
                 }),
             mounts: saved.mounts,
+            remote_disks: RemoteDisks::default(),
             share_states: ShareStates::default(),
             exclusions: saved.exclusions,
             peer_names: saved.peer_names,

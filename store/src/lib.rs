@@ -27,6 +27,7 @@
 //! | `hashing`, `chunk_source`, `open_files` | files to hashes, chunks with proofs, open files |
 //! | `name_index`, `provider_keys`, `peers` | indexes of names and keys; known peers |
 //! | `mounts`, `saved_value`, `saved_values` | devices of watched folders, and other small values |
+//! | `mount_table`, `remote_disks` | mounted file systems, and calls to those that may hang |
 //! | `downloads`, `receipts`, `received` | the list of downloads, and what they put in place |
 //! | `handle` | [`Store`]: all of these parts together |
 //! | `verbs` | the operations of a store, one subject a file |
@@ -61,6 +62,7 @@ mod ignores;
 mod lock;
 mod manifests;
 mod members;
+mod mount_table;
 mod mounts;
 mod name_index;
 mod new_file;
@@ -72,6 +74,7 @@ mod provider_keys;
 mod receipts;
 mod received;
 mod recovery;
+mod remote_disks;
 mod salvage;
 mod saved_uploads;
 mod saved_value;
@@ -114,6 +117,7 @@ pub use ignores::{IGNORE_FILE, Ignores};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
+pub use mount_table::{MountPoint, MountTable};
 pub use mounts::{FileSystemAt, Presence};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{

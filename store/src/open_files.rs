@@ -20,6 +20,7 @@ use super::{
     chunk_source::{Certainty, ChunkSource},
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
+    remote_disks::{self, RemoteDisk},
     trees::{StoredTree, Trees},
 };
 
@@ -75,12 +76,15 @@ impl OpenFiles {
     pub(super) fn keep(&self, generation: u64, hash: Hash, handle: SourceHandle) {
         let mut state = self.0.lock();
         if state.generation == generation {
-            state.open.retain(|open| open.hash != hash);
+            let same = |open: &mut OpenFile| open.hash == hash;
+            let mut closed: Vec<_> = state.open.extract_if(.., same).collect();
             if state.open.len() >= MAX_OPEN_FILES {
-                state.open.remove(0);
+                closed.push(state.open.remove(0));
             }
             let used = Instant::now();
             state.open.push(OpenFile { hash, handle, used });
+            drop(state);
+            close(closed);
         }
     }
 
@@ -88,7 +92,10 @@ impl OpenFiles {
     pub(super) fn forget(&self, hashes: &[Hash]) {
         let mut state = self.0.lock();
         state.generation += 1;
-        state.open.retain(|open| !hashes.contains(&open.hash));
+        let is_one = |open: &mut OpenFile| hashes.contains(&open.hash);
+        let closed = state.open.extract_if(.., is_one).collect();
+        drop(state);
+        close(closed);
     }
 
     /// Whether any handle is open.
@@ -101,17 +108,27 @@ impl OpenFiles {
         let mut state = self.0.lock();
         let is_idle = |open: &OpenFile| now.saturating_duration_since(open.used) >= MAX_IDLE;
         let idle = state.open.partition_point(is_idle);
-        let closed: Vec<_> = state.open.drain(..idle).collect();
-        // Closing may block, for example on a network file system.
+        let closed = state.open.drain(..idle).collect();
         drop(state);
-        drop(closed);
+        close(closed);
     }
 
     /// Removes all handles.
     pub(super) fn forget_all(&self) {
         let mut state = self.0.lock();
         state.generation += 1;
-        state.open.clear();
+        let closed = std::mem::take(&mut state.open);
+        drop(state);
+        close(closed);
+    }
+}
+
+/// Closes files, outside of the lock.
+fn close(files: Vec<OpenFile>) {
+    for OpenFile { handle, .. } in files {
+        if handle.remote().is_some() {
+            remote_disks::close(handle);
+        }
     }
 }
 
@@ -130,6 +147,8 @@ pub(super) struct SharedFile {
     location: Location,
     file: File,
     tree: Option<StoredTree>,
+    /// Its disk, if calls to that may hang.
+    disk: Option<Arc<RemoteDisk>>,
 }
 
 impl SharedFile {
@@ -151,7 +170,13 @@ impl SharedFile {
             location,
             file,
             tree,
+            disk: None,
         })
+    }
+
+    /// This file, on its disk if calls to that may hang.
+    pub(super) fn on(self, disk: Option<Arc<RemoteDisk>>) -> Self {
+        Self { disk, ..self }
     }
 }
 
@@ -212,6 +237,11 @@ impl ChunkSource for SharedFile {
         let hash = self.location.descriptor.hash();
         bad_tree(&self.location.path, TreeError::Damaged { hash })
     }
+
+    fn remote(&self) -> Option<(&Path, &Arc<RemoteDisk>)> {
+        let disk = self.disk.as_ref()?;
+        Some((&self.location.path, disk))
+    }
 }
 
 fn changed(path: &Path) -> ReadError {
@@ -220,7 +250,7 @@ fn changed(path: &Path) -> ReadError {
     }
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> ReadError {
+pub(super) fn unreadable(path: &Path, source: std::io::Error) -> ReadError {
     ReadError::Unreadable {
         path: path.to_owned(),
         source,

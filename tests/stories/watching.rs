@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -339,8 +339,75 @@ fn changes_without_events_are_found_by_a_scan() {
     shared(&a, "far/third");
 }
 
+/// ```text
+///   B ──▶ A      the program behind one of A's disks hangs, as a server does that is away
+/// ```
+#[test]
+fn a_disk_that_hangs_delays_no_other() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let (elsewhere, near) = (a.path("elsewhere"), a.path("near"));
+    put(&elsewhere, "film", &noise(1, 600_000));
+    put(&elsewhere, "album/song", &noise(2, 300_000));
+    put(&near, "note", &noise(3, 300_000));
+    let Some(disk) = Bound::new(&elsewhere, &a.path("far")) else {
+        return;
+    };
+    let node = a.start(&["--dir", "near", "--dir", "far"]);
+    shares(&a, &["album/song", "film", "note"]);
+    let album = a.share("far/album");
+    let hash = |name: &str| listed(&a).into_iter().find(|(of, _)| of == name).unwrap().1;
+    let (film, note, peer) = (hash("film"), hash("note"), node.address());
+    let get = |hash: &str, to: &str, timeout: &str| {
+        b.run(&[
+            "download",
+            hash,
+            "--peer",
+            &peer,
+            "-o",
+            to,
+            "--timeout",
+            timeout,
+        ])
+    };
+
+    disk.signal("STOP");
+    eventually("its shares to be unreadable", || {
+        let shares = a.json(&["list"]);
+        let of = |name: &str| {
+            shares
+                .as_array()?
+                .iter()
+                .find(|share| share["name"] == *name)
+        };
+        let is_unreadable = |name: &str| Some(of(name)?["state"] == "unreadable");
+        (is_unreadable("film")? && is_unreadable("album")?).then_some(())
+    });
+    get(&note, "note", "20").done();
+    let offered = b.json(&["list", "--peer", &peer]);
+    assert_eq!(offered.as_array().unwrap().len(), 1, "{offered:#}");
+    put(&near, "later", b"later");
+    shared(&a, "later");
+    let why = "the disk does not respond";
+    a.run(&["status"]).done().prints(why);
+    a.run(&["doctor"])
+        .code(1)
+        .prints(why)
+        .prints("far/film (a share) cannot be read");
+
+    disk.signal("CONT");
+    for (hash, to) in [(&film, "film"), (&album, "album")] {
+        get(hash, to, "50").done();
+    }
+    assert_content(&b.path("album/song"), &noise(2, 300_000));
+    assert_eq!(watched(&a)["failure"], Value::Null);
+}
+
 /// A directory that FUSE mounts at a second path.
-struct Bound(std::path::PathBuf);
+struct Bound {
+    at: std::path::PathBuf,
+    program: Child,
+}
 
 impl Bound {
     fn new(from: &Path, to: &Path) -> Option<Self> {
@@ -348,18 +415,35 @@ impl Bound {
             return None;
         }
         fs::create_dir_all(to).unwrap();
-        let done = Command::new("bindfs").args([from, to]).status();
-        if !done.is_ok_and(|done| done.success()) {
-            eprintln!("skipped: bindfs is not here, or /dev/fuse is not");
+        let program = Command::new("bindfs").arg("-f").args([from, to]).spawn();
+        let Ok(mut program) = program else {
+            eprintln!("skipped: bindfs is not here");
+            return None;
+        };
+        let mounts = || fs::read_to_string("/proc/mounts").unwrap();
+        let mounted = eventually("the directory to be mounted", || {
+            let is_mounted = mounts().contains(&format!(" {} fuse", to.display()));
+            let has_failed = program.try_wait().unwrap().is_some();
+            (is_mounted || has_failed).then_some(is_mounted)
+        });
+        if !mounted {
+            eprintln!("skipped: /dev/fuse is not here");
             return None;
         }
-        Some(Self(to.to_owned()))
+        let at = to.to_owned();
+        Some(Self { at, program })
+    }
+
+    fn signal(&self, signal: &str) {
+        run(&format!("kill -{signal} {}", self.program.id())).unwrap();
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        self.signal("CONT");
+        let _ = Command::new("umount").arg("-l").arg(&self.at).status();
+        let _ = self.program.wait();
     }
 }
 

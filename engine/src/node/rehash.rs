@@ -7,11 +7,11 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use pelago_content::{Hash, Kind};
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::interval};
 
 use super::{ShareError, blocking::Caller, core::NodeCore, scan::check_settled, shares};
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
     serve::{QueuedFile, RehashQueue, RehashReason},
     store::{self, Fingerprint, HashError, Hashed, Member, MemberState, NewShare, Store},
 };
+
+/// How often the node checks whether the disk of the file that is being hashed still responds.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of hashing a file again.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,11 +39,22 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
     let queue = core.rehash.clone();
     loop {
         let file = queue.next().await;
+        if core.store.is_unresponsive(&file.path) {
+            queue.retry(file);
+            continue;
+        }
         let (store, path, reason) = (core.store.clone(), file.path.clone(), file.reason);
         let (caller, _waiting) = Caller::new();
         let began = Instant::now();
         let hashing = spawn_blocking(move || rehash(&store, &path, reason, &|_| caller.check()));
-        let rehashed = match hashing.await {
+        let hashed = tokio::select! {
+            hashed = hashing => hashed,
+            () = unresponsive(&core.store, &file.path) => {
+                queue.retry(file);
+                continue;
+            }
+        };
+        let rehashed = match hashed {
             Ok(rehashed) => rehashed,
             Err(panic) => {
                 // The file is tried again, as after any other failure.
@@ -62,6 +76,14 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
                 try_again(&queue, file, &error);
             }
         }
+    }
+}
+
+/// Waits until the disk with `path` does not respond. Files on other disks do not wait for it.
+async fn unresponsive(store: &Store, path: &Path) {
+    let mut look = interval(LOOK_INTERVAL);
+    while !store.is_unresponsive(path) {
+        look.tick().await;
     }
 }
 

@@ -36,6 +36,7 @@ const MIN_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// The pause after an inspection is this many times as long as it took: half a percent of one core.
+/// It is at most twice the pause before: one inspection that waited for a disk says little.
 const PAUSE_FACTOR: u32 = 200;
 
 /// Inspects all shares from time to time, for as long as the node runs.
@@ -45,7 +46,8 @@ pub(super) async fn keep_states(core: Arc<NodeCore>) -> Outcome {
         sleep(pause).await;
         let begun = Instant::now();
         core.inspect_shares().await;
-        pause = (begun.elapsed() * PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
+        let enough = begun.elapsed() * PAUSE_FACTOR;
+        pause = enough.clamp(MIN_PAUSE, MAX_PAUSE.min(2 * pause));
     }
 }
 

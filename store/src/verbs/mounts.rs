@@ -20,26 +20,32 @@ impl Store {
     /// Whether the folder at `path` is present. Costs a few system calls.
     #[must_use]
     pub fn presence(&self, path: &Path) -> Presence {
-        let unless_gone = |error: io::Error| match is_gone(&error) {
-            true => Presence::Gone,
-            false => Presence::Unreadable,
-        };
-        let now = match Mount::at(path) {
-            Ok(Some(now)) => now,
-            Ok(None) => return Presence::Gone,
-            Err(error) => return unless_gone(error),
-        };
-        let Some(before) = self.inner.mounts.get().get(path).copied() else {
-            return Presence::There;
-        };
-        let is_without_disk = before.is_mount && !now.is_mount;
-        let is_other = now.device != before.device || is_without_disk;
-        match is_empty(path) {
-            Err(error) => unless_gone(error),
-            Ok(true) if is_other => Presence::OtherDevice,
-            Ok(false) if is_without_disk => Presence::WithoutDisk,
-            Ok(_) => Presence::There,
-        }
+        let before = self.inner.mounts.get().get(path).copied();
+        let at = path.to_owned();
+        let presence = self.on_disk_of(path, move || presence_at(&at, before));
+        presence.unwrap_or(Presence::Unreadable)
+    }
+
+    /// Makes a `call` to the disk that shows `path`, and waits for it only for some seconds if the
+    /// disk is one that another machine or a program serves.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut): the disk does not respond.
+    pub fn on_disk_of<T: Send + 'static>(
+        &self,
+        path: &Path,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        self.inner.remote_disks.call(path, call)
+    }
+
+    /// Whether the disk that shows `path` does not respond, as the last call to it showed. Makes no
+    /// call.
+    #[must_use]
+    pub fn is_unresponsive(&self, path: &Path) -> bool {
+        let disk = self.inner.remote_disks.of(path);
+        disk.is_some_and(|disk| disk.is_unresponsive())
     }
 
     /// Remembers the devices of the watched `folder`, which was just read, and of the `mounted`
@@ -139,6 +145,30 @@ impl Store {
         let mounts = self.inner.mounts.get();
         let below = mounts.keys().filter(|path| path.starts_with(folder));
         below.cloned().collect()
+    }
+}
+
+/// What is at `path`, whose device was `before` when it was last read.
+fn presence_at(path: &Path, before: Option<Mount>) -> Presence {
+    let unless_gone = |error: io::Error| match is_gone(&error) {
+        true => Presence::Gone,
+        false => Presence::Unreadable,
+    };
+    let now = match Mount::at(path) {
+        Ok(Some(now)) => now,
+        Ok(None) => return Presence::Gone,
+        Err(error) => return unless_gone(error),
+    };
+    let Some(before) = before else {
+        return Presence::There;
+    };
+    let is_without_disk = before.is_mount && !now.is_mount;
+    let is_other = now.device != before.device || is_without_disk;
+    match is_empty(path) {
+        Err(error) => unless_gone(error),
+        Ok(true) if is_other => Presence::OtherDevice,
+        Ok(false) if is_without_disk => Presence::WithoutDisk,
+        Ok(_) => Presence::There,
     }
 }
 

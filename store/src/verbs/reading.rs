@@ -6,14 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
 use pelago_content::{BlockRanges, Descriptor, Hash, STORED_LEVEL};
 
 use crate::{
     ChunkRead, DatabaseError, ReadError, Store,
     chunk_source::{ChunkRequest, read_from},
-    open_files::SharedFile,
+    open_files::{Location, SharedFile, SourceHandle, unreadable},
     partial::Held,
 };
 
@@ -75,7 +75,7 @@ impl Store {
 
     fn read_requested(&self, hash: &Hash, request: ChunkRequest) -> Result<ChunkRead, ReadError> {
         if let Some(file) = self.inner.open_files.get(hash) {
-            let result = read_from(&*file, request);
+            let result = read_from_open(file, request);
             match result {
                 Err(error) if error.is_of_one_location() => self.inner.open_files.forget(&[*hash]),
                 result => return result,
@@ -101,15 +101,32 @@ impl Store {
         match held.iter().find_map(|folder| folder.held(hash)) {
             Some(Held::Whole(location)) => {
                 let generation = self.inner.open_files.generation();
-                let file = SharedFile::open(location, &self.inner.trees)?;
-                let read = read_from(&file, request)?;
-                self.inner
-                    .open_files
-                    .keep(generation, *hash, Arc::new(file));
+                let (file, read) = self.open_and_read(location, request)?;
+                self.inner.open_files.keep(generation, *hash, file);
                 Ok(read)
             }
             Some(Held::Growing(partial)) => read_from(&partial, request),
             None => Err(ReadError::Absent),
+        }
+    }
+
+    fn open_and_read(
+        &self,
+        location: Location,
+        request: ChunkRequest,
+    ) -> Result<(SourceHandle, ChunkRead), ReadError> {
+        let (path, trees) = (location.path.clone(), Arc::clone(&self.inner.trees));
+        let disk = self.inner.remote_disks.of(&path);
+        let of_file = disk.clone();
+        let open = move || {
+            let file = SharedFile::open(location, &trees)?.on(of_file);
+            let file: SourceHandle = Arc::new(file);
+            let read = read_from(&*file, request)?;
+            Ok((file, read))
+        };
+        match disk {
+            None => open(),
+            Some(disk) => called(disk.call(open), &path),
         }
     }
 
@@ -172,18 +189,15 @@ impl Store {
         let mut failure = None;
         let generation = self.inner.open_files.generation();
         for location in self.locations_of(hash)? {
-            let result = SharedFile::open(location, &self.inner.trees).and_then(|file| {
-                let read = read_from(&file, request)?;
-                self.inner
-                    .open_files
-                    .keep(generation, *hash, Arc::new(file));
-                Ok(read)
-            });
-            match result {
+            match self.open_and_read(location, request) {
+                Ok((file, read)) => {
+                    self.inner.open_files.keep(generation, *hash, file);
+                    return Ok(Ok(read));
+                }
                 Err(error) if error.is_of_one_location() => {
                     failure.get_or_insert(error);
                 }
-                result => return Ok(result),
+                Err(error) => return Ok(Err(error)),
             }
         }
         if let Some(failure) = failure {
@@ -200,4 +214,19 @@ impl Store {
             Err(error) => Err(error.into()),
         })
     }
+}
+
+/// Reads from an open file.
+fn read_from_open(file: SourceHandle, request: ChunkRequest) -> Result<ChunkRead, ReadError> {
+    let remote = file.remote();
+    let remote = remote.map(|(path, disk)| (path.to_owned(), Arc::clone(disk)));
+    match remote {
+        None => read_from(&*file, request),
+        Some((path, disk)) => called(disk.call(move || read_from(&*file, request)), &path),
+    }
+}
+
+/// The result of a call to a disk that may hang. The file at `path` is unreadable meanwhile.
+fn called<T>(called: io::Result<Result<T, ReadError>>, path: &Path) -> Result<T, ReadError> {
+    called.unwrap_or_else(|error| Err(unreadable(path, error)))
 }

@@ -127,14 +127,28 @@ impl Store {
     pub fn inspect_share(&self, share: &Share) -> Inspection {
         match share.descriptor.kind() {
             Kind::File => self.inspect_file(&share.path, &share.fingerprint),
-            Kind::Folder => Inspection::of_folder(&share.path),
+            Kind::Folder => {
+                let path = share.path.clone();
+                self.inspect_at(&share.path, move || Inspection::of_folder(&path))
+            }
         }
+    }
+
+    /// An inspection of the disk at `path`; a disk that does not respond is unreadable.
+    fn inspect_at(
+        &self,
+        path: &Path,
+        inspect: impl FnOnce() -> Inspection + Send + 'static,
+    ) -> Inspection {
+        let seen = self.inner.remote_disks.call(path, inspect);
+        seen.unwrap_or(Inspection::new(ShareState::Unreadable))
     }
 
     /// Inspects the metadata at `path`, where a file with this fingerprint was hashed.
     #[must_use]
     pub fn inspect_file(&self, path: &Path, listed: &Fingerprint) -> Inspection {
-        let sight = Inspection::of_file(path, listed);
+        let (at, before) = (path.to_owned(), *listed);
+        let sight = self.inspect_at(path, move || Inspection::of_file(&at, &before));
         let failed = self.inner.share_states.read().unreadable.get(path).copied();
         let Some(failed) = failed else { return sight };
         match sight.state {

@@ -73,10 +73,11 @@ impl NodeCore {
             // This is newer than the last scan.
             let presence = self.store.presence(&watched.path);
             watched.is_there = presence.is_there() || presence == Presence::Unreadable;
-            if let Err(error) = fs::read_dir(&watched.path)
-                && presence == Presence::Unreadable
-            {
-                watched.failure = Some(error.to_string());
+            if presence == Presence::Unreadable {
+                let path = watched.path.clone();
+                let read = move || fs::read_dir(path).map(drop);
+                let read = self.store.on_disk_of(&watched.path, read).flatten();
+                watched.failure = read.err().map(|error| error.to_string());
             }
         }
         let watches = health.watches.iter().map(|folder| folder.watches).sum();
@@ -99,9 +100,13 @@ impl NodeCore {
         let own = self.store.folder().map(Path::to_owned);
         let folders = own.into_iter().chain(settings.download_folder.clone());
         for path in folders.chain(settings.share_folders.clone()) {
-            // A folder that does not exist yet will be on the disk of its parent.
-            let there = path.ancestors().find(|above| above.exists());
-            let Some((device, disk)) = there.and_then(|at| Some((at.device()?, at.disk()?))) else {
+            let at = path.clone();
+            let measured = self.store.on_disk_of(&path, move || {
+                // A folder that does not exist yet will be on the disk of its parent.
+                let there = at.ancestors().find(|above| above.exists())?;
+                Some((there.device()?, there.disk()?))
+            });
+            let Some((device, disk)) = measured.ok().flatten() else {
                 continue;
             };
             if !devices.contains(&device) {

@@ -16,7 +16,6 @@ use tokio::{
 use super::{
     changes::{Changes, Report},
     coverage::{Coverage, LeftOut},
-    mounts::Mounts,
     pending::{POLL_INTERVAL, Pending},
     scan_task::{ScanResult, ScanState, ScanTask, run_scan},
 };
@@ -27,6 +26,7 @@ use crate::{
         scan::{DuePath, ScanError, Scanned},
         settling::QUIET,
     },
+    store::MountTable,
 };
 
 /// How often the node checks whether a missing folder is back, and what else is due.
@@ -51,8 +51,8 @@ pub(super) struct FolderWatch {
     again: Option<Instant>,
     /// When the parts without events were last scanned.
     polled: Instant,
-    followed: watch::Receiver<Arc<Mounts>>,
-    pub(super) mounts: Arc<Mounts>,
+    followed: watch::Receiver<Arc<MountTable>>,
+    pub(super) mounts: Arc<MountTable>,
     slow: JoinSet<Result<ScanResult, JoinError>>,
     /// When the next slow scan begins.
     slow_due: Instant,
@@ -70,7 +70,7 @@ impl FolderWatch {
     pub(super) fn new(
         core: Arc<NodeCore>,
         folder: PathBuf,
-        mut followed: watch::Receiver<Arc<Mounts>>,
+        mut followed: watch::Receiver<Arc<MountTable>>,
     ) -> Self {
         let (now, mounts) = (Instant::now(), Arc::clone(&followed.borrow_and_update()));
         let slow_due = now + core.settings.rescan_interval;
@@ -122,7 +122,7 @@ impl FolderWatch {
     /// Does what is due by the clock.
     async fn check(&mut self) -> Result<(), JoinError> {
         let now = Instant::now();
-        let is_back = self.is_gone && self.is_there();
+        let is_back = self.is_gone && self.is_there().await?;
         if is_back || self.again.is_some_and(|again| again <= now) {
             return self.scan_all().await;
         }
@@ -185,8 +185,9 @@ impl FolderWatch {
         }
     }
 
-    fn is_there(&self) -> bool {
-        self.core.store.presence(&self.folder).is_there()
+    async fn is_there(&self) -> Result<bool, JoinError> {
+        let (store, folder) = (self.core.store.clone(), self.folder.clone());
+        spawn_blocking(move || store.presence(&folder).is_there()).await
     }
 
     fn scan_all_by(&mut self, at: Instant) {
@@ -210,7 +211,7 @@ impl FolderWatch {
         let begun = Instant::now();
         self.pending.clear();
         (self.again, self.polled) = (None, begun);
-        self.is_gone = !self.is_there();
+        self.is_gone = !self.is_there().await?;
         self.core.watches.change(&self.folder, |folder| {
             folder.looks_since = Some(SystemTime::now());
         });

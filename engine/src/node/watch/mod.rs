@@ -12,7 +12,7 @@
 //! | `folder_watch` | the loop of one folder |
 //! | `changes` | the changes that the system reports, bounded |
 //! | `coverage` | which directories raise events, and why others do not |
-//! | `mounts` | mounted file systems, and which of them are silent |
+//! | `mounts` | follows which file systems are mounted |
 //! | `scan_task` | one scan, on a thread that may block |
 //! | `pending` | the changed paths, and when to scan each |
 //! | `publish_status` | what a loop shows of itself |
@@ -33,10 +33,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use self::folder_watch::FolderWatch;
 pub(super) use self::status::Watches;
 pub use self::status::{RelyOn, WatchedFolder, WatchedPart};
-use self::{folder_watch::FolderWatch, mounts::Mounts};
 use super::core::NodeCore;
+use crate::store::MountTable;
 
 /// Watches all watched folders for as long as the node runs, once `ready` is true.
 pub(super) fn begin(core: &Arc<NodeCore>, ready: &watch::Receiver<bool>) {
@@ -44,7 +45,7 @@ pub(super) fn begin(core: &Arc<NodeCore>, ready: &watch::Receiver<bool>) {
         return;
     }
     // Read before the first scan, so that no change is missed in between.
-    let mounted = Mounts::read().unwrap_or_default();
+    let mounted = MountTable::read().unwrap_or_default();
     let (mounts, followed) = watch::channel(Arc::new(mounted));
     core.duties
         .run("follow-mounts", move || mounts::follow(mounts.clone()));

@@ -5,10 +5,9 @@ use std::{path::PathBuf, time::SystemTime};
 use super::{
     coverage::{Coverage, Silence},
     folder_watch::FolderWatch,
-    mounts::MountPoint,
     status::{MAX_PARTS, RelyOn, WatchedPart},
 };
-use crate::node::scan::Scanned;
+use crate::{node::scan::Scanned, store::MountPoint};
 
 /// Why a file with such a name is not shared.
 const MISNAMED: &str = "its name is not valid UTF-8";
