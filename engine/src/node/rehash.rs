@@ -126,8 +126,12 @@ impl NodeCore {
                 RehashReason::NoTree => {
                     tracing::info!(%path, "the file is served again: its stored tree was rebuilt");
                 }
-                RehashReason::Changed | RehashReason::Doubted => {
+                RehashReason::Changed => {
                     tracing::info!(%path, "hashed the file again: its content is unchanged");
+                }
+                // It was served all the time, and there may be a million of them.
+                RehashReason::Doubted => {
+                    tracing::debug!(%path, "hashed the file again: its content is unchanged");
                 }
             },
         }
