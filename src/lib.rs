@@ -27,7 +27,9 @@ pub mod fuzzing;
 pub use cli::main;
 pub use libp2p::{Multiaddr, PeerId, identity::Keypair};
 #[doc(inline)]
-pub use pelago_behaviour::{InvalidNetworkName, TransportError};
+pub use pelago_behaviour::{
+    InvalidNetworkKey, InvalidNetworkName, NetworkKey, NetworkKeys, TooManyKeys, TransportError,
+};
 #[doc(inline)]
 pub use pelago_content::{
     BlockRanges, Chunk, Descriptor, DescriptorError, EntryKind, Geometry, Hash, HashError, Kind,

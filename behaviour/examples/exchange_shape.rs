@@ -92,6 +92,7 @@ fn swarm() -> Result<Swarm<Both>, Failure> {
             &keypair,
             &pelago_behaviour::OwnIdCallers::default(),
             &pelago_behaviour::Connections::new(256 << 20),
+            &pelago_behaviour::PrivateNetwork::default(),
         )?,
         behaviour,
         local,

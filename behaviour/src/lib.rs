@@ -19,6 +19,7 @@ mod memory;
 mod muxer;
 mod node;
 mod origin;
+mod private;
 mod protocols;
 mod providers;
 mod stall;
@@ -33,6 +34,7 @@ pub use lan::Lan;
 pub use listen::try_listen;
 pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_agent};
 pub use origin::{AddressScope, Origin, Prefix, ip_of};
+pub use private::{InvalidNetworkKey, NetworkKey, NetworkKeys, PrivateNetwork, TooManyKeys};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
     Announcer, MAX_BYTES as MAX_RECORD_BYTES, MAX_PROVIDERS_PER_KEY, MAX_RECORDS,

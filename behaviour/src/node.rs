@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use crate::{
-    Dht, Lan, Protocols, dial,
+    Dht, Lan, PrivateNetwork, Protocols, dial,
     providers::{OwnKeys, ProviderStore},
     streams,
 };
@@ -40,6 +40,8 @@ pub struct Config {
     pub mdns: bool,
     /// Nodes that keep each provider record. Kademlia's k: 20.
     pub replication: NonZeroUsize,
+    /// The private network of the node. The transport has the same one.
+    pub private: PrivateNetwork,
     /// Memory that connections may take, in bytes. The transport enforces it:
     /// [`Connections`](crate::Connections).
     pub memory_budget: u64,
@@ -127,7 +129,7 @@ impl Behaviour {
             .with_push_listen_addr_updates(true)
             // It only ever adds addresses; `dial` keeps them.
             .with_cache_size(0);
-        let dialer = dial::Dialer::new(local);
+        let dialer = dial::Dialer::new(local, config.private.outsiders().clone());
         let ping = ping::Config::new()
             .with_interval(PING_INTERVAL)
             .with_timeout(PING_TIMEOUT);

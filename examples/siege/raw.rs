@@ -4,7 +4,8 @@ use futures::{StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
 use pelago::Hash;
 use pelago_behaviour::{
-    Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, Protocol, Protocols,
+    Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, PrivateNetwork, Protocol,
+    Protocols,
     availability::Request,
     record_key,
     streams::{Inbound, Outbound, Reply},
@@ -125,9 +126,16 @@ fn swarm(network: &str) -> Option<Swarm<Behaviour>> {
         is_server: true,
         mdns: false,
         replication: 20.try_into().ok()?,
+        private: PrivateNetwork::default(),
         memory_budget: BUDGET,
     };
-    let transport = transport(&key, &OwnIdCallers::default(), &Connections::new(BUDGET)).ok()?;
+    let transport = transport(
+        &key,
+        &OwnIdCallers::default(),
+        &Connections::new(BUDGET),
+        &PrivateNetwork::default(),
+    )
+    .ok()?;
     let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
     let local = key.public().to_peer_id();
     let config = swarm_config(Duration::from_secs(60));

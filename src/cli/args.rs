@@ -16,6 +16,7 @@ use super::{
     list::ListArgs,
     login::LoginArgs,
     man::ManArgs,
+    network::NetworkCommand,
     open::OpenArgs,
     pause::PauseArgs,
     remove::RemoveArgs,
@@ -83,6 +84,9 @@ pub(super) enum Command {
     Limit(LimitArgs),
     /// Share files with the members of a group alone: found, join and manage groups
     Group(GroupArgs),
+    /// Keep nodes without a key out: make, show and pass on the key of a private network
+    #[command(subcommand)]
+    Network(NetworkCommand),
     /// List the peers that the running node is connected to
     Peers,
     /// Show the state of the running node

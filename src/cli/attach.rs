@@ -22,7 +22,7 @@ use super::{
     context::Context,
     keys::Keys,
     local::{self, NodeFiles},
-    node_settings,
+    network, node_settings,
     output::Printer,
     signals::Signals,
 };
@@ -201,6 +201,10 @@ impl NodeHandle {
         files: &NodeFiles,
         settings: Settings,
     ) -> anyhow::Result<Self> {
+        let settings = Settings {
+            network_keys: network::keys(context)?,
+            ..settings
+        };
         let node = files.start(settings).await?;
         let router = router(context.app(&node, keys.users(folder, None)));
         let client = Client::in_process(router.clone());

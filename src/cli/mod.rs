@@ -49,6 +49,7 @@ mod logging;
 mod login;
 mod man;
 mod menu;
+mod network;
 mod node_settings;
 mod open;
 mod outcomes;
@@ -188,6 +189,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Settings(args) => settings::run(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Group(args) => group::run(context, &args).await,
+        Command::Network(command) => network::run(context, &command),
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
         Command::User(command) => user::run(context, &command).await,

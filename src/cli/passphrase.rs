@@ -117,16 +117,15 @@ async fn ask(question: &'static str) -> anyhow::Result<Text> {
     Ok(text)
 }
 
-fn typed(question: &str) -> anyhow::Result<Text> {
+/// What a person types behind stars.
+pub(super) fn typed(question: &str) -> anyhow::Result<Text> {
     // On the terminal even if stdout is a file.
     let config = Config::builder().behavior(Behavior::PreferTerm).build();
     let editor = Editor::with_history(config, MemHistory::new());
     let mut editor = editor.context("the terminal cannot be used")?;
     editor.set_helper(Some(Hidden));
     let answer = prompt::answer(editor.readline(question))?;
-    answer
-        .map(Zeroizing::new)
-        .context("no passphrase was given")
+    answer.map(Zeroizing::new).context("nothing was typed")
 }
 
 /// The passphrase in the next line of stdin.

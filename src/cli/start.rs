@@ -24,7 +24,7 @@ use super::{
     headings::{NETWORK, SERVERS, SHARING},
     keys::Keys,
     local::{self, NodeFiles},
-    node_settings,
+    network, node_settings,
     output::Exit,
     paths,
     signals::Signals,
@@ -448,10 +448,12 @@ async fn start_node(
 ) -> anyhow::Result<(Node, Vec<Multiaddr>)> {
     let config = &context.config;
     let download_folder = Some(context.download_folder()?);
+    let network_keys = network::keys(context)?;
     let settings = |port| {
         let settings = node_settings::long_running(config, port, folders.to_vec())?;
         anyhow::Ok(Settings {
             download_folder: download_folder.clone(),
+            network_keys: network_keys.clone(),
             ..settings
         })
     };

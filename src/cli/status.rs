@@ -53,6 +53,15 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The network of the node.
+fn network(status: &Status) -> String {
+    let name = escape(&status.network);
+    match &status.network_key {
+        Some(key) => format!("{name}, private: key {key}"),
+        None => name.to_string(),
+    }
+}
+
 fn describe(
     StatusReport {
         status,
@@ -64,6 +73,7 @@ fn describe(
     let mut lines = vec![
         format!("node       {} ({})", status.peer_id, escape(&status.name)),
         format!("user       {}", user::line(user)),
+        format!("network    {}", network(status)),
         format!("version    {}", escape(&status.version)),
         format!("running    {}", time(uptime)),
         format!("shares     {}", status.shares),

@@ -17,6 +17,7 @@
 //! | `fingerprint`, `writers` | whether a file has changed, and whether a program writes to it |
 //! | `data_layout`, `lock`, `format` | the data folder: its names, its lock, its version |
 //! | `permissions`, `set_aside`, `identity` | its privacy, its damaged files, the key of the node |
+//! | `network_keys` | the keys of a private network |
 //! | `user_file` | the user, and the keys that a passphrase seals |
 //! | `database`, `sparse`, `catch_panic` | the embedded database, in a file or in memory |
 //! | `share`, `members`, `share_states` | shares, members of shared folders, their states |
@@ -65,6 +66,7 @@ mod members;
 mod mount_table;
 mod mounts;
 mod name_index;
+mod network_keys;
 mod new_file;
 mod open_files;
 mod partial;
@@ -119,6 +121,9 @@ pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
 pub use mount_table::{MountPoint, MountTable};
 pub use mounts::{FileSystemAt, Presence};
+pub use network_keys::{
+    network_key_file, read_network_keys, remove_network_keys, write_network_keys,
+};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{
     Difference, Differences, Ending, FinishError, FinishOptions, Finished, FinishedFolder,

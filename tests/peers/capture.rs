@@ -16,7 +16,7 @@ use libp2p::{
 };
 use parking_lot::Mutex;
 use pelago::PeerAddress;
-use pelago_behaviour::{OwnIdCallers, swarm_config, transport};
+use pelago_behaviour::{OwnIdCallers, PrivateNetwork, swarm_config, transport};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -39,7 +39,13 @@ impl Recorder {
     pub(crate) async fn start() -> Self {
         let (key, record) = (Keypair::generate_ed25519(), Record::default());
         let taken = record.clone();
-        let inner = transport(&key, &OwnIdCallers::default(), &connections()).unwrap();
+        let inner = transport(
+            &key,
+            &OwnIdCallers::default(),
+            &connections(),
+            &PrivateNetwork::default(),
+        )
+        .unwrap();
         let tapped = Transport::map(inner, move |(peer, muxer), _| {
             let record = taken.clone();
             (peer, StreamMuxerBox::new(Tap { muxer, record }))

@@ -8,7 +8,9 @@ use libp2p::{
     kad::{self, store::MemoryStore},
     swarm::NetworkBehaviour,
 };
-use pelago_behaviour::{Connections, OwnIdCallers, Protocols, streams, swarm_config, transport};
+use pelago_behaviour::{
+    Connections, OwnIdCallers, PrivateNetwork, Protocols, streams, swarm_config, transport,
+};
 
 /// The behaviours by which other nodes take a peer for a node.
 #[derive(NetworkBehaviour)]
@@ -47,7 +49,13 @@ pub(crate) fn misnamer(
         streams: streams::Behaviour::new(protocols),
         kad,
     };
-    let transport = transport(&key, &OwnIdCallers::default(), &Connections::new(64 << 20)).unwrap();
+    let transport = transport(
+        &key,
+        &OwnIdCallers::default(),
+        &Connections::new(64 << 20),
+        &PrivateNetwork::default(),
+    )
+    .unwrap();
     let config = swarm_config(Duration::from_secs(60));
     Swarm::new(transport, behaviour, local, config)
 }

@@ -7,7 +7,8 @@ use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
 use parking_lot::Mutex;
 use pelago::{Descriptor, PeerAddress};
 use pelago_behaviour::{
-    Behaviour, Config, Connections, Event, FrameError, OwnIdCallers, OwnKeys, Protocol, Protocols,
+    Behaviour, Config, Connections, Event, FrameError, OwnIdCallers, OwnKeys, PrivateNetwork,
+    Protocol, Protocols,
     availability::{self, Availability, Proof, Update},
     chunk::{self, Item},
     streams::{self, Inbound},
@@ -275,7 +276,13 @@ fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
 fn swarm_by(key: &Keypair, name: &str, is_server: bool) -> Swarm<Behaviour> {
     let local = key.public().to_peer_id();
     Swarm::new(
-        transport(key, &OwnIdCallers::default(), &connections()).unwrap(),
+        transport(
+            key,
+            &OwnIdCallers::default(),
+            &connections(),
+            &PrivateNetwork::default(),
+        )
+        .unwrap(),
         behaviour(key, name, is_server),
         local,
         swarm_config(Duration::from_secs(60)),
@@ -290,6 +297,7 @@ pub(crate) fn behaviour(key: &Keypair, name: &str, is_server: bool) -> Behaviour
         is_server,
         mdns: false,
         replication: 20.try_into().unwrap(),
+        private: PrivateNetwork::default(),
         memory_budget: 64 << 20,
     };
     Behaviour::new(key, OwnKeys::default(), &config)

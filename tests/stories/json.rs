@@ -127,6 +127,8 @@ fn every_verb_prints_exactly_its_fields() {
             "health",
             "listen",
             "name",
+            "network",
+            "network_key",
             "peer_id",
             "peers",
             "shares",

@@ -63,6 +63,7 @@ mod page_sessions;
 mod ports;
 mod power;
 mod privacy;
+mod private_network;
 mod proxy;
 mod refusals;
 mod restart;

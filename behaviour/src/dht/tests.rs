@@ -21,7 +21,8 @@ use tokio::time::timeout;
 
 use super::{Connection, Dht, HandlerEvent};
 use crate::{
-    Behaviour, Config, Connections, OwnKeys, Protocols, dial::Namer, memory_transport, swarm_config,
+    Behaviour, Config, Connections, OwnKeys, PrivateNetwork, Protocols, dial::Namer,
+    memory_transport, swarm_config,
 };
 
 const MEMORY: u64 = 64 << 20;
@@ -38,9 +39,11 @@ fn node(protocols: &Protocols) -> Swarm<Behaviour> {
         is_server: true,
         mdns: false,
         replication: NonZeroUsize::MIN,
+        private: PrivateNetwork::default(),
         memory_budget: MEMORY,
     };
-    let transport = memory_transport(&key, &Connections::new(MEMORY)).unwrap();
+    let transport =
+        memory_transport(&key, &Connections::new(MEMORY), &PrivateNetwork::default()).unwrap();
     let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
     let local = key.public().to_peer_id();
     Swarm::new(transport, behaviour, local, swarm_config(SOON))
@@ -53,7 +56,8 @@ fn library(protocols: &Protocols) -> Swarm<kad::Behaviour<MemoryStore>> {
     let config = kad::Config::new(protocols.kad().clone());
     let store = MemoryStore::new(local);
     let behaviour = kad::Behaviour::with_config(local, store, config);
-    let transport = memory_transport(&key, &Connections::new(MEMORY)).unwrap();
+    let transport =
+        memory_transport(&key, &Connections::new(MEMORY), &PrivateNetwork::default()).unwrap();
     Swarm::new(transport, behaviour, local, swarm_config(SOON))
 }
 

@@ -21,16 +21,16 @@ use libp2p::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{NamedBy, Namer, check, planner::Planner};
-use crate::AddressScope;
+use crate::{AddressScope, private::Outsiders};
 
 /// Decides what is dialed. A handle: clones share the state.
 #[derive(Clone)]
 pub struct Dialer(Arc<Mutex<Planner>>);
 
 impl Dialer {
-    /// The dialer of the node `local`.
-    pub(crate) fn new(local: PeerId) -> Self {
-        Self(Arc::new(Mutex::new(Planner::new(local))))
+    /// The dialer of the node `local`, which leaves `outsiders` alone.
+    pub(crate) fn new(local: PeerId, outsiders: Outsiders) -> Self {
+        Self(Arc::new(Mutex::new(Planner::new(local, outsiders))))
     }
 
     /// States that `by` named the addresses in the dial `id`. Must precede the dial; the addresses

@@ -13,7 +13,7 @@ use super::{
     check,
     named_addresses::{MAX_ADDRESSES_PER_NAME, NamedAddresses},
 };
-use crate::{Origin, addresses::Addresses};
+use crate::{Origin, addresses::Addresses, private::Outsiders};
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +39,7 @@ struct Dial {
 /// The connected peers, the known addresses of others, and the accounts of dials.
 pub(crate) struct Planner {
     local: PeerId,
+    outsiders: Outsiders,
     pub(crate) subnets: Subnets,
     pub(crate) book: Addresses,
     named_addresses: NamedAddresses,
@@ -50,10 +51,11 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// The planner of the node `local`.
-    pub(crate) fn new(local: PeerId) -> Self {
+    /// The planner of the node `local`, which leaves `outsiders` alone.
+    pub(crate) fn new(local: PeerId, outsiders: Outsiders) -> Self {
         Self {
             local,
+            outsiders,
             subnets: Subnets::default(),
             book: Addresses::default(),
             named_addresses: NamedAddresses::default(),
@@ -136,7 +138,13 @@ impl Planner {
         // swarm.
         let expected = self.expected.iter().position(|(known, _)| *known == id);
         let expected = expected.and_then(|at| self.expected.remove(at));
-        let by = expected.map_or(NamedBy::User, |(_, by)| by);
+        let expected = expected.map(|(_, by)| by);
+        // A person may know that the peer has the key now.
+        let is_outsider = |peer| expected != Some(NamedBy::User) && self.outsiders.has(&peer, now);
+        if peer.is_some_and(is_outsider) {
+            return Err(Refusal::Outsider);
+        }
+        let by = expected.unwrap_or(NamedBy::User);
         let mut dial = Dial {
             charges: Vec::new(),
             since: now,

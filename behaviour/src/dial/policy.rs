@@ -65,6 +65,9 @@ pub enum Refusal {
     /// Its scope is nearer than that of the peer that named it.
     #[error("the peer that named the address cannot know its network")]
     Scope,
+    /// The peer is not in our private network.
+    #[error("a short time ago, the peer had no key of this network")]
+    Outsider,
     /// The number of running dials is at its limit.
     #[error("too many dials to that host, or on behalf of that peer, are running")]
     Busy,

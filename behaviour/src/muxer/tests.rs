@@ -16,7 +16,7 @@ use libp2p::{
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::{
-    Connections, Origin, Protocol, Protocols, memory_transport,
+    Connections, Origin, PrivateNetwork, Protocol, Protocols, memory_transport,
     streams::{self, Inbound, Outbound, Reply},
     swarm_config,
 };
@@ -93,7 +93,7 @@ fn behaviour() -> streams::Behaviour {
 /// A node of ours that listens.
 async fn ours(connections: &Connections) -> (Node, Multiaddr) {
     let key = Keypair::generate_ed25519();
-    let transport = memory_transport(&key, connections).unwrap();
+    let transport = memory_transport(&key, connections, &PrivateNetwork::default()).unwrap();
     let local = key.public().to_peer_id();
     let mut swarm = Swarm::new(transport, behaviour(), local, swarm_config(STORY));
     swarm.listen_on("/memory/0".parse().unwrap()).unwrap();

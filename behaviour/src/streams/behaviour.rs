@@ -216,13 +216,18 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Connections, memory_transport, swarm_config};
+    use crate::{Connections, PrivateNetwork, memory_transport, swarm_config};
 
     const QUIET: Duration = Duration::from_millis(20);
 
     fn swarm() -> Swarm<Behaviour> {
         let keypair = Keypair::generate_ed25519();
-        let transport = memory_transport(&keypair, &Connections::new(64 << 20)).unwrap();
+        let transport = memory_transport(
+            &keypair,
+            &Connections::new(64 << 20),
+            &PrivateNetwork::default(),
+        )
+        .unwrap();
         let behaviour = Behaviour::new(Protocols::new("test").unwrap());
         let config = swarm_config(Duration::from_secs(60));
         Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config)

@@ -22,10 +22,11 @@ use libp2p::{
 use thiserror::Error;
 
 use crate::{
-    Connections, Origin,
+    Connections, Origin, PrivateNetwork,
     connections::{ConnectionKind, Gate, QUIC_WINDOW},
     memory::{Account, Memory},
     muxer::{MAX_STREAMS, Muxer, Upgrade},
+    private::Members,
 };
 use lazy::Lazy;
 use security::{Encrypted, Security};
@@ -62,8 +63,8 @@ pub enum TransportError {
     Dns(io::Error),
 }
 
-/// TCP and QUIC for the node of `keypair`. Notes callers with the same key in `own_id_callers`.
-/// Every connection has a permit and an account in `connections`.
+/// TCP and QUIC for the node of `keypair`, in its private network if it has a key. Notes callers with
+/// the same key in `own_id_callers`. Every connection has a permit and an account in `connections`.
 ///
 /// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for
 /// an answer before its first bytes.
@@ -74,8 +75,10 @@ pub fn transport(
     keypair: &identity::Keypair,
     own_id_callers: &OwnIdCallers,
     connections: &Connections,
+    private: &PrivateNetwork,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
     let local = keypair.public().to_peer_id();
+    let members = Members::new(local, private);
     let tcp = tcp(keypair, own_id_callers, connections.memory())?;
     let by_quic = own_id_callers.clone();
     let keypair = keypair.clone();
@@ -83,6 +86,7 @@ pub fn transport(
         by_quic.note(&local, &peer, &endpoint);
         (peer, muxer)
     });
+    let (tcp, quic) = (tcp.and_then(members.gate()), quic.and_then(members.gate()));
     let tcp = Gate::new(tcp, ConnectionKind::Tcp, connections);
     let quic = Gate::new(quic, ConnectionKind::Quic, connections);
     let both = tcp.or_transport(quic).map(|either, _| either.into_inner());
@@ -145,13 +149,16 @@ fn tcp(
 pub fn memory_transport(
     keypair: &identity::Keypair,
     connections: &Connections,
+    private: &PrivateNetwork,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
+    let members = Members::new(keypair.public().to_peer_id(), private);
     let memory = connections.memory().clone();
     let transport = MemoryTransport::new()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
         .multiplex_ext(move |peer, endpoint| muxer(&memory, peer, endpoint))
-        .timeout(HANDSHAKE_TIMEOUT);
+        .timeout(HANDSHAKE_TIMEOUT)
+        .and_then(members.gate());
     Ok(Gate::new(transport, ConnectionKind::Tcp, connections).boxed())
 }
 

@@ -1,3 +1,5 @@
+use std::{future::poll_fn, time::Instant};
+
 use futures::{StreamExt, channel::mpsc};
 use libp2p::core::muxing::StreamMuxerExt;
 use libp2p::{
@@ -9,6 +11,7 @@ use libp2p::{
 };
 
 use super::*;
+use crate::{NetworkKey, NetworkKeys};
 
 const DIAL: DialOpts = DialOpts {
     role: Endpoint::Dialer,
@@ -18,12 +21,12 @@ const DIAL: DialOpts = DialOpts {
 type Node = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn ours(keypair: &Keypair) -> Node {
-    transport(
-        keypair,
-        &OwnIdCallers::default(),
-        &Connections::new(64 << 20),
-    )
-    .unwrap()
+    in_network(keypair, &PrivateNetwork::default())
+}
+
+fn in_network(keypair: &Keypair, network: &PrivateNetwork) -> Node {
+    let connections = Connections::new(64 << 20);
+    transport(keypair, &OwnIdCallers::default(), &connections, network).unwrap()
 }
 
 /// A node of libp2p's own parts that speaks nothing but TLS.
@@ -45,9 +48,13 @@ fn with_noise(keypair: &Keypair) -> Node {
 }
 
 /// Listens on a free port: the address, and the peers that connect.
-async fn listen(mut node: Node) -> (Multiaddr, mpsc::Receiver<PeerId>) {
-    let address = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
-    node.listen_on(ListenerId::next(), address).unwrap();
+async fn listen(node: Node) -> (Multiaddr, mpsc::Receiver<PeerId>) {
+    listen_at(node, "/ip4/127.0.0.1/tcp/0").await
+}
+
+async fn listen_at(mut node: Node, address: &str) -> (Multiaddr, mpsc::Receiver<PeerId>) {
+    node.listen_on(ListenerId::next(), address.parse().unwrap())
+        .unwrap();
     let address = loop {
         if let Some(TransportEvent::NewAddress { listen_addr, .. }) = node.next().await {
             break listen_addr;
@@ -106,4 +113,59 @@ async fn a_peer_that_hangs_up_is_not_dialed_again() {
     let next = tokio::net::TcpStream::connect(("127.0.0.1", port));
     let (next, accepted) = futures::join!(next, listener.accept());
     assert_eq!(next.unwrap().local_addr().unwrap(), accepted.unwrap().1);
+}
+
+/// Dials a node with other keys. Returns what the dialer gets, and whether the listener got a
+/// connection.
+async fn meet(
+    address: &str,
+    dialer: &[&NetworkKey],
+    listener: &[&NetworkKey],
+) -> (Result<(), String>, bool) {
+    let network = |keys: &[&NetworkKey]| {
+        let keys = keys.iter().map(|key| (*key).clone()).collect();
+        PrivateNetwork::new(NetworkKeys::new(keys).unwrap())
+    };
+    let (a, b) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
+    let (address, mut peers) = listen_at(in_network(&b, &network(listener)), address).await;
+    let network = network(dialer);
+    let mut node = in_network(&a, &network);
+    let made = node.dial(address, DIAL).unwrap().await;
+    let is_outsider = network
+        .outsiders()
+        .has(&b.public().to_peer_id(), Instant::now());
+    assert_eq!(is_outsider, made.is_err());
+    match made {
+        Ok((_, mut muxer)) => {
+            // The last bytes of the proof leave while it is polled.
+            let run = poll_fn(|context| muxer.poll_unpin(context).map(drop));
+            tokio::select! {
+                peer = peers.next() => (Ok(()), peer == Some(a.public().to_peer_id())),
+                () = run => (Ok(()), false),
+            }
+        }
+        Err(error) => (Err(error.to_string()), peers.try_recv().is_ok()),
+    }
+}
+
+#[tokio::test]
+async fn only_nodes_with_a_key_of_the_network_connect_over_any_transport() {
+    let [ours, new, other] = [(); 3].map(|()| NetworkKey::random());
+    for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        for (dialer, listener) in [
+            (&[][..], &[][..]),
+            (&[&ours], &[&ours]),
+            // While the key is replaced.
+            (&[&new, &ours], &[&ours]),
+            (&[&ours], &[&new, &ours]),
+            (&[&new, &ours], &[&new]),
+        ] {
+            assert_eq!(meet(address, dialer, listener).await, (Ok(()), true));
+        }
+        for dialer in [&[&ours][..], &[&new, &ours]] {
+            let (made, came) = meet(address, dialer, &[&other]).await;
+            let why = made.unwrap_err();
+            assert!(why.ends_with("the peer has no key of this network") && !came);
+        }
+    }
 }

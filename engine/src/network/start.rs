@@ -245,9 +245,10 @@ fn swarm(
     own_id_callers: &OwnIdCallers,
     connections: &Connections,
 ) -> Result<Swarm<Behaviour>, StartError> {
+    let private = &settings.behaviour.private;
     let transport = match settings.transport {
-        TransportKind::Internet => transport(keypair, own_id_callers, connections)?,
-        TransportKind::Memory => memory_transport(keypair, connections)?,
+        TransportKind::Internet => transport(keypair, own_id_callers, connections, private)?,
+        TransportKind::Memory => memory_transport(keypair, connections, private)?,
     };
     let local = keypair.public().to_peer_id();
     let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);

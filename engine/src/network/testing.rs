@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use libp2p::identity::Keypair;
-use pelago_behaviour::{Config, OwnKeys, Protocols};
+use pelago_behaviour::{Config, OwnKeys, PrivateNetwork, Protocols};
 use tokio::sync::mpsc;
 
 use super::{Network, NetworkSettings, TransportKind};
@@ -46,6 +46,7 @@ pub(super) fn settings() -> NetworkSettings {
             is_server: true,
             mdns: false,
             replication: NonZeroUsize::MIN,
+            private: PrivateNetwork::default(),
             memory_budget: 64 << 20,
         },
         idle_timeout: Duration::from_secs(1),

@@ -4,6 +4,7 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
+use pelago_behaviour::NetworkKey;
 use tokio::time::timeout;
 
 use super::{ListError, LocalUser, Mode, blocking::blocking, core::NodeCore};
@@ -54,6 +55,10 @@ pub struct Status {
     pub peer_id: PeerId,
     /// Its name.
     pub name: String,
+    /// The name of its network.
+    pub network: String,
+    /// The id of the key of its private network; none in a network that is open to all.
+    pub network_key: Option<String>,
     /// The addresses at which it listens, each with its id.
     pub listen: Vec<Multiaddr>,
     /// How many files and folders it shares.
@@ -133,9 +138,12 @@ impl Node {
         let running = downloads
             .iter()
             .filter(|download| !download.state.is_ended());
+        let newest = self.core.settings.network_keys.as_slice().first();
         Ok(Status {
             peer_id: self.peer_id(),
             name: self.core.settings.name.clone(),
+            network: self.core.settings.network.clone(),
+            network_key: newest.map(NetworkKey::id),
             listen: self.addresses().await?,
             shares,
             downloads: running.count() as u64,

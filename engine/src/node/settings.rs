@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
-use pelago_behaviour::{Config, InvalidNetworkName, Protocols};
+use pelago_behaviour::{Config, InvalidNetworkName, NetworkKeys, PrivateNetwork, Protocols};
 
 use crate::{
     limits::Rates,
@@ -47,6 +47,8 @@ pub struct Settings {
     pub announce: bool,
     /// The most memory for connections, in bytes.
     pub memory_budget: u64,
+    /// The keys of its private network; none in a network that is open to all.
+    pub network_keys: NetworkKeys,
     /// How many nodes keep each provider record.
     pub replication: NonZeroUsize,
     /// The most announcements at a time.
@@ -109,6 +111,7 @@ impl Default for Settings {
             bootstrap: Vec::new(),
             mdns: true,
             announce: true,
+            network_keys: NetworkKeys::default(),
             memory_budget: 256 << 20,
             replication: NonZeroUsize::new(20).expect("twenty is not zero"),
             concurrent_announcements: 8,
@@ -154,6 +157,7 @@ impl Settings {
                 is_server: self.mode == Mode::LongRunning,
                 mdns: self.mdns,
                 replication: self.replication,
+                private: PrivateNetwork::new(self.network_keys.clone()),
                 memory_budget: self.memory_budget,
             },
             idle_timeout: self.idle_timeout,

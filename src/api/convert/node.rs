@@ -8,6 +8,8 @@ impl From<node::Status> for types::Status {
             peer_id: from.peer_id.to_string(),
             name: from.name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: from.network,
+            network_key: from.network_key,
             listen: from.listen.iter().map(ToString::to_string).collect(),
             api: None,
             gateway: None,

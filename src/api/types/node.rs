@@ -12,6 +12,12 @@ pub struct Status {
     pub name: String,
     /// The version of the program.
     pub version: String,
+    /// The name of its network.
+    #[serde(default)]
+    pub network: String,
+    /// The id of the key of its private network; null in a network that is open to all.
+    #[serde(default)]
+    pub network_key: Option<String>,
     /// The multiaddrs that it listens on.
     pub listen: Vec<String>,
     /// `IP:PORT` of its API; null in responses within its process.

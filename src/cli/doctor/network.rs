@@ -150,6 +150,8 @@ mod tests {
         let status = Status {
             peer_id: "12D3".to_owned(),
             name: "x".to_owned(),
+            network: "pelago".to_owned(),
+            network_key: None,
             version: "0".to_owned(),
             listen: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
             api: None,

@@ -12,7 +12,10 @@ fn id(n: usize) -> ConnectionId {
 
 /// A planner, and a peer that is connected from `remote`.
 fn planner(remote: &str) -> (Planner, PeerId, Namer) {
-    let (mut planner, peer) = (Planner::new(PeerId::random()), PeerId::random());
+    let (mut planner, peer) = (
+        Planner::new(PeerId::random(), Outsiders::default()),
+        PeerId::random(),
+    );
     planner.connected(peer, id(1_000_000), &address(remote));
     let namer = planner.namer(&peer).unwrap();
     (planner, peer, namer)
