@@ -131,6 +131,8 @@ fn every_verb_prints_exactly_its_fields() {
             "network_key",
             "peer_id",
             "peers",
+            "received_bytes",
+            "sent_bytes",
             "shares",
             "uptime_seconds",
             "user",
