@@ -340,7 +340,8 @@ def manifests():
 
 def links():
     hash_ = hash_of(descriptor(0, b"hello")).hex()
-    peer = f"/ip4/192.0.2.1/tcp/8080/p2p/{base58(peer_id(PUBLIC_KEYS[0]))}"
+    id_, other_id = (base58(peer_id(key)) for key in PUBLIC_KEYS[:2])
+    peer, other = f"/ip4/192.0.2.1/tcp/8080/p2p/{id_}", f"/ip4/192.0.2.2/tcp/8080/p2p/{other_id}"
     start = f"pelago:{hash_}"
 
     def link(text, name=None, size=None, is_unlisted=False, peers=(), group=None):
@@ -353,6 +354,8 @@ def links():
         link(f"{start}?name=hello.txt&size=5&peer={peer}", "hello.txt", 5, peers=[peer]),
         link(f"{start}?name=a%20b%2Bc%26d%25%23%C3%BC&unlisted=1", "a b+c&d%#ü", is_unlisted=True),
         link(f"{start}?peer={peer}&peer=host:8080", peers=[peer, "host:8080"]),
+        link(f"{start}?peer={peer}&peer=/ip6/::1/tcp/1&peer={other}&peer=/ip6/::2/tcp/1",
+             peers=[peer, f"/ip6/::1/tcp/1/p2p/{id_}", other, f"/ip6/::2/tcp/1/p2p/{other_id}"]),
         link(f"{start}?size=5&unlisted=1&group={'0a' * 32}&peer={peer}", None, 5, True, [peer],
              "0a" * 32),
     ]
@@ -369,6 +372,8 @@ def links():
         link(f"{start}?size=5#top", size=5),
         link(f"{start}?peer=%2Fip4%2F192.0.2.1", peers=["/ip4/192.0.2.1"]),
         link(f"{start}?peer=nonsense", peers=["nonsense"]),
+        link(f"{start}?peer=/ip4/192.0.2.1/tcp/1&peer={peer}&peer=host:1&peer=/ip6/::1/tcp/1/p2p/{other_id}/p2p-circuit",
+             peers=["/ip4/192.0.2.1/tcp/1", peer, "host:1", f"/ip6/::1/tcp/1/p2p/{other_id}/p2p-circuit/p2p/{id_}"]),
         link(f"{start}?unlisted=0"),
         link(f"{start}?unlisted", is_unlisted=True),
         link(f"{start}?unlisted=no", is_unlisted=True),

@@ -45,6 +45,7 @@ mod hasher;
 mod lanes;
 mod layout;
 mod link;
+mod link_peers;
 mod listing;
 mod manifest;
 mod node;
@@ -62,6 +63,7 @@ pub use hash::{Hash, HashError};
 pub use hasher::Hasher;
 pub use layout::Layout;
 pub use link::{Link, LinkError};
+pub use link_peers::{PeerReader, shortened_peers};
 pub use listing::{
     Expander, ListedEntry, ListedFile, Listing, ListingError, MAX_DEPTH, MAX_LISTED, Totals,
     UNQUESTIONED_ENTRIES,

@@ -1,7 +1,7 @@
 //! The link: everything that a receiver needs, as one line of text.
 //!
 //! `pelago:<hash>?name=<name>&size=<bytes>&unlisted=1&group=<id>&peer=<multiaddr>&peer=...`, with
-//! values percent-encoded.
+//! values percent-encoded. A `peer` without an id is a further address of the peer before it.
 //! Owns the text form and its bounds. Never judges a peer's address or a name: everything but the
 //! hash is a hint by the author of the link. Invalid text results in a [`LinkError`].
 
@@ -10,7 +10,10 @@ use std::{
     str::FromStr,
 };
 
-use crate::{Hash, HashError, InvalidPercentEncoding, percent_decode, percent_encode};
+use crate::{
+    Hash, HashError, InvalidPercentEncoding, PeerReader, percent_decode, percent_encode,
+    shortened_peers,
+};
 
 const SCHEME: &str = "pelago:";
 
@@ -58,7 +61,7 @@ impl Link {
         }
     }
 
-    fn take(&mut self, key: &str, value: &str) -> Result<(), LinkError> {
+    fn take(&mut self, key: &str, value: &str, reader: &mut PeerReader) -> Result<(), LinkError> {
         match key {
             "name" => set(&mut self.name, "name", name(decode("name", value)?)?),
             "size" => set(&mut self.size, "size", size(&decode("size", value)?)?),
@@ -74,7 +77,7 @@ impl Link {
             }
             "peer" if self.peers.len() == Self::MAX_PEERS => Err(LinkError::Peers),
             "peer" => {
-                self.peers.push(decode("peer", value)?);
+                self.peers.push(reader.read(decode("peer", value)?));
                 Ok(())
             }
             _ => Ok(()),
@@ -92,15 +95,17 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("{SCHEME}{}", self.hash);
         let mut separator = '?';
+        // Returns whether the value fits.
         let mut add = |key: &str, value: &str| {
             let length = text.len();
             let _ = write!(text, "{separator}{key}=");
             percent_encode(value, &mut text);
             if text.len() > Self::MAX_LEN {
                 text.truncate(length);
-            } else {
-                separator = '&';
+                return false;
             }
+            separator = '&';
+            true
         };
         if let Some(name) = self
             .name
@@ -118,8 +123,12 @@ impl fmt::Display for Link {
         if let Some(group) = self.group {
             add("group", &Hash::from_bytes(group).to_string());
         }
-        for peer in self.peers.iter().take(Self::MAX_PEERS) {
-            add("peer", peer);
+        let peers = &self.peers[..self.peers.len().min(Self::MAX_PEERS)];
+        for peer in shortened_peers(peers) {
+            // An address behind one that is left out would belong to another peer.
+            if !add("peer", peer) {
+                break;
+            }
         }
         f.write_str(&text)
     }
@@ -142,9 +151,10 @@ impl FromStr for Link {
         }
         let (hash, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut link = Self::new(hash.parse()?);
+        let mut reader = PeerReader::default();
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            link.take(key, value)?;
+            link.take(key, value, &mut reader)?;
         }
         Ok(link)
     }

@@ -8,7 +8,9 @@ use std::{
     str::FromStr,
 };
 
-use pelago_content::{Hash, InvalidPercentEncoding, percent_decode, percent_encode};
+use pelago_content::{
+    Hash, InvalidPercentEncoding, PeerReader, percent_decode, percent_encode, shortened_peers,
+};
 
 use crate::{
     group_id::GroupId,
@@ -146,12 +148,15 @@ impl fmt::Display for GroupLink {
             text.push_str("mode=auto&");
         }
         let _ = write!(text, "invite={}", Hash::from_bytes(*self.invite.seed()));
-        for peer in self.peers.iter().take(Self::MAX_PEERS) {
+        let peers = &self.peers[..self.peers.len().min(Self::MAX_PEERS)];
+        for peer in shortened_peers(peers) {
             let length = text.len();
             text.push_str("&peer=");
             percent_encode(peer, &mut text);
             if text.len() > Self::MAX_LEN {
                 text.truncate(length);
+                // An address behind this one would belong to another peer.
+                break;
             }
         }
         f.write_str(&text)
@@ -175,7 +180,7 @@ impl FromStr for GroupLink {
             .parse()
             .map_err(|_| GroupLinkError::Key { part: "id" })?;
         let (mut name, mut mode, mut invite) = (None, InviteMode::Ask, None);
-        let mut peers = Vec::new();
+        let (mut peers, mut reader) = (Vec::new(), PeerReader::default());
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match key {
@@ -183,7 +188,7 @@ impl FromStr for GroupLink {
                 "mode" if value == "auto" => mode = InviteMode::Auto,
                 "invite" => invite = Some(seed(value)?),
                 "peer" if peers.len() == Self::MAX_PEERS => return Err(GroupLinkError::Peers),
-                "peer" => peers.push(decoded("peer", value)?),
+                "peer" => peers.push(reader.read(decoded("peer", value)?)),
                 _ => {}
             }
         }
@@ -218,13 +223,18 @@ mod tests {
             name: Some("Öz & family".into()),
             mode: InviteMode::Auto,
             invite: Secret::from_seed([5; 32]),
-            peers: vec!["/ip4/10.0.0.1/tcp/4001/p2p/12D3KooW".into()],
+            peers: vec![
+                "/ip4/10.0.0.1/tcp/4001/p2p/12D3KooW".into(),
+                "/ip6/::1/tcp/4001/p2p/12D3KooW".into(),
+            ],
         };
         let text = link.to_string();
         let read: GroupLink = text.parse().unwrap();
         assert_eq!(read.to_string(), text);
         assert_eq!((&read.name, read.mode), (&link.name, link.mode));
         assert_eq!(read.invite.seed(), link.invite.seed());
+        assert_eq!(read.peers, link.peers);
+        assert_eq!(text.matches("/p2p/").count(), 1, "{text}");
         assert!(!format!("{link:?}").contains("0505"));
     }
 
