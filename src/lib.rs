@@ -45,13 +45,13 @@ pub use pelago_engine::node::{
     Followers, FoundFile, GroupDetail, GroupError, GroupInfo, Health, Holder, IncomingError,
     IncomingFile, InvalidAddress, InvalidLinks, InvalidPeerId, InvalidPeers, InvalidRate,
     InvalidTarget, InviteInfo, InviteOptions, JoinInfo, JoinStatus, LinkOmission, Links, ListError,
-    Listed, LocalUser, ManageError, MemberInfo, Mode, MovedBytes, NewFileError, NewPosition, Node,
-    NotAMember, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer, PeerAddress, PeerChoice,
-    Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Removed, RequestInfo, Settings,
-    ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState, SourceStatus, StartError,
-    Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares, UnshareError,
-    UnshareRequest, UploadContent, UploadState, UploadStatus, WaitReason, WaitingDownload,
-    WatchedFolder, WatchedPart, WrongFile,
+    Listed, LocalUser, ManageError, MemberInfo, Mode, MovedBytes, NewFileError, NewPath,
+    NewPosition, Node, NotAMember, Notice, NoticeKind, OpenError, OpenRequest, Output, Peer,
+    PeerAddress, PeerChoice, Rate, Rates, ReadError, ReadRequest, Reading, RelyOn, Removed,
+    RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState,
+    SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares,
+    UnshareError, UnshareRequest, UploadContent, UploadState, UploadStatus, WaitReason,
+    WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{

@@ -7,7 +7,11 @@ use std::{
 
 use axum::extract::FromRef;
 
-use super::{Log, Users, events::Snapshots};
+use super::{
+    Log, Users,
+    events::Snapshots,
+    timed_limits::{TimedLimits, periods},
+};
 use crate::{config::LiveSettings, node::Node};
 
 /// The state that all routes share. A handle: clones refer to the same state.
@@ -17,6 +21,7 @@ pub struct App {
     pub(super) log: Log,
     pub(super) settings: Arc<LiveSettings>,
     pub(super) users: Users,
+    pub(super) timed_limits: TimedLimits,
     pub(super) snapshots: Arc<Snapshots>,
     /// When this state was created, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
@@ -35,6 +40,7 @@ impl App {
             log,
             settings,
             users: Users::default(),
+            timed_limits: TimedLimits::default(),
         }
     }
 
@@ -43,6 +49,31 @@ impl App {
     pub fn with_users(self, users: Users) -> Self {
         let users = users.of(self.node.clone());
         Self { users, ..self }
+    }
+}
+
+impl App {
+    /// Follows the schedule of limits in the settings, if there is one, until the node ends.
+    pub fn follow_schedule(&self) {
+        if periods(&self.settings.config()).is_empty() {
+            return;
+        }
+        let (limits, node) = (self.timed_limits.clone(), self.node.clone());
+        let settings = Arc::clone(&self.settings);
+        self.node.duties().run("limit-schedule", move || {
+            let (limits, node) = (limits.clone(), node.clone());
+            let settings = Arc::clone(&settings);
+            async move {
+                limits.follow(node, settings).await;
+                Ok(())
+            }
+        });
+    }
+}
+
+impl FromRef<App> for TimedLimits {
+    fn from_ref(app: &App) -> Self {
+        app.timed_limits.clone()
     }
 }
 

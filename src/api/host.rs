@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::http::uri::Authority;
 
 /// The address at which a browser on this host finds the page of an API that listens at `served`.
-pub(super) fn page_address(served: SocketAddr) -> SocketAddr {
+#[must_use]
+pub fn page_address(served: SocketAddr) -> SocketAddr {
     let ip = match served.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -43,6 +43,7 @@ mod openapi;
 mod origins;
 mod page;
 mod paging;
+mod process;
 mod qr;
 mod redirect;
 mod router;
@@ -57,6 +58,7 @@ mod sign_in;
 mod status;
 #[cfg(test)]
 mod tests;
+mod timed_limits;
 mod token;
 pub mod types;
 mod uploads;
@@ -65,8 +67,9 @@ mod users;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;
-pub use client::{CallError, Client, Events, PageUrl};
+pub use client::{CallError, Changes, Client, Events, PageUrl};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, GatewayUrls, KeyError};
+pub use host::page_address;
 pub use local::{LocalApi, LocalApiError, LocalApiServer};
 pub use log::Log;
 pub use metrics::{MetricsServer, serve_metrics};

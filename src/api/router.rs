@@ -10,7 +10,7 @@ use super::{
     App, Users, catalogue, downloads, events,
     extract::MAX_BODY_LEN,
     fallback::{locked, not_allowed, unknown},
-    files, gateway, groups, metrics, open, openapi, page, qr,
+    files, gateway, groups, metrics, open, openapi, page, process, qr,
     routes::{Routes, routes},
     settings, shares, sign_in, status, uploads, user,
 };
@@ -69,6 +69,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(downloads::reorder))
         .routes(routes!(downloads::pause_all))
         .routes(routes!(downloads::resume_all))
+        .merge(process_routes())
         .merge(user_routes());
     with_page(routes)
         .fallback(unknown)
@@ -76,11 +77,12 @@ pub fn router(app: impl Into<App>) -> Router {
         .with_state(app.into())
 }
 
-/// The routes while the user is logged out: status and login. All others are refused as locked.
+/// The routes while the user is logged out: status, login, restart and stop. All others are refused as locked.
 pub fn locked_router(users: Users) -> Router {
     let routes = sign_in_routes()
         .routes(routes!(user::show))
-        .routes(routes!(user::login));
+        .routes(routes!(user::login))
+        .merge(process_routes());
     with_page(routes)
         .fallback(locked)
         .method_not_allowed_fallback(locked)
@@ -118,6 +120,16 @@ where
         .routes(routes!(user::import))
         .routes(routes!(user::login))
         .routes(routes!(user::logout))
+}
+
+fn process_routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Users: FromRef<S>,
+{
+    Routes::new()
+        .routes(routes!(process::stop))
+        .routes(routes!(process::restart))
 }
 
 /// Adds the files of the page, the description of the routes, and the limit on bodies.

@@ -1,22 +1,26 @@
 //! Settings, and changes of them while the node runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::Value;
 
 use super::{
     Log,
-    convert::limits_change,
+    convert::{limits_change, other_limits, unix_ms},
     error::ApiError,
     extract::JsonBody,
     openapi::Refused,
+    timed_limits::TimedLimits,
     types::{self, ErrorInfo, LimitsChange, SettingsChange},
 };
 use crate::{
     config::{ChangeError, Config, LiveSettings, NewValue},
     node::Node,
 };
+
+/// The longest time for which limits are chosen: a year.
+const MAX_TIME: Duration = Duration::from_secs(365 * 86_400);
 
 /// All settings: values, origins and descriptions.
 #[utoipa::path(
@@ -37,11 +41,12 @@ pub(super) async fn change(
     State(node): State<Node>,
     State(log): State<Log>,
     State(settings): State<Arc<LiveSettings>>,
+    State(timed): State<TimedLimits>,
     JsonBody(changes): JsonBody<SettingsChange>,
 ) -> Result<Json<Vec<types::Setting>>, ApiError> {
     let changes = setting_values(changes)
         .map_err(|error| ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    save(&node, &log, &settings, changes).await?;
+    save(&node, &log, &settings, &timed, changes).await?;
     Ok(Json(listed(&settings)))
 }
 
@@ -50,11 +55,22 @@ pub(super) async fn change(
     get, path = "/v1/limits", operation_id = "limits",
     responses((status = 200, description = "Done", body = types::Limits), Refused),
 )]
-pub(super) async fn limits(State(node): State<Node>) -> Json<types::Limits> {
-    Json(node.limits().into())
+pub(super) async fn limits(
+    State(node): State<Node>,
+    State(timed): State<TimedLimits>,
+) -> Json<types::Limits> {
+    Json(limits_now(&node, &timed))
 }
 
-/// Changes rate limits. They are settings with shorter names.
+fn limits_now(node: &Node, timed: &TimedLimits) -> types::Limits {
+    types::Limits {
+        until_unix_ms: timed.until().map(unix_ms),
+        ..node.limits().into()
+    }
+}
+
+/// Changes rate limits. They are settings with shorter names; those that hold for some time are not
+/// saved.
 #[utoipa::path(
     put, path = "/v1/limits", operation_id = "changeLimits",
     request_body = LimitsChange,
@@ -64,11 +80,23 @@ pub(super) async fn change_limits(
     State(node): State<Node>,
     State(log): State<Log>,
     State(settings): State<Arc<LiveSettings>>,
+    State(timed): State<TimedLimits>,
     JsonBody(change): JsonBody<LimitsChange>,
 ) -> Result<Json<types::Limits>, ApiError> {
-    let changes = limits_change(change)?;
-    save(&node, &log, &settings, changes).await?;
-    Ok(Json(node.limits().into()))
+    match change.for_seconds {
+        Some(seconds) => {
+            let time = Duration::try_from_secs_f64(seconds);
+            let time = time.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
+            let time = time.min(MAX_TIME);
+            timed.choose(&node, &settings, other_limits(change)?, time);
+            timed.apply(&node, &settings.config());
+        }
+        None => {
+            timed.lift();
+            save(&node, &log, &settings, &timed, limits_change(change)?).await?;
+        }
+    }
+    Ok(Json(limits_now(&node, &timed)))
 }
 
 /// All settings. Streams of events send these, too.
@@ -106,11 +134,13 @@ async fn save(
     node: &Node,
     log: &Log,
     settings: &Arc<LiveSettings>,
+    timed: &TimedLimits,
     changes: Vec<(String, Option<NewValue>)>,
 ) -> Result<(), ApiError> {
     let (node, log, settings) = (node.clone(), log.clone(), Arc::clone(settings));
+    let timed = timed.clone();
     // The change blocks on the disk.
-    let change = move || settings.change(&changes, |now| apply(&node, &log, &changes, now));
+    let change = move || settings.change(&changes, |now| apply(&node, &log, &timed, &changes, now));
     match tokio::task::spawn_blocking(change).await {
         Ok(changed) => changed.map_err(refused),
         Err(_) => Err(crate::node::ListError::from(crate::node::Closed).into()),
@@ -118,27 +148,25 @@ async fn save(
 }
 
 /// Applies changed settings to the node and the log.
-fn apply(node: &Node, log: &Log, changes: &[(String, Option<NewValue>)], now: &Config) {
+fn apply(
+    node: &Node,
+    log: &Log,
+    timed: &TimedLimits,
+    changes: &[(String, Option<NewValue>)],
+    now: &Config,
+) {
     let transfer = &now.transfer;
     for (name, _) in changes {
         match &**name {
             "transfer.max_downloads" => node.set_max_downloads(transfer.max_downloads),
             "transfer.seed" => node.set_seed(transfer.seed),
             "logging.level" => log.set_level(now.logging.level),
-            limit => {
-                node.set_limits(|rates| match limit {
-                    "transfer.upload_limit" => rates.upload = transfer.upload_limit,
-                    "transfer.download_limit" => rates.download = transfer.download_limit,
-                    "transfer.upload_limit_per_peer" => {
-                        rates.upload_per_peer = transfer.upload_limit_per_peer;
-                    }
-                    "transfer.download_limit_per_peer" => {
-                        rates.download_per_peer = transfer.download_limit_per_peer;
-                    }
-                    // Other settings are read where they are used.
-                    _ => {}
-                });
-            }
+            "transfer.upload_limit"
+            | "transfer.download_limit"
+            | "transfer.upload_limit_per_peer"
+            | "transfer.download_limit_per_peer" => timed.apply(node, now),
+            // Other settings are read where they are used.
+            _ => {}
         }
     }
 }

@@ -36,7 +36,7 @@ struct LocalUsers {
     memory: MemoryCost,
     /// Locked during each operation.
     unlocked: Mutex<Option<Arc<UnlockedUser>>>,
-    /// None if the program cannot execute itself again.
+    /// None if the process belongs to a command.
     transitions: Option<mpsc::Sender<Transition>>,
 }
 
@@ -47,6 +47,10 @@ pub enum Transition {
     LogIn(SealingKey),
     /// The user is logged out.
     LogOut,
+    /// The data folder has no user.
+    WithoutUser,
+    /// The process ends.
+    Stop,
 }
 
 impl Users {
@@ -192,6 +196,42 @@ impl Users {
         Ok(log_in(next, &user))
     }
 
+    /// Ends the process.
+    pub(super) fn stop(&self) -> Result<(), ErrorInfo> {
+        let transitions = self
+            .local
+            .as_ref()
+            .and_then(|users| users.transitions.as_ref());
+        let transitions = transitions.ok_or_else(|| {
+            ErrorInfo::new(
+                "cannot-stop",
+                "a command runs this node, and ends it when it is done",
+            )
+            .with_hint("press Ctrl-C where it runs")
+        })?;
+        reserve(transitions)?.send(Transition::Stop);
+        Ok(())
+    }
+
+    /// Restarts the process, with its user as before.
+    pub(super) async fn restart(&self) -> Result<(), ErrorInfo> {
+        let users = self.local()?;
+        let unlocked = users.unlocked.lock().await;
+        let next = users.next_phase()?;
+        let transition = match &*unlocked {
+            Some(user) => Transition::LogIn(user.sealing_key().clone()),
+            None => {
+                let file = users.file.clone();
+                match blocking(move || file.read()).await? {
+                    Some(_) => Transition::LogOut,
+                    None => Transition::WithoutUser,
+                }
+            }
+        };
+        next.send(transition);
+        Ok(())
+    }
+
     /// Logs out, and stays so over restarts. The network ends.
     pub(super) async fn log_out(&self) -> Result<(), ErrorInfo> {
         let users = self.local()?;
@@ -228,15 +268,14 @@ impl Users {
 impl LocalUsers {
     /// The right to begin the next phase.
     fn next_phase(&self) -> Result<NextPhase<'_>, ErrorInfo> {
-        let transitions = self.transitions.as_ref().ok_or_else(|| {
-            let message = "this node cannot change its user while it runs";
+        // Other systems cannot execute a program within a process.
+        let transitions = self.transitions.as_ref().filter(|_| cfg!(unix));
+        let transitions = transitions.ok_or_else(|| {
+            let message = "this node cannot restart itself, or change its user, while it runs";
             ErrorInfo::new("cannot-restart", message)
                 .with_hint("retry when the command that runs it has ended, or stop it first")
         })?;
-        let permit = transitions.try_reserve().map_err(|_| {
-            ErrorInfo::new("restarting", "the node is restarting already").with_hint("try again")
-        })?;
-        Ok(NextPhase(permit))
+        reserve(transitions)
     }
 
     async fn set_logged_out(&self, is_logged_out: bool) -> io::Result<()> {
@@ -254,6 +293,15 @@ impl LocalUsers {
             );
         }
     }
+}
+
+/// The right to begin the next phase. One phase has one successor.
+fn reserve(transitions: &mpsc::Sender<Transition>) -> Result<NextPhase<'_>, ErrorInfo> {
+    let permit = transitions.try_reserve().map_err(|_| {
+        ErrorInfo::new("restarting", "the node is restarting or ending already")
+            .with_hint("try again")
+    })?;
+    Ok(NextPhase(permit))
 }
 
 /// The right to begin the next phase.

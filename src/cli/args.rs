@@ -1,6 +1,8 @@
 //! The commands and their flags, as clap parses them.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::{
     cancel::CancelArgs,
@@ -8,6 +10,7 @@ use super::{
     doctor::DoctorArgs,
     download::DownloadArgs,
     downloads::DownloadsArgs,
+    examples,
     global::{FlagSetting, Global},
     group::GroupArgs,
     hash::HashArgs,
@@ -46,6 +49,8 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Run a node until it is stopped
     Start(StartArgs),
+    /// End the running node, and wait until it has ended
+    Stop,
     /// Print the hashes of files without sharing them
     Hash(HashArgs),
     /// Share files in place, and print their links
@@ -112,6 +117,23 @@ pub(super) enum Command {
     Man(ManArgs),
 }
 
+impl Args {
+    /// The command line, with examples in its help.
+    pub(super) fn definition() -> clap::Command {
+        examples::add_to(Self::command())
+    }
+
+    /// Parses the words of a command line, the first of which is the program.
+    ///
+    /// # Errors
+    ///
+    /// They are invalid, or ask for help.
+    pub(super) fn parsed(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let given = Self::definition().try_get_matches_from(words)?;
+        Self::from_arg_matches(&given).map_err(|error| error.format(&mut Self::definition()))
+    }
+}
+
 impl Command {
     /// The settings that its flags set.
     pub(super) fn settings(&self) -> Vec<FlagSetting> {
@@ -155,8 +177,6 @@ impl Command {
 mod tests {
     use std::collections::HashMap;
 
-    use clap::CommandFactory;
-
     use super::*;
     use crate::cli::headings::{GLOBAL, NETWORK};
 
@@ -192,6 +212,8 @@ mod tests {
                 .to_owned(),
             "pelago start --discovery false --listen /ip4/127.0.0.1/tcp/0 --api off".to_owned(),
             "pelago start --api 127.0.0.1:0 -v".to_owned(),
+            "pelago start --open".to_owned(),
+            "pelago stop".to_owned(),
             "pelago hash a b".to_owned(),
             "pelago share a b --unlisted".to_owned(),
             "pelago share a --name x --no-serve".to_owned(),
@@ -302,7 +324,6 @@ mod tests {
         for (line, reason) in [
             ("pelago fly".to_owned(), "unrecognized subcommand"),
             ("pelago hash".to_owned(), "required"),
-            ("pelago download".to_owned(), "required"),
             ("pelago pause".to_owned(), "--all"),
             ("pelago cancel".to_owned(), "--all"),
             ("pelago remove --with-data".to_owned(), "--all"),
@@ -351,7 +372,7 @@ mod tests {
             ),
             (
                 "pelago limit --download 999".to_owned(),
-                "expected 1000 (1 KB/s) to",
+                "expected 1000 (1 kB/s) to",
             ),
             (
                 "pelago list --peer host:1 --network".to_owned(),

@@ -40,7 +40,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Time between two attempts to reach it.
-const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a command runs before other commands can use its node.
 const HEAD_START: Duration = Duration::from_millis(50);

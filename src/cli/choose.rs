@@ -54,10 +54,14 @@ fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
     those.next().filter(|_| those.next().is_none())
 }
 
-/// A table without names, which are all the same: size, hash and peers distinguish the choices.
+/// A table, without names if they are all the same: size, hash and peers distinguish the choices.
 fn numbered(choices: &[Choice], width: Option<usize>) -> String {
     let has_groups = choices.iter().any(|choice| choice.group.is_some());
+    let mut names = choices.iter().map(|choice| &choice.listed.name);
+    let first = names.next();
+    let has_names = choices.len() == 1 || names.any(|name| Some(name) != first);
     let mut columns = vec![Column::number("#"), list::SIZE, list::KIND, list::HASH];
+    columns.extend(has_names.then(|| Column::text("NAME").min_width(12)));
     columns.extend(has_groups.then(|| Column::text("IN")));
     columns.push(Column::text("FROM").min_width(24));
     let row = |(number, choice): (usize, &Choice)| {
@@ -67,6 +71,7 @@ fn numbered(choices: &[Choice], width: Option<usize>) -> String {
             list::kind(&choice.listed).to_owned(),
             choice.listed.hash.clone(),
         ];
+        row.extend(has_names.then(|| choice.listed.name.clone()));
         row.extend(has_groups.then(|| place(choice)));
         row.push(from(choice));
         row
@@ -147,9 +152,9 @@ mod tests {
     fn choices_are_numbered_and_say_who_has_them() {
         assert_eq!(
             numbered(&choices(), None),
-            "#     SIZE  KIND  HASH  FROM\n\
-             1      1 B  file  1ab   an\\u{202e}na, 12D3…2NASuq, 1 more\n\
-             2  1.0 MiB  file  1cd   bert"
+            "#    SIZE  KIND  HASH  FROM\n\
+             1     1 B  file  1ab   an\\u{202e}na, 12D3…2NASuq, 1 more\n\
+             2  1.0 MB  file  1cd   bert"
         );
     }
 

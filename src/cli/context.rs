@@ -26,6 +26,7 @@ use crate::{
 const SETTINGS_FILE: &str = "settings.toml";
 
 /// What all commands need.
+#[derive(Clone)]
 pub(super) struct Context {
     pub(super) output: Printer,
     /// The global flags, as they were given.
@@ -86,13 +87,21 @@ impl Context {
 
     /// The folder for downloads that name no other. Absolute; may not exist yet.
     pub(super) fn download_folder(&self) -> anyhow::Result<PathBuf> {
+        match self.chosen_download_folder()? {
+            Some(folder) => Ok(folder),
+            None => Ok(self.data_folder.join("downloaded")),
+        }
+    }
+
+    /// The folder for downloads that is set, or that this user has; none if there is neither.
+    pub(super) fn chosen_download_folder(&self) -> anyhow::Result<Option<PathBuf>> {
         let set = &self.config.storage.download_folder;
         if !set.as_os_str().is_empty() {
-            return Ok(std::path::absolute(set)?);
+            return Ok(Some(std::path::absolute(set)?));
         }
         let user = UserDirs::new();
         let user = user.as_ref().and_then(UserDirs::download_dir);
-        Ok(user.map_or_else(|| self.data_folder.join("downloaded"), Path::to_path_buf))
+        Ok(user.map(Path::to_path_buf))
     }
 
     fn new(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use console::Style;
+
 use super::{
     output::Printer,
     table::{Column, Table, truncate, wrap},
@@ -14,7 +16,8 @@ const SHOWN_DIGITS: usize = 8;
 
 /// Prints downloads, for people as a table.
 pub(super) fn print(output: &Printer, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
-    output.result(downloads, || {
+    // Cells and reasons are escaped already.
+    output.styled(downloads, || {
         described(downloads, Printer::width()).join("\n")
     })
 }
@@ -57,11 +60,21 @@ fn described(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<String> 
     blocks(downloads, width).into_iter().flatten().collect()
 }
 
+/// The style of a state.
+fn style(state: &str) -> Style {
+    match state {
+        "done" => Style::new().green(),
+        "failed" => Style::new().red(),
+        "downloading" => Style::new().cyan(),
+        _ => Style::new().yellow(),
+    }
+}
+
 /// The headings, then for each download its line and, if it waits or failed, why.
 fn blocks(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<Vec<String>> {
     let columns = [
         Column::text("HASH").drop_order(6),
-        Column::text("STATE"),
+        Column::text("STATE").styled(style),
         Column::number("DONE"),
         Column::number("VERIFIED").drop_order(1),
         Column::number("SIZE").drop_order(3),
@@ -177,18 +190,18 @@ mod tests {
         let downloads = [download(), unknown, fast];
         assert_eq!(
             described(&downloads, None).join("\n"),
-            "HASH      STATE        DONE  VERIFIED      SIZE      RATE  LEFT  SOURCES  NAME\n\
-             abababab  downloading  99 %     999 B    1000 B     0 B/s              2  a.bin\n\
-             abababab  downloading     ?         ?         ?     0 B/s              2  a.bin\n\
-             abababab  downloading   0 %       0 B  10.0 KiB  2.0 KB/s   5 s        2  a.bin"
+            "HASH      STATE        DONE  VERIFIED     SIZE      RATE  LEFT  SOURCES  NAME\n\
+             abababab  downloading  99 %     999 B   1.0 kB     0 B/s              2  a.bin\n\
+             abababab  downloading     ?         ?        ?     0 B/s              2  a.bin\n\
+             abababab  downloading   0 %       0 B  10.2 kB  2.0 kB/s   5 s        2  a.bin"
         );
         assert_eq!(
             described(&downloads, Some(60)),
             [
-                "HASH      STATE        DONE      SIZE      RATE  LEFT  NAME",
-                "abababab  downloading  99 %    1000 B     0 B/s        a.bin",
-                "abababab  downloading     ?         ?     0 B/s        a.bin",
-                "abababab  downloading   0 %  10.0 KiB  2.0 KB/s   5 s  a.bin",
+                "HASH      STATE        DONE     SIZE      RATE  LEFT  NAME",
+                "abababab  downloading  99 %   1.0 kB     0 B/s        a.bin",
+                "abababab  downloading     ?        ?     0 B/s        a.bin",
+                "abababab  downloading   0 %  10.2 kB  2.0 kB/s   5 s  a.bin",
             ]
         );
     }

@@ -1,7 +1,7 @@
 //! What a node passes to its next run, when this process executes itself again.
 //!
-//! The memory of a process that had keys still holds copies of them that nothing overwrites. So login
-//! and logout end the process in all but its id: it executes its program again, with the same
+//! A node that restarts keeps its process, for those that started it. And the memory of a process that
+//! had keys still holds copies of them that nothing overwrites. So login and logout end the process in all but its id: it executes its program again, with the same
 //! arguments, and nothing of its memory remains. What the next run needs comes through a pipe at its
 //! stdin, which no other process can read. A variable says that it is there.
 
@@ -24,6 +24,7 @@ const MAX_LEN: usize = 4096;
 const MAGIC: &[u8] = b"pelago/handover/1\n";
 const LOG_OUT: u8 = 0;
 const LOG_IN: u8 = 1;
+const WITHOUT_USER: u8 = 2;
 
 /// What the next run begins with.
 #[derive(Debug)]
@@ -46,7 +47,9 @@ impl Handover {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
         bytes.extend_from_slice(MAGIC);
         match &self.transition {
-            Transition::LogOut => bytes.push(LOG_OUT),
+            // After its end, the process has no next run.
+            Transition::LogOut | Transition::Stop => bytes.push(LOG_OUT),
+            Transition::WithoutUser => bytes.push(WITHOUT_USER),
             Transition::LogIn(key) => {
                 bytes.push(LOG_IN);
                 bytes.extend_from_slice(key.as_bytes());
@@ -66,6 +69,7 @@ impl Handover {
         let (kind, rest) = bytes.strip_prefix(MAGIC)?.split_first()?;
         let (transition, rest) = match *kind {
             LOG_OUT => (Transition::LogOut, rest),
+            WITHOUT_USER => (Transition::WithoutUser, rest),
             LOG_IN => {
                 let (key, rest) = rest.split_first_chunk()?;
                 (Transition::LogIn(SealingKey::from_bytes(key)), rest)
@@ -164,7 +168,11 @@ mod tests {
     #[test]
     fn the_next_run_reads_what_this_one_passes_on() {
         let key = SealingKey::from_bytes(&[7; 32]);
-        for transition in [Transition::LogOut, Transition::LogIn(key)] {
+        for transition in [
+            Transition::LogOut,
+            Transition::LogIn(key),
+            Transition::WithoutUser,
+        ] {
             let ports = Ports {
                 api: 4711,
                 listen: vec![1, 2, 65535],

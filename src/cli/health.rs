@@ -266,11 +266,11 @@ mod tests {
             connections_budget_bytes: 24 << 20,
             read_ahead_budget_bytes: 6 << 20,
         };
-        let expected = "24.0 MiB of memory for connections, 6.0 MiB for read-ahead";
+        let expected = "25.2 MB of memory for connections, 6.3 MB for read-ahead";
         assert_eq!(budgets(&found), expected);
         assert_eq!(
             limits(&found),
-            "40 of 1024 open files, 3 inotify watches, 50.0 MiB of 96.0 MiB of memory (limit of \
+            "40 of 1024 open files, 3 inotify watches, 52.4 MB of 100.7 MB of memory (limit of \
              the control group /x)"
         );
     }

@@ -73,6 +73,9 @@ impl Keys {
     ) -> anyhow::Result<Self> {
         let file = UserFile::from(folder);
         let sealed = file.read().map_err(ErrorInfo::from)?;
+        if matches!(transition, Transition::WithoutUser) && sealed.is_none() {
+            return Ok(Self::WithoutUser);
+        }
         let sealed = sealed.context("the user of this node disappeared while it restarted")?;
         let Transition::LogIn(key) = transition else {
             return Ok(Self::Locked(sealed));

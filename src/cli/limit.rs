@@ -1,6 +1,6 @@
 //! `pelago limit`: shows or changes the limits of the running node.
 
-use super::{attach, context::Context, output::Exit};
+use super::{attach, context::Context, output::Exit, text, value_parsers::lifetime};
 use crate::{
     api::types::{Limits, LimitsChange},
     node::{InvalidRate, Rate},
@@ -25,6 +25,11 @@ pub(super) struct LimitArgs {
     /// Bytes a second to receive from each peer
     #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     download_per_peer: Option<Limit>,
+
+    /// Change them for this time only, such as 30m, 2h or 1d, and not in the settings; a restart ends
+    /// it
+    #[arg(long = "for", value_name = "TIME", value_parser = lifetime)]
+    time: Option<u64>,
 }
 
 /// Bytes a second; none stands for no limit.
@@ -48,6 +53,7 @@ impl LimitArgs {
             download: bytes(self.download),
             upload_per_peer: bytes(self.upload_per_peer),
             download_per_peer: bytes(self.download_per_peer),
+            for_seconds: self.time.map(|seconds| seconds as f64),
         }
     }
 }
@@ -70,11 +76,14 @@ fn describe(limits: &Limits) -> String {
         Some(Err(error)) => error.to_string(),
         None => "no limit".to_owned(),
     };
-    let lines = [
+    let mut lines = vec![
         format!("upload             {}", shown(limits.upload)),
         format!("download           {}", shown(limits.download)),
         format!("upload per peer    {}", shown(limits.upload_per_peer)),
         format!("download per peer  {}", shown(limits.download_per_peer)),
     ];
+    if let Some(until) = limits.until_unix_ms {
+        lines.push(format!("for another {}", text::until(until)));
+    }
     lines.join("\n")
 }

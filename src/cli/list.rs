@@ -383,9 +383,9 @@ mod tests {
         let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
         assert_eq!(
             describe(&listed, true, &HashMap::new(), None),
-            "   SIZE  KIND  PEERS  HASH  NAME\n\
-             \x20   1 B  file      2  abab  a\\nb\\u{1b}[31m\n\
-             1.0 MiB  file      2  abab  é"
+            "  SIZE  KIND  PEERS  HASH  NAME\n\
+             \x20  1 B  file      2  abab  a\\nb\\u{1b}[31m\n\
+             1.0 MB  file      2  abab  é"
         );
         assert!(!describe_own(&listed).contains("PEERS"));
         assert_eq!(describe(&[], true, &HashMap::new(), None), "");
@@ -486,7 +486,7 @@ mod tests {
         assert_eq!(describe_writing(&writing), "");
         writing.files = vec![file("/a/b\u{1b}[31m", 1 << 20), file("/c", 2)];
         writing.count = 2;
-        let two = "still being written  /a/b\\u{1b}[31m  (1.0 MiB)\nstill being written  /c  (2 B)";
+        let two = "still being written  /a/b\\u{1b}[31m  (1.0 MB)\nstill being written  /c  (2 B)";
         assert_eq!(describe_writing(&writing), two);
         writing.count = 1002;
         let all = format!("{two}\nstill being written  1000 more");

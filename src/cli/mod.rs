@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `args` | all commands; the flags of each are in the file with its name (`move`: `reorder`) |
 //! | `global`, `value_parsers`, `headings` | flags of all commands; values and headings that several share |
+//! | `examples`, `pasted` | examples in the help; links that people paste |
 //! | `selection` | which downloads a command changes |
 //! | `downloads_table`, `watch` | downloads as a table, and as they change |
 //! | `uploads_view`, `frame` | uploads as a table and as they change; lines drawn in place |
@@ -16,6 +17,7 @@
 //! | `attach` | which node a command talks to |
 //! | `local`, `node_settings` | stores and nodes opened in this process |
 //! | `keys`, `passphrase` | the keys of a node in this process; passphrases of people and files |
+//! | `on_done` | the command that a node runs for each download that is done |
 //! | `handover`, `ending` | a node that executes itself again: what it passes on, how its API ends |
 //! | `output`, `outcomes`, `progress`, `table`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging`, `supervisor` | paths, signals, logs, systemd |
@@ -33,6 +35,7 @@ mod download;
 mod downloads;
 mod downloads_table;
 mod ending;
+mod examples;
 mod frame;
 mod global;
 mod group;
@@ -51,10 +54,12 @@ mod man;
 mod menu;
 mod network;
 mod node_settings;
+mod on_done;
 mod open;
 mod outcomes;
 mod output;
 mod passphrase;
+mod pasted;
 mod paths;
 mod pause;
 mod peers;
@@ -72,6 +77,7 @@ mod shell;
 mod signals;
 mod start;
 mod status;
+mod stop;
 mod supervisor;
 mod table;
 mod text;
@@ -86,7 +92,6 @@ mod watch;
 
 use std::{io, num::NonZero, process, thread};
 
-use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{api::types::ErrorInfo, config::LogFormat, memory::bound_free_memory};
@@ -109,8 +114,8 @@ Pelago shares files with people who have their hash, and downloads files by thei
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
     bound_free_memory();
-    let args = Args::try_parse_from(process_args::given())
-        .unwrap_or_else(|error| output::exit_usage(&error));
+    let args =
+        Args::parsed(process_args::given()).unwrap_or_else(|error| output::exit_usage(&error));
     let output = Printer::new(args.global.json, args.global.quiet);
     let exit = match args.command {
         Some(command) if !command.takes_invitation() && process_args::have_invitation() => {
@@ -171,7 +176,8 @@ fn run(output: &Printer, global: &Global, command: Command) -> anyhow::Result<Ex
 async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
     signals::outlive_size_limit();
     match command {
-        Command::Start(_) => start::run(context).await,
+        Command::Start(args) => start::run(context, &args).await,
+        Command::Stop => stop::run(context).await,
         Command::Hash(args) => hash::run(context, &args),
         Command::Share(args) => share::run(context, &args).await,
         Command::Unshare(args) => unshare::run(context, &args).await,
@@ -199,8 +205,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
-        Command::Completions(args) => completions::run(&context.output, &args, Args::command()),
-        Command::Man(args) => man::run(&context.output, &args, Args::command()),
+        Command::Completions(args) => completions::run(&context.output, &args, Args::definition()),
+        Command::Man(args) => man::run(&context.output, &args, Args::definition()),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     download::{self, DownloadArgs},
     headings::{NETWORK, SHARING},
     output::{Exit, Printer},
-    prompt,
+    pasted, prompt,
     signals::Signals,
     text::{bytes, command, count, escape},
     value_parsers::{peer_address, seconds},
@@ -29,9 +29,10 @@ const UNEXPLAINED: Duration = Duration::from_secs(2);
 /// What to open, and which peers to ask.
 #[derive(Debug, clap::Args)]
 pub(super) struct OpenArgs {
-    /// A link (pelago:...) or a hash (64 hex digits)
+    /// A link (pelago:...) or a hash (64 hex digits) [default, and with `-`: asked for, or the first
+    /// line of stdin, as other users of this machine can see arguments]
     #[arg(value_name = "LINK|HASH", value_parser = target)]
-    target: String,
+    target: Option<String>,
 
     /// Also ask the node at this address: host:port or a multiaddr
     #[arg(long, value_name = "ADDR", value_parser = peer_address, help_heading = NETWORK)]
@@ -57,6 +58,7 @@ pub(super) struct OpenArgs {
 /// A valid link or hash, as it was given.
 fn target(text: &str) -> Result<String, String> {
     match text.parse::<Target>() {
+        Ok(Target::Name(name)) if name == pasted::STDIN => Ok(name),
         Ok(Target::Name(_)) => {
             Err("neither a hash of 64 digits nor a link (pelago:...)".to_owned())
         }
@@ -66,17 +68,22 @@ fn target(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Exit> {
+    let target = pasted::given_or_asked(context, args.target.as_deref()).await?;
     let request = OpenRequest {
-        target: args.target.clone(),
+        target: target.clone(),
         peers: args.peer.clone(),
         group: args.group.clone(),
         public: args.public,
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: context.seconds_without_source(args.timeout),
+        until_asked: args.timeout.is_none(),
     };
     let mut signals = Signals::listen()?;
     let node = NodeHandle::open(context).await?;
-    download::note_invalid_peers(context, &node, &args.target);
+    // A node in this process logs them itself.
+    if node.is_attached() {
+        pasted::note_invalid_peers(&context.output, &target);
+    }
     let looked = tokio::select! {
         looked = look(&node.client, &request, &context.output) => looked,
         () = signals.next() => {
@@ -98,9 +105,9 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     })?;
     if prompt::is_interactive(output) && prompt::confirm("download it now? [y/N] ").await? {
         let asked = (args.group.clone(), args.public);
-        let (target, peer, bootstrap) = (&args.target, &args.peer, &args.bootstrap);
-        let args = DownloadArgs::for_target(target, asked, peer, bootstrap, args.timeout);
-        let request = download::request(context, &args)?;
+        let (peer, bootstrap) = (&args.peer, &args.bootstrap);
+        let args = DownloadArgs::looking(asked, peer, bootstrap, args.timeout);
+        let request = download::request(context, &args, target)?;
         return download::fetch(context, node, request, signals, &again).await;
     }
     node.end(output, &mut signals).await;
@@ -127,7 +134,9 @@ async fn look(
 }
 
 fn download_command(args: &OpenArgs) -> String {
-    let mut words = vec!["pelago", "download", &args.target];
+    let mut words = vec!["pelago", "download"];
+    // The next command asks for a link that was pasted, too.
+    words.extend(args.target.as_deref());
     words.extend(args.public.then_some("--public"));
     words.extend(args.group.iter().flat_map(|group| ["--group", group]));
     let flags = [("--peer", &args.peer), ("--bootstrap", &args.bootstrap)];
@@ -221,11 +230,11 @@ mod tests {
             describe(&content()),
             "name   a\\u{1b}[2J\\u{202e}b\n\
              kind   folder of 2 files and 1 sub-folder\n\
-             size   2.9 KiB\n\
+             size   3.0 kB\n\
              hash   ab\n\
              here   shared by this node\n\
              peer   12D3  an\\u{7}na  all of it\n\
-             peer   12D3  2.9 KiB (99 %)"
+             peer   12D3  3.0 kB (99 %)"
         );
     }
 

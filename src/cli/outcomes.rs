@@ -54,6 +54,21 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
         Ok(())
     }
 
+    /// Adds the outcomes of an attempt that does several things for `path`.
+    pub(super) fn add_all(
+        &mut self,
+        path: &str,
+        result: anyhow::Result<Vec<T>>,
+        text: impl Fn(&T) -> String,
+    ) -> anyhow::Result<()> {
+        match result {
+            Ok(done) => done
+                .into_iter()
+                .try_for_each(|done| self.add(path, Ok(done), &text)),
+            Err(error) => self.add(path, Err(error), text),
+        }
+    }
+
     /// How many attempts succeeded.
     pub(super) fn done(&self) -> usize {
         self.outcomes

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use console::Term;
+use console::{Term, style};
 use pelago_groups::GroupLink;
 use serde::Serialize;
 
@@ -90,6 +90,21 @@ impl Printer {
         }
     }
 
+    /// As [`Printer::result`], for text whose parts are escaped already, and which may have colours.
+    pub(super) fn styled<D, T>(&self, document: &D, text: impl FnOnce() -> T) -> anyhow::Result<()>
+    where
+        D: Serialize + ?Sized,
+        T: fmt::Display,
+    {
+        if self.json {
+            return self.result(document, String::new);
+        }
+        match text().to_string() {
+            text if text.is_empty() => Ok(()),
+            text => self.raw(&text),
+        }
+    }
+
     /// Prints lines of text for people; nothing with `--json`.
     pub(super) fn text(&self, text: impl fmt::Display) -> anyhow::Result<()> {
         let text = text.to_string();
@@ -141,7 +156,8 @@ impl Printer {
             tracing::error!(code = error.code, hint = error.hint, "{}", error.message);
             return;
         }
-        stderr(format_args!("error: {}\n", escape_lines(&error.message)));
+        let prefix = style("error:").for_stderr().red().bold();
+        stderr(format_args!("{prefix} {}\n", escape_lines(&error.message)));
         if let Some(hint) = &error.hint {
             stderr(format_args!("  {}\n", escape_lines(hint)));
         }

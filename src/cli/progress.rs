@@ -1,5 +1,5 @@
-//! Progress on stderr: a line on a terminal, with a bar while something moves; otherwise lines, at
-//! most one a second.
+//! Progress on stderr: a line on a terminal, as wide as that, with a bar while something moves;
+//! otherwise lines, at most one a second.
 //!
 //! Steps that end immediately show neither.
 
@@ -11,22 +11,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Term, measure_text_width};
 
 use super::{
     output::Printer,
     paths::file_size,
+    table::truncate,
     text::{bytes, count, escape, rate as shown_rate, time},
 };
 
-/// Time after which the bar appears.
-const BAR_DELAY: Duration = Duration::from_millis(200);
+/// Time after which the line on a terminal appears, and the time between two drawings of it, at least.
+const LINE_DELAY: Duration = Duration::from_millis(200);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Characters of a name beside a bar.
-const NAME_LEN: usize = 30;
+/// Columns of a name beside a bar, at most, and if there is little space.
+const NAME_WIDTH: usize = 30;
+const SHORT_NAME_WIDTH: usize = 8;
+
+/// Characters of a bar between its ends.
+const BAR_WIDTH: usize = 12;
+
+/// Columns that stay free at the end of the line: the terminal writes `^C` there, which would
+/// otherwise begin a line of its own.
+const FREE_COLUMNS: usize = 3;
+
+/// Columns of a terminal of unknown width.
+const USUAL_WIDTH: usize = 80;
 
 /// Characters of a reason to wait; `pelago downloads` shows all of it.
 const WHY_LEN: usize = 120;
@@ -60,8 +73,14 @@ pub(super) struct Progress {
 
 enum Display {
     Nothing,
-    Bar(Option<ProgressBar>),
-    Lines { last: Instant },
+    /// A line on a terminal, and when it was drawn last.
+    Line {
+        terminal: Term,
+        drawn: Option<Instant>,
+    },
+    Lines {
+        last: Instant,
+    },
 }
 
 impl Progress {
@@ -69,7 +88,10 @@ impl Progress {
         let started = Instant::now();
         let shown = match (output.quiet, io::stderr().is_terminal()) {
             (true, _) => Display::Nothing,
-            (false, true) => Display::Bar(None),
+            (false, true) => Display::Line {
+                terminal: Term::stderr(),
+                drawn: None,
+            },
             (false, false) => Display::Lines { last: started },
         };
         Self { started, shown }
@@ -79,14 +101,15 @@ impl Progress {
     pub(super) fn show(&mut self, step: &Step<'_>) {
         let elapsed = self.started.elapsed();
         match &mut self.shown {
-            Display::Bar(bar) if elapsed >= BAR_DELAY => {
-                let bar = bar.get_or_insert_with(new_bar);
-                set_style(bar, step.moves());
-                bar.set_length(step.size.unwrap_or(0));
-                bar.set_position(step.done);
-                bar.set_prefix(short(&escape(step.name), NAME_LEN));
-                bar.set_message(step.describe(elapsed));
-                bar.tick();
+            Display::Line { terminal, drawn } if elapsed >= LINE_DELAY => {
+                if drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW_INTERVAL) {
+                    return;
+                }
+                *drawn = Some(Instant::now());
+                let line = step.line(elapsed, width(terminal));
+                // A closed terminal shows nothing.
+                let _ = terminal.clear_line();
+                let _ = terminal.write_str(&line);
             }
             Display::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
@@ -97,12 +120,13 @@ impl Progress {
         }
     }
 
-    /// Removes the bar, so that other text can be printed.
+    /// Removes the line, with the `^C` that the terminal may have added, so that other text can be
+    /// printed.
     pub(super) fn clear(&mut self) {
-        if let Display::Bar(bar) = &mut self.shown
-            && let Some(bar) = bar.take()
+        if let Display::Line { terminal, drawn } = &mut self.shown
+            && drawn.take().is_some()
         {
-            bar.finish_and_clear();
+            let _ = terminal.clear_line();
         }
     }
 }
@@ -119,18 +143,71 @@ impl Step<'_> {
         self.size.is_some() && !self.is_waiting
     }
 
-    /// One line: state, bytes and, unless it waits, rate, sources, time left.
-    fn describe(&self, elapsed: Duration) -> String {
+    /// A line for a terminal of this `width`. Where not all of it fits, the less important parts are
+    /// left out; the percentage stays.
+    fn line(&self, elapsed: Duration, width: usize) -> String {
+        let width = width.saturating_sub(FREE_COLUMNS);
+        let name = escape(self.name);
+        let Some(size) = self.size.filter(|_| self.moves()) else {
+            let name = fitting(&name, NAME_WIDTH);
+            return fitting(&format!("{name}: {}", self.describe(elapsed)), width);
+        };
+        let rate = self.rate(elapsed);
+        let state = (self.state != "downloading").then(|| self.state.to_owned());
+        let sources = self.sources.map(|sources| count(sources, "source"));
+        let rate_shown = (rate > 0).then(|| shown_rate(rate));
+        let bar = bar(self.done, size);
+        let done = format!("{} of {}", bytes(self.done), bytes(size));
+        // In the order of the line; the higher the number, the sooner it is left out.
+        let parts = [
+            (5, state),
+            (3, Some(bar)),
+            (0, Some(percent(self.done, size))),
+            (1, Some(done)),
+            (2, rate_shown),
+            (4, self.left(rate)),
+            (6, sources),
+        ];
+        let rest = |last: u8| {
+            let shown = parts.iter().filter(|(turn, _)| *turn <= last);
+            let shown = shown.filter_map(|(_, part)| part.as_deref());
+            shown.collect::<Vec<_>>().join("  ")
+        };
+        let fits = |rest: &String| measure_text_width(rest) + 2 + SHORT_NAME_WIDTH <= width;
+        let rest = (0..=6).rev().map(rest).find(fits);
+        let rest = rest.unwrap_or_else(|| percent(self.done, size));
+        let free = width.saturating_sub(measure_text_width(&rest) + 2);
+        match fitting(&name, free.min(NAME_WIDTH)) {
+            name if name.is_empty() => fitting(&rest, width),
+            name => format!("{name}  {rest}"),
+        }
+    }
+
+    /// Bytes a second; 0 while it waits.
+    fn rate(&self, elapsed: Duration) -> u64 {
         let average = || (self.done as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-        let rate = match self.is_waiting {
+        match self.is_waiting {
             true => 0,
             false => self.bytes_per_second.unwrap_or_else(average),
-        };
+        }
+    }
+
+    fn left(&self, rate: u64) -> Option<String> {
+        let missing = self.size?.saturating_sub(self.done);
+        let left = missing.checked_div(rate).filter(|left| *left > 0)?;
+        Some(format!("{} left", time(Duration::from_secs(left))))
+    }
+
+    /// All of it: state, bytes and, unless it waits, rate, sources, time left.
+    fn describe(&self, elapsed: Duration) -> String {
+        let rate = self.rate(elapsed);
+        let separator = if self.is_waiting { ", " } else { " " };
         let mut parts = vec![match self.size {
-            Some(size) if self.is_waiting => {
-                format!("{}, {} of {}", self.state, bytes(self.done), bytes(size))
+            Some(size) => {
+                let (done, all) = (bytes(self.done), bytes(size));
+                let percent = percent(self.done, size);
+                format!("{}{separator}{done} of {all} ({percent})", self.state)
             }
-            Some(size) => format!("{} {} of {}", self.state, bytes(self.done), bytes(size)),
             None => self.state.to_owned(),
         }];
         if rate > 0 {
@@ -139,12 +216,7 @@ impl Step<'_> {
         if let Some(sources) = self.sources.filter(|_| !self.is_waiting) {
             parts.push(count(sources, "source"));
         }
-        let left = self
-            .size
-            .and_then(|size| size.saturating_sub(self.done).checked_div(rate));
-        if let Some(left) = left.filter(|left| *left > 0) {
-            parts.push(format!("{} left", time(Duration::from_secs(left))));
-        }
+        parts.extend(self.left(rate));
         parts.extend(self.why.map(|why| short(&escape(why), WHY_LEN)));
         parts.join(", ")
     }
@@ -173,20 +245,35 @@ impl fmt::Display for Step<'_> {
     }
 }
 
-fn new_bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+fn width(terminal: &Term) -> usize {
+    let size = terminal.size_checked();
+    // A terminal of unknown width reports 0.
+    let width = size.filter(|(_, columns)| *columns > 0);
+    width.map_or(USUAL_WIDTH, |(_, columns)| columns.into())
 }
 
-/// Sets what the line shows: a bar only while something `moves`.
-fn set_style(bar: &ProgressBar, moves: bool) {
-    let template = match moves {
-        true => "{prefix} [{bar:24}] {msg}",
-        false => "{prefix}: {msg}",
-    };
-    // With an invalid template, the line would only look plainer.
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+/// `text`, truncated to `width` columns, of which there may be none.
+fn fitting(text: &str, width: usize) -> String {
+    match width {
+        0 => String::new(),
+        width => truncate(text, width),
     }
+}
+
+/// A bar of text that shows how far something is.
+fn bar(done: u64, size: u64) -> String {
+    let filled = match size {
+        0 => BAR_WIDTH,
+        size => (u128::from(done.min(size)) * BAR_WIDTH as u128 / u128::from(size)) as usize,
+    };
+    let head = if filled < BAR_WIDTH { ">" } else { "" };
+    format!("[{:BAR_WIDTH$}]", format!("{}{head}", "=".repeat(filled)))
+}
+
+/// Whole percents, rounded down.
+fn percent(done: u64, size: u64) -> String {
+    let percent = (u128::from(done.min(size)) * 100).checked_div(u128::from(size));
+    format!("{} %", percent.unwrap_or(100))
 }
 
 fn short(text: &str, len: usize) -> String {
@@ -217,7 +304,7 @@ mod tests {
         };
         assert_eq!(
             step.describe(Duration::from_secs(1)),
-            "downloading 1.0 GiB of 3.0 GiB, 67.1 MB/s, 2 sources, 32 s left"
+            "downloading 1.1 GB of 3.2 GB (33 %), 67.1 MB/s, 2 sources, 32 s left"
         );
     }
 
@@ -230,7 +317,10 @@ mod tests {
             ..Step::default()
         };
         let line = step.describe(Duration::from_secs(2));
-        assert_eq!(line, "hashing 1.0 MiB of 3.0 MiB, 524.3 KB/s, 4 s left");
+        assert_eq!(
+            line,
+            "hashing 1.0 MB of 3.1 MB (33 %), 524.3 kB/s, 4 s left"
+        );
     }
 
     #[test]
@@ -253,7 +343,7 @@ mod tests {
         assert!(!step.moves());
         assert_eq!(
             step.describe(Duration::from_secs(1)),
-            "waiting for a source, 1.0 MiB of 3.0 MiB, no source for 3 s: no peer is connected"
+            "waiting for a source, 1.0 MB of 3.1 MB (33 %), no source for 3 s: no peer is connected"
         );
         let unknown = Step::default();
         assert!(!unknown.moves(), "how far it is is not known");
@@ -270,11 +360,58 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_between_characters() {
+    fn a_line_fits_the_terminal_and_keeps_its_percentage() {
+        let step = Step {
+            name: "Ünsere Ferien an der See.mkv",
+            state: "downloading",
+            done: 37_000_000,
+            size: Some(100_000_000),
+            bytes_per_second: Some(5_200_000),
+            sources: Some(2),
+            ..Step::default()
+        };
+        let line = |width| step.line(Duration::from_secs(1), width);
         assert_eq!(
-            short(&"ä".repeat(31), NAME_LEN),
-            format!("{}…", "ä".repeat(30))
+            line(120),
+            "Ünsere Ferien an der See.mkv  [====>       ]  37 %  37.0 MB of 100.0 MB  5.2 MB/s  \
+             12 s left  2 sources"
         );
-        assert_eq!(short("a", NAME_LEN), "a");
+        assert_eq!(
+            line(80),
+            "Ünsere Ferie…  [====>       ]  37 %  37.0 MB of 100.0 MB  5.2 MB/s  12 s left"
+        );
+        assert_eq!(line(40), "Ünsere Fe…  37 %  37.0 MB of 100.0 MB");
+        assert_eq!(line(20), "Ünsere Fer…  37 %");
+        let waiting = Step {
+            is_waiting: true,
+            state: "waiting for a source",
+            why: Some("no source for 3 s: no peer is connected"),
+            ..step.clone()
+        };
+        let checking = Step {
+            state: "checking",
+            ..step.clone()
+        };
+        for width in 0..200 {
+            for step in [&step, &waiting, &checking] {
+                let line = step.line(Duration::from_secs(1), width);
+                let most = width.saturating_sub(FREE_COLUMNS);
+                assert!(measure_text_width(&line) <= most, "{width}: {line:?}");
+            }
+        }
+        assert!(
+            checking
+                .line(Duration::from_secs(1), 90)
+                .contains("checking  [")
+        );
+    }
+
+    #[test]
+    fn a_bar_is_as_full_as_the_work_is_done() {
+        assert_eq!(bar(0, 10), "[>           ]");
+        assert_eq!(bar(5, 10), "[======>     ]");
+        assert_eq!(bar(10, 10), "[============]");
+        assert_eq!(bar(0, 0), "[============]");
+        assert_eq!(percent(u64::MAX - 1, u64::MAX), "99 %");
     }
 }

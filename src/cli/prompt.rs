@@ -13,6 +13,11 @@ pub(super) fn is_interactive(output: &Printer) -> bool {
     !output.json && is_terminal()
 }
 
+/// Whether stdin is a terminal.
+pub(super) fn reads_from_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Whether both stdin and stdout are a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()

@@ -24,18 +24,19 @@ use super::{
     headings::{NETWORK, SERVERS, SHARING},
     keys::Keys,
     local::{self, NodeFiles},
-    network, node_settings,
+    network, node_settings, on_done,
     output::Exit,
     paths,
     signals::Signals,
     supervisor::{self, Phase},
     text::quoted,
+    ui,
     value_parsers::peer_address,
 };
 use crate::{
     api::{
         Gateway, GatewaySettings, GatewayUrls, LocalApi, LocalApiServer, Transition, Users,
-        locked_router, router, serve_metrics,
+        locked_router, page_address, router, serve_metrics,
     },
     config::{Config, SetBy},
     node::{Node, Settings},
@@ -88,6 +89,10 @@ pub(super) struct StartArgs {
     /// loopback]
     #[arg(long, value_name = "ADDR|off", value_parser = api, help_heading = SERVERS)]
     gateway: Option<Address>,
+
+    /// Open the page in a browser, as `pelago ui` does
+    #[arg(long)]
+    open: bool,
 }
 
 /// The address of a server, or none.
@@ -176,10 +181,12 @@ struct Ready<'a> {
 
 /// Runs the node until a signal ends it. When its user logs in or out, the process executes itself
 /// again.
-pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context, args: &StartArgs) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let received = handover::received().context("stdin cannot be read")?;
     let folder = &context.data_folder;
+    // The page of the run before is open already.
+    let opens_page = args.open && received.is_none();
     let (folder, keys, ports) = match received {
         Some(Handover { transition, ports }) => {
             let folder = local::inherited(folder)?;
@@ -193,12 +200,13 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         }
     };
     let (sender, mut transitions) = mpsc::channel(1);
-    let users = keys.users(&folder, cfg!(unix).then_some(sender));
+    let users = keys.users(&folder, Some(sender));
     let phase = Run {
         context,
         folder: &folder,
         users,
         ports,
+        opens_page,
     };
     let next = match &keys {
         Keys::Locked(user) => phase.locked(user, &mut transitions, &mut signals).await?,
@@ -220,6 +228,8 @@ struct Run<'a> {
     users: Users,
     /// The ports of the run before.
     ports: Ports,
+    /// Whether to open the page once the node is ready.
+    opens_page: bool,
 }
 
 impl Run<'_> {
@@ -255,6 +265,7 @@ impl Run<'_> {
             drop(ended);
         });
         supervisor::notify(Phase::Ready);
+        open_page(self.context, self.opens_page);
         let next = next(transitions, signals).await;
         ending.end().await;
         api.abort();
@@ -264,7 +275,7 @@ impl Run<'_> {
             api: address.port(),
             ..self.ports
         };
-        Ok(next.map(|transition| Handover { transition, ports }))
+        Ok(next_run(next, ports))
     }
 
     /// The phase in which the network runs. Returns the next phase; none after a signal.
@@ -283,18 +294,30 @@ impl Run<'_> {
         let gateway = open_gateway(context, self.folder.path()).await?;
         let links = gateway.as_ref().map(|gateway| gateway.urls().clone());
         let address = api.as_ref().map(LocalApi::address);
+        if context.chosen_download_folder()?.is_none() {
+            context.output.note(format_args!(
+                "you have no folder for downloads: those that name none go to {} \
+                 (storage.download_folder sets another one)",
+                shown(context.download_folder()?)
+            ));
+        }
+        advise(context, &shared, address);
         // The node also runs if its stdout is closed.
         let _ = announce(context, &node, address, links.as_ref()).await;
-        advise(context, &files, &shared)?;
+        let app = context.app(&node, self.users);
+        app.follow_schedule();
+        on_done::run(&node, &context.config.transfer.on_done);
         let router = match links {
-            Some(links) => router(context.app(&node, self.users)).layer(Extension(links)),
-            None => router(context.app(&node, self.users)),
+            Some(links) => router(app).layer(Extension(links)),
+            None => router(app),
         };
         let (ending, ended) = Ending::new();
         serve(&node, api.map(|api| api.server(router)), ended, gateway);
         supervisor::notify(Phase::Ready);
+        open_page(context, self.opens_page && address.is_some());
         let next = next(transitions, signals).await;
         match &next {
+            // The call is answered first.
             Some(_) => ending.end().await,
             None => context
                 .output
@@ -315,7 +338,7 @@ impl Run<'_> {
             () = ending => {}
             () = signals.next() => process::exit(1),
         }
-        Ok(next.map(|transition| Handover { transition, ports }))
+        Ok(next_run(next, ports))
     }
 
     /// Opens the API, at the port of the run before; none if it is off.
@@ -336,6 +359,25 @@ impl Run<'_> {
     }
 }
 
+/// Opens the page, if that `is_wanted`. The node runs in any case.
+fn open_page(context: &Context, is_wanted: bool) {
+    if !is_wanted {
+        return;
+    }
+    let context = context.clone();
+    tokio::spawn(async move {
+        let opened = async {
+            let client = attach::require_running(&context).await?;
+            ui::open_page(&client).await
+        };
+        if let Err(error) = opened.await {
+            let ui = context.command("ui --no-open");
+            let text = format_args!("the page cannot be opened ({error:#}): `{ui}` prints its URL");
+            context.output.note(text);
+        }
+    });
+}
+
 /// What programs read once the API of a node whose user is logged out answers.
 #[derive(Serialize)]
 struct Locked<'a> {
@@ -344,7 +386,13 @@ struct Locked<'a> {
     api: String,
 }
 
-/// Waits for the end of a phase: the transition to the next one, or none after a signal.
+/// What the next run of this process begins with; none if it has none.
+fn next_run(next: Option<Transition>, ports: Ports) -> Option<Handover> {
+    let transition = next.filter(|next| !matches!(next, Transition::Stop))?;
+    Some(Handover { transition, ports })
+}
+
+/// Waits for the end of a phase: what a call asked for, or none after a signal.
 async fn next(
     transitions: &mut mpsc::Receiver<Transition>,
     signals: &mut Signals,
@@ -356,7 +404,12 @@ async fn next(
     tokio::select! {
         () = signal => None,
         // Without a sender, only a signal ends the phase.
-        Some(next) = transitions.recv() => Some(next),
+        Some(next) = transitions.recv() => {
+            if let Transition::Stop = next {
+                supervisor::notify(Phase::Stopping);
+            }
+            Some(next)
+        }
     }
 }
 
@@ -459,7 +512,17 @@ async fn start_node(
     };
     let port = config.network.port;
     let wanted = settings(port)?;
-    if let Some(listen) = node_settings::with_ports(&wanted.listen, ports) {
+    // A port that a person chose, maybe just now, counts more than the one before.
+    let chosen = node_settings::ports(&wanted.listen, &[]);
+    let ports: Vec<_> = match is_free_choice(config) {
+        true => ports.to_vec(),
+        false => chosen
+            .iter()
+            .zip(ports)
+            .map(|(chosen, before)| if *chosen == 0 { *before } else { *chosen })
+            .collect(),
+    };
+    if let Some(listen) = node_settings::with_ports(&wanted.listen, &ports) {
         let again = Settings {
             listen: listen.clone(),
             ..wanted.clone()
@@ -533,23 +596,19 @@ async fn announce(
     context.output.result(&ready, text)
 }
 
-/// Suggests what to do if the folders are empty.
-fn advise(context: &Context, files: &NodeFiles, folders: &[PathBuf]) -> anyhow::Result<()> {
-    for folder in folders {
-        // An empty folder with shares is the mount point of a missing disk.
-        if !is_empty(folder) || files.shares_below(folder)? {
-            return Ok(());
-        }
+/// Says what people need next: the page, and how to share.
+fn advise(context: &Context, folders: &[PathBuf], api: Option<SocketAddr>) {
+    let share = context.command("share PATH");
+    let output = &context.output;
+    if let Some(api) = api {
+        let (page, ui) = (page_address(api), context.command("ui"));
+        output.note(format_args!("the page: `{ui}` opens it, at http://{page}"));
     }
-    if let Some(folder) = folders.first() {
-        context.output.note(format_args!(
-            "no watched folder has files yet: put files into {}, or run `pelago share PATH`",
-            folder.display()
-        ));
+    match folders.first() {
+        Some(folder) => output.note(format_args!(
+            "to share: put files into {}, or run `{share}`",
+            shown(folder)
+        )),
+        None => output.note(format_args!("to share: run `{share}`")),
     }
-    Ok(())
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }

@@ -3,7 +3,7 @@
 //! Pure: a width in, lines out. If not all columns fit, some are dropped in a fixed order; then those
 //! that may be are truncated, the last column last.
 
-use console::{measure_text_width, truncate_str};
+use console::{Style, measure_text_width, truncate_str};
 
 use crate::store::{escaped, is_unsafe};
 
@@ -22,6 +22,8 @@ pub(super) struct Column {
     drop_order: Option<u8>,
     /// The width to which it may be truncated; none: it is never truncated.
     min_width: Option<usize>,
+    /// The style of a cell at a terminal with colours.
+    style: Option<fn(&str) -> Style>,
 }
 
 impl Column {
@@ -31,6 +33,7 @@ impl Column {
             is_number: false,
             drop_order: None,
             min_width: None,
+            style: None,
         }
     }
 
@@ -46,6 +49,14 @@ impl Column {
     pub(super) const fn drop_order(self, turn: u8) -> Self {
         Self {
             drop_order: Some(turn),
+            ..self
+        }
+    }
+
+    /// With cells that have a style, by their text, at a terminal with colours.
+    pub(super) const fn styled(self, style: fn(&str) -> Style) -> Self {
+        Self {
+            style: Some(style),
             ..self
         }
     }
@@ -108,8 +119,8 @@ impl Table {
     pub(super) fn lines(&self, width: Option<usize>) -> Vec<String> {
         let shown = self.fitted(width);
         let headings = self.columns.iter().map(|column| column.heading.to_owned());
-        let headings = self.line(&headings.collect::<Vec<_>>(), &shown);
-        let rows = self.rows.iter().map(|row| self.line(row, &shown));
+        let headings = self.line(&headings.collect::<Vec<_>>(), &shown, false);
+        let rows = self.rows.iter().map(|row| self.line(row, &shown, true));
         let cut = |line: String| match width {
             Some(width) => truncate(&line, width),
             None => line,
@@ -156,11 +167,14 @@ impl Table {
     }
 
     /// A line of the table, without spaces at its end.
-    fn line(&self, cells: &[String], shown: &[ShownColumn]) -> String {
+    fn line(&self, cells: &[String], shown: &[ShownColumn], is_row: bool) -> String {
         let mut line = String::new();
         for column in shown {
-            let cell = cells.get(column.at).map_or("", String::as_str);
-            let cell = truncate(cell, column.width);
+            let whole = cells.get(column.at).map_or("", String::as_str);
+            let mut cell = truncate(whole, column.width);
+            if let Some(style) = self.columns[column.at].style.filter(|_| is_row) {
+                cell = style(whole).apply_to(cell).to_string();
+            }
             let fill = " ".repeat(column.width.saturating_sub(measure_text_width(&cell)));
             line += &if self.columns[column.at].is_number {
                 fill + &cell
@@ -219,7 +233,7 @@ mod tests {
     }
 
     const ROWS: [[&str; 4]; 2] = [
-        ["1.0 KiB", "file", "0123456789", "ä b"],
+        ["1.0 kB", "file", "0123456789", "ä b"],
         ["1 B", "folder", "abcdefabcd", "a long name"],
     ];
 
@@ -227,9 +241,9 @@ mod tests {
     fn columns_line_up_and_nothing_is_truncated_without_a_width() {
         assert_eq!(
             table(&ROWS).text(None),
-            "   SIZE  KIND    HASH        NAME\n\
-             1.0 KiB  file    0123456789  ä b\n\
-             \x20   1 B  folder  abcdefabcd  a long name"
+            "  SIZE  KIND    HASH        NAME\n\
+             1.0 kB  file    0123456789  ä b\n\
+             \x20  1 B  folder  abcdefabcd  a long name"
         );
         assert_eq!(table(&[]).text(None), "");
     }
@@ -237,16 +251,16 @@ mod tests {
     #[test]
     fn names_are_truncated_last() {
         assert_eq!(
-            table(&ROWS).text(Some(39)),
-            "   SIZE  KIND    HASH       NAME\n\
-             1.0 KiB  file    01234567…  ä b\n\
-             \x20   1 B  folder  abcdefab…  a long name"
+            table(&ROWS).text(Some(38)),
+            "  SIZE  KIND    HASH       NAME\n\
+             1.0 kB  file    01234567…  ä b\n\
+             \x20  1 B  folder  abcdefab…  a long name"
         );
         assert_eq!(
-            table(&ROWS).text(Some(26)),
-            "   SIZE  HASH    NAME\n\
-             1.0 KiB  01234…  ä b\n\
-             \x20   1 B  abcde…  a long n…"
+            table(&ROWS).text(Some(25)),
+            "  SIZE  HASH    NAME\n\
+             1.0 kB  01234…  ä b\n\
+             \x20  1 B  abcde…  a long n…"
         );
     }
 

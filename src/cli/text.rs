@@ -6,16 +6,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+pub(super) use crate::store::quoted;
 use crate::store::{ByteSize, TimeSpan, escaped, is_unsafe};
 
-/// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
+/// Bytes with three digits at most before the point: `999 B`, `1.5 MB`.
 pub(super) fn bytes(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }
 
 /// Bytes a second in the units of limits: `1.5 MB/s`.
 pub(super) fn rate(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KB/s", "MB/s", "GB/s", "TB/s"];
+    const UNITS: [&str; 4] = ["kB/s", "MB/s", "GB/s", "TB/s"];
     if bytes < 1000 {
         return format!("{bytes} B/s");
     }
@@ -100,15 +101,6 @@ pub(super) fn command(words: impl Iterator<Item = String>) -> String {
         .join(" ")
 }
 
-/// One word of a command, quoted for a shell.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,13 +109,13 @@ mod tests {
     fn sizes_have_three_digits() {
         for (size, expected) in [
             (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_572_864, "1.5 MiB"),
-            (5 << 30, "5.0 GiB"),
-            (1 << 50, "1.0 PiB"),
-            (u64::MAX, "16384.0 PiB"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (1_500_000, "1.5 MB"),
+            (5_000_000_000, "5.0 GB"),
+            (u64::MAX, "18.4 EB"),
         ] {
             assert_eq!(bytes(size), expected);
         }
@@ -133,7 +125,7 @@ mod tests {
     fn rates_are_in_the_units_of_limits() {
         for (bytes, expected) in [
             (999, "999 B/s"),
-            (1000, "1.0 KB/s"),
+            (1000, "1.0 kB/s"),
             (999_960, "1.0 MB/s"),
             (2_000_000, "2.0 MB/s"),
             (u64::MAX, "18446744.1 TB/s"),

@@ -2,10 +2,11 @@
 
 use std::{io, path::Path};
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{attach, context::Context, output::Exit};
-use crate::api::types::ErrorInfo;
+use crate::api::{Client, types::ErrorInfo};
 
 /// How to open the page.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,16 @@ pub(super) async fn run(context: &Context, args: &UiArgs) -> anyhow::Result<Exit
         context.output.note(text);
     }
     Ok(Exit::Done)
+}
+
+/// Opens the page in a browser.
+///
+/// # Errors
+///
+/// The node has no page, or no browser can be opened.
+pub(super) async fn open_page(client: &Client) -> anyhow::Result<()> {
+    let page = client.page(true).await?.context("this node has no page")?;
+    Ok(open_file(page.file.as_deref())?)
 }
 
 /// Opens a file that leads to the URL in the browser. The URL itself is not passed, as all users of

@@ -7,6 +7,7 @@ use super::{
     context::Context,
     headings::SHARING,
     local,
+    outcomes::Outcomes,
     output::Exit,
     paths,
     text::escape,
@@ -18,9 +19,9 @@ use crate::api::types::{Group, Shared, UnshareQuery};
 pub(super) struct UnshareArgs {
     /// A path stops sharing that file or folder; a name, those with that name; a hash, or at least 6
     /// of its first digits, all with that content. Files of a watched folder stay withdrawn until you
-    /// share them again
-    #[arg(value_name = "HASH|NAME|PATH")]
-    what: String,
+    /// share them again. Several can be given
+    #[arg(value_name = "HASH|NAME|PATH", required = true)]
+    what: Vec<String>,
 
     /// Stop sharing with this group only
     #[arg(long, value_name = "GROUP", help_heading = SHARING)]
@@ -41,34 +42,15 @@ fn absolute_if_path(given: &str) -> anyhow::Result<String> {
 }
 
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
-    let what = absolute_if_path(&args.what)?;
-    let path = paths::absolute(Path::new(&what))?;
     let node = match &args.group {
         // Only a node knows the groups of its user.
         Some(_) => NodeState::Running(attach::require_running(context).await?),
         None => attach::find_or_lock(&context.data_folder).await?,
     };
-    let query = UnshareQuery {
-        what,
-        path: Some(path),
-        group: args.group.clone(),
-        everyone: args.public,
-    };
-    let (unshared, groups) = match node {
-        NodeState::Running(client) => {
-            let unshared = client.unshare(&query).await?;
-            let has_groups = unshared.iter().any(|shared| !shared.groups.is_empty());
-            let groups = if has_groups {
-                client.groups().await.ok()
-            } else {
-                None
-            };
-            (unshared, groups.unwrap_or_default())
-        }
-        NodeState::Absent(folder) => {
-            let folders = context.config.storage.share_folders.clone();
-            (local::unshare(&folder, folders, query)?, Vec::new())
-        }
+    // Only what is shared with groups names them.
+    let groups = match &node {
+        NodeState::Running(client) => client.groups().await.unwrap_or_default(),
+        NodeState::Absent(_) => Vec::new(),
     };
     let with = match (&args.group, args.public) {
         (Some(group), true) => format!(" with everyone and with {}", escape(group)),
@@ -85,9 +67,34 @@ pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result
         };
         format!("no longer shared{with}: {hash}  {name}\n  from  {path}\n{still}")
     };
-    let text = || unshared.iter().map(line).collect::<String>();
-    context.output.result(&unshared, text)?;
-    Ok(Exit::Done)
+    let mut outcomes = Outcomes::new(&context.output);
+    for what in &args.what {
+        outcomes.add_all(what, unshare(context, &node, args, what).await, line)?;
+    }
+    outcomes.finish()
+}
+
+/// Stops sharing one of the things that were given.
+async fn unshare(
+    context: &Context,
+    node: &NodeState,
+    args: &UnshareArgs,
+    what: &str,
+) -> anyhow::Result<Vec<Shared>> {
+    let what = absolute_if_path(what)?;
+    let query = UnshareQuery {
+        path: Some(paths::absolute(Path::new(&what))?),
+        what,
+        group: args.group.clone(),
+        everyone: args.public,
+    };
+    match node {
+        NodeState::Running(client) => Ok(client.unshare(&query).await?),
+        NodeState::Absent(folder) => {
+            let folders = context.config.storage.share_folders.clone();
+            local::unshare(folder, folders, query)
+        }
+    }
 }
 
 /// With whom content is shared, for people.

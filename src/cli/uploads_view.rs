@@ -281,10 +281,10 @@ mod tests {
             lines,
             [
                 "PEER  STATE           HAS   SENT    SIZE   RATE  NAME",
-                "anna  sending        99 %  600 B  1000 B  0 B/s  a.bin",
-                "anna  sending        99 %  600 B  1000 B  0 B/s  a.bin",
-                "anna  left at 40 %   40 %  600 B  1000 B         a.bin",
-                "anna  done          100 %  600 B  1000 B         a.bin",
+                "anna  sending        99 %  600 B  1.0 kB  0 B/s  a.bin",
+                "anna  sending        99 %  600 B  1.0 kB  0 B/s  a.bin",
+                "anna  left at 40 %   40 %  600 B  1.0 kB         a.bin",
+                "anna  done          100 %  600 B  1.0 kB         a.bin",
             ]
         );
         assert!(row(&uploads[4])[0].ends_with("…Lr2NASuq"));

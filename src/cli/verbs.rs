@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{ArgMatches, CommandFactory, parser::ValueSource};
+use clap::{ArgMatches, parser::ValueSource};
 
 use super::{
     args::Args,
@@ -45,7 +45,7 @@ pub(super) fn definition() -> clap::Command {
     let leave = clap::Command::new(LEAVE)
         .visible_alias("exit")
         .about("Leave the shell, as Ctrl-D does");
-    let root = HIDDEN.into_iter().fold(Args::command(), hide);
+    let root = HIDDEN.into_iter().fold(Args::definition(), hide);
     root.subcommand(leave)
         .name("")
         .no_binary_name(true)

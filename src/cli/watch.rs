@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use console::Term;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     context::Context,
@@ -20,26 +20,45 @@ use crate::api::{
     types::{DownloadStatus, ErrorInfo, Waiting},
 };
 
-/// Time between two updates on a terminal.
-const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two updates on a terminal, at least.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Time between two updates without a terminal, where lines accumulate.
+/// Time between two updates without a terminal, where lines accumulate, at least.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time after which an update shows how long downloads have waited, of which no event tells.
+const WAIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows the downloads until a signal arrives. It is an error if the node ends.
 pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let mut view = View::new(&context.output);
+    let mut changes = client.changes("downloads").await?;
     loop {
         let downloads = tokio::select! {
             downloads = client.downloads() => downloads,
             () = signals.next() => return Ok(Exit::Done),
         };
-        view.show(downloads.map_err(|error| gone(context, error))?)?;
+        let downloads = downloads.map_err(|error| gone(context, error))?;
+        let are_waiting = downloads.iter().any(|download| download.waits.is_some());
+        view.show(downloads)?;
+        let news = async {
+            sleep(view.interval()).await;
+            // After the end of the stream, the next call says why.
+            _ = timeout_unless(!are_waiting, changes.next()).await;
+        };
         tokio::select! {
-            () = sleep(view.interval()) => {}
+            () = news => {}
             () = signals.next() => return Ok(Exit::Done),
         }
+    }
+}
+
+/// Waits for `news`; for some time only, unless that `lasts`.
+async fn timeout_unless<T>(lasts: bool, news: impl Future<Output = T>) -> Option<T> {
+    match lasts {
+        true => Some(news.await),
+        false => timeout(WAIT_INTERVAL, news).await.ok(),
     }
 }
 

@@ -90,6 +90,11 @@ impl LiveSettings {
         self.revision.load(Ordering::Acquire)
     }
 
+    /// The value of every setting.
+    pub fn config(&self) -> Config {
+        self.layers.lock().config()
+    }
+
     /// All settings.
     pub fn list(&self) -> Vec<Setting> {
         let layers = self.layers.lock();

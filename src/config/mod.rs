@@ -8,6 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `schema` | the table of settings |
+//! | `schedule` | limits at certain times of the week |
 //! | `values` | which values a setting takes |
 //! | `layers`, `set_by` | the layers; what set a setting |
 //! | `live`, `new_value` | the settings of a running program; a value that someone gives to one |
@@ -21,6 +22,7 @@ pub(crate) mod fuzzing;
 mod layers;
 mod live;
 mod new_value;
+mod schedule;
 mod schema;
 mod set_by;
 mod values;
@@ -29,6 +31,7 @@ pub(crate) use error::{ChangeError, ConfigError};
 pub(crate) use layers::{Ignored, Layers};
 pub(crate) use live::{LiveSettings, Setting};
 pub(crate) use new_value::NewValue;
+pub(crate) use schedule::{Moment, OtherLimits, Period, limits_at};
 pub(crate) use schema::{Config, LogFormat, LogLevel, LoggingSection};
 pub(crate) use set_by::SetBy;
 pub(crate) use values::ValueKind;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::{
-    SetBy,
+    SetBy, schedule,
     values::{
         self, Values, choice, flag, limit, list, number, optional_rate, optional_socket_address,
         text,
@@ -181,6 +181,18 @@ settings! {
         /// Cost: downloads from few peers take longer.
         #[serde(deserialize_with = "optional_rate")]
         download_limit_per_peer: Option<Rate> = 0, limit();
+
+        /// Other limits at certain times of the week, in local time: each period has days (mon to sun,
+        /// ranges, several with +, or daily), a time that may end on the next day, and limits. The
+        /// first period that includes the present time counts; limits that it does not name are as
+        /// usual. Cost: as of the limits.
+        limit_schedule: Vec<String> = Vec::<String>::new(),
+            list(schedule::is_period, schedule::EXPECTED);
+
+        /// Command that a running node gives to the shell when a download is done, with the variables
+        /// PELAGO_HASH, PELAGO_NAME, PELAGO_PATH and PELAGO_SIZE. The name was chosen by others: put
+        /// quotes around these variables. Empty: none. Cost: each download that ends starts a program.
+        on_done: String = "", text(values::is_any, "a command of the shell");
 
         /// Whether a running node shares what it has downloaded. Cost: upload bandwidth.
         seed: bool = true, flag().at_run_time();

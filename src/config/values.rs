@@ -147,7 +147,7 @@ impl Values {
     /// The values that a file or a variable may hold, as the object of "use".
     pub(super) fn expected(&self) -> String {
         match self.rule {
-            Rule::Rate => "a whole number of bytes a second from 1000 (1 KB/s) to 1000000000000 \
+            Rule::Rate => "a whole number of bytes a second from 1000 (1 kB/s) to 1000000000000 \
                            (1 TB/s), or 0 for no limit"
                 .to_owned(),
             Rule::Number { min, max } => format!("a whole number from {min} to {max}"),
@@ -161,7 +161,7 @@ impl Values {
     pub(super) fn allowed(&self) -> String {
         let values = match self.rule {
             Rule::Rate => {
-                "1 KB/s to 1 TB/s, such as 50000, 400k, 1.5MB or 2MiB; 0 or off: no limit"
+                "1 kB/s to 1 TB/s, such as 50000, 400k, 1.5MB or 2MiB; 0 or off: no limit"
                     .to_owned()
             }
             Rule::Number { min, max } => format!("{min} to {max}"),

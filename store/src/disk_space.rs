@@ -493,7 +493,7 @@ mod tests {
         assert_eq!(space.shortage(&disk, 30 * MIB), None);
         let short = space.shortage(&disk, 31 * MIB).unwrap().to_string();
         assert!(
-            short.contains("31.0 MiB") && short.contains("30.0 MiB"),
+            short.contains("32.5 MB") && short.contains("31.5 MB"),
             "{short}"
         );
         // The cache is empty, or cannot free anything.

@@ -18,6 +18,16 @@ pub fn shown(path: impl AsRef<Path>) -> String {
     shown
 }
 
+/// One word of a command, quoted for a shell.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(unix)]

@@ -106,7 +106,7 @@ pub use chunk_source::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use clock::{unix_now, unix_now_ms};
 pub use database::{DatabaseError, DatabaseState, decode_row, examine_database};
 pub use disk_space::{Disk, DiskSpace, OnDisk, Shortage, Writer};
-pub use escape::{Printable, escaped, is_unsafe, shown};
+pub use escape::{Printable, escaped, is_unsafe, quoted, shown};
 pub use fingerprint::{Comparison, Fingerprint};
 pub use folders::{
     FolderError, FolderOptions, LeftOut, MadeFolder, NewFolder, Unsupported, hash_folder,

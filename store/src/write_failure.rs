@@ -84,7 +84,7 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
         }
         Cause::TooLarge if size_limit().is_some() => "raise that limit where Pelago is started",
         Cause::TooLarge => {
-            "choose a place on another file system (FAT supports only files below 4 GiB)"
+            "choose a place on another file system (FAT supports only files below 4.3 GB)"
         }
         Cause::ReadOnly => "mount it writable, or choose another place",
         Cause::Links => "choose a place on another file system (FAT and exFAT have none)",
@@ -99,8 +99,8 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
 pub(super) fn for_download(source: &io::Error, missing: u64) -> String {
     let (cause, remedy) = (cause(source), remedy(source));
     format!(
-        "{cause}, and {missing} bytes are still missing: {remedy}, then download again; what is \
-         verified is kept"
+        "{cause}, and {} are still missing: {remedy}, then download again; what is verified is kept",
+        ByteSize(missing)
     )
 }
 
@@ -167,7 +167,7 @@ mod tests {
         for (errno, what, then) in causes {
             let text = for_download(&said(errno), 7);
             assert!(text.contains(what) && text.contains(then), "{text}");
-            assert!(text.contains("7 bytes are still missing"), "{text}");
+            assert!(text.contains("7 B are still missing"), "{text}");
             let is_full = matches!(errno, Errno::NOSPC | Errno::DQUOT);
             assert_eq!(text.contains("make room"), is_full, "{text}");
         }

@@ -38,6 +38,7 @@ fn opening(link: Link, is_public: bool) -> OpenRequest {
         is_public,
         bootstrap: Vec::new(),
         timeout: Duration::from_secs(10),
+        gives_up: false,
     }
 }
 

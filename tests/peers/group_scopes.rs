@@ -525,6 +525,7 @@ async fn what_is_known_in_a_group_is_fetched_there() {
         is_public: false,
         bootstrap: Vec::new(),
         timeout: Duration::from_secs(10),
+        gives_up: false,
     };
     let known = in_time(getter.node.open(wanted.clone())).await.unwrap();
     assert_eq!((known.name.as_deref(), known.holders.len()), (Some("0"), 1));

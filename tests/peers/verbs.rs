@@ -49,7 +49,7 @@ async fn is_finishing(download: &Download) {
 async fn stop(home: &Home, hash: Hash, pauses: bool) -> Reported {
     let what = hash.to_string();
     if pauses {
-        match in_time(home.node.pause(&what)).await {
+        match in_time(home.node.pause(&what, None)).await {
             Ok(status) => assert_eq!(status.state, DownloadState::Paused),
             Err(error) => return done(&error),
         }

@@ -189,7 +189,7 @@ async fn what_waits_is_paused_and_resumed_and_never_fails() {
     let download = getter.begin(waiting(&getter, content.hash(), &[])).await;
     waits(&download).await;
     let hash = content.hash().to_string();
-    let paused = getter.node.pause(&hash).await.unwrap();
+    let paused = getter.node.pause(&hash, None).await.unwrap();
     assert_eq!(paused.state, DownloadState::Paused);
     getter.node.connect(&sharer.address().await).await.unwrap();
     getter.node.resume(&hash).await.unwrap();
@@ -402,7 +402,7 @@ async fn all_are_paused_with_one_write_of_the_list() {
     );
 
     let begun = std::time::Instant::now();
-    let paused = getter.node.pause_all().await.unwrap();
+    let paused = getter.node.pause_all(None).await.unwrap();
     println!("{many} downloads are paused in {:?}", begun.elapsed());
 
     assert_eq!(paused.len() as u64, many);

@@ -268,7 +268,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
     let warned = b.run(&["download", &file, "--peer", &address, "-o", &target]);
     warned
         .failed()
-        .says("may not fit: 8.0 MiB still have to be written, and the disk has room for 3.8 MiB")
+        .says("may not fit: 8.4 MB still have to be written, and the disk has room for 4.0 MB")
         .says("the disk is full");
     assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
 
@@ -280,7 +280,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
     fs::remove_file(at("x.bin.part")).unwrap();
     b.run(&["download", &folder, "--peer", &address, "-o", &at("box")])
         .failed()
-        .says("may not fit: 6.7 MiB still have to be written")
+        .says("may not fit: 7.0 MB still have to be written")
         .says("the disk is full");
     let downloads = b.json(&["downloads"]);
     let failed = downloads.as_array().unwrap().iter();
@@ -316,7 +316,7 @@ fn an_image_that_is_mostly_zeros_fits_on_a_disk_smaller_than_it() {
         &text(&target),
     ])
     .done()
-    .says("may not fit: 64.0 MiB still have to be written");
+    .says("may not fit: 67.1 MB still have to be written");
     assert_content(&target, &content);
     let taken = 8 * MIB as u64 - free(mount.path());
     assert!(taken < 512 * 1024, "{taken} bytes are taken");
@@ -338,7 +338,7 @@ fn a_limit_on_the_size_of_files_fails_a_download_and_ends_no_process() {
     limited(&b, &of(&large, "one shot"))
         .end()
         .failed()
-        .says("a limit of this process (`ulimit -f`) allows files of at most 4.0 MiB")
+        .says("a limit of this process (`ulimit -f`) allows files of at most 4.2 MB")
         .says("raise that limit where Pelago is started");
 
     let node = limited(

@@ -151,7 +151,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
     let run = b.spawn(&["download", &hash, "--peer", &valve.address(), "-o", "got"]);
     run.has_some();
     run.signal("INT");
-    run.end().failed().says("paused: verified data is kept");
+    run.end().failed().says("verified data is kept");
     let _node = b.start(&["-b", &a_node.address()]);
     let paused = until(&b, &hash, "paused");
     assert_eq!(paused["path"], text(&b.path("got")));
@@ -403,7 +403,7 @@ fn all_downloads_are_resumed_cancelled_or_cleared_by_one_command() {
 #[test]
 fn what_is_watched_fits_the_terminal() {
     let world = World::new();
-    let b = world.home("b");
+    let b = world.home("b").with("NO_COLOR", "1");
     let _node = b.start(&[]);
     let name = "long-".repeat(20);
     for digits in ["ab", "cd", "ef", "12"] {

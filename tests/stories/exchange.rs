@@ -52,7 +52,7 @@ fn a_link_is_all_a_receiver_needs() {
     let link = share.out.line("link  pelago:").trim().replace("link  ", "");
     let done = b.run(&["download", &link]).done();
     assert!(
-        done.stdout.contains("a name & more.bin (293.0 KiB) in "),
+        done.stdout.contains("a name & more.bin (300.0 kB) in "),
         "{done:?}"
     );
     assert_content(&b.path("a name & more.bin"), &content);

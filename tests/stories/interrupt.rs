@@ -47,7 +47,7 @@ fn an_interrupted_download_keeps_what_was_verified_and_resumes() {
         }
         run.signal("INT");
         let ended = run.end().failed().says(match has_some {
-            true => "paused: verified data is kept",
+            true => " of 8.4 MB: verified data is kept",
             false => "paused: nothing was downloaded yet",
         });
         assert!(

@@ -29,16 +29,22 @@ fn limits_are_shown_and_changed_while_the_node_runs() {
     let changed = a.run(&["limit", "--download", "1.5MB", "--upload-per-peer", "64KiB"]);
     changed
         .done()
-        .prints("upload             400 KB/s\n")
+        .prints("upload             400 kB/s\n")
         .prints("download           1.5 MB/s\n")
-        .prints("upload per peer    65.536 KB/s\n")
+        .prints("upload per peer    65.536 kB/s\n")
         .prints("download per peer  no limit\n");
     let lifted = a.json(&["limit", "--upload", "off"]);
     assert_eq!(lifted["upload"], json!(null));
     assert_eq!(lifted["download"], 1_500_000);
     assert_eq!(a.json(&["limit"]), lifted);
 
-    for (rate, why) in [("999", "expected 1000 (1 KB/s)"), ("fast", "400k")] {
+    a.run(&["limit", "--download", "2MB", "--for", "2h"])
+        .done()
+        .prints("download           2 MB/s\n")
+        .prints("for another 2 h");
+    assert_eq!(a.json(&["limit", "--download", "1.5MB"]), lifted);
+
+    for (rate, why) in [("999", "expected 1000 (1 kB/s)"), ("fast", "400k")] {
         a.run(&["limit", "--upload", rate]).code(2).says(why);
     }
     assert_eq!(a.json(&["limit"]), lifted);

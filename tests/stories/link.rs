@@ -112,7 +112,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     opened
         .prints("name   album\n")
         .prints("kind   folder of 2 files and 1 sub-folder\n")
-        .prints("size   1.5 KiB\n")
+        .prints("size   1.5 kB\n")
         .prints("anna  all of it\n")
         .prints(&format!(
             "to download it: pelago download {hash} --peer {}",

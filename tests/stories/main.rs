@@ -29,6 +29,7 @@ mod dials;
 mod disk;
 mod doctor;
 mod downloads;
+mod every_day;
 mod exchange;
 mod folder_downloads;
 mod folder_losses;

@@ -238,8 +238,8 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             share(path, &["--rehash"]);
         }
         a.run(&["doctor", "--check-shares"])
-            .prints("ok       shares      2 shares read (1.9 MiB): all hold the listed content")
-            .says("reading 2 shares, 1.9 MiB");
+            .prints("ok       shares      2 shares read (2.0 MB): all hold the listed content")
+            .says("reading 2 shares, 2.0 MB");
         for (path, file) in [(&single, single.clone()), (&tree, tree.join("file"))] {
             let before = share(path, &[])["hash"].clone();
             let byte = fs::read(&file).unwrap()[7];
@@ -248,7 +248,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
 
             let checked = a.run(&["doctor", "--check-shares"]).failed();
             let checked =
-                checked.prints("2 shares read (1.9 MiB): 1 with other content than listed");
+                checked.prints("2 shares read (2.0 MB): 1 with other content than listed");
             let hint = format!("pelago share --rehash {}", path.display());
             checked.prints(&hint);
 

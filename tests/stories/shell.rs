@@ -212,7 +212,7 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
     person.sees("which, 1 to 2");
     let shown = person.shown();
     assert!(
-        shown.contains("1000 B") && shown.contains("2.0 KiB"),
+        shown.contains("1.0 kB") && shown.contains("2.0 kB"),
         "{shown}"
     );
     person.types(&format!("7{ENTER}"));

@@ -258,7 +258,7 @@ fn an_interrupted_command_says_what_became_of_the_download() {
             run.end().done().prints(&text(&got));
             assert_content(&got, &content);
         } else {
-            run.end().failed().says("paused: verified data is kept");
+            run.end().failed().says("verified data is kept");
             assert!(!got.exists());
             disk.open();
             let resumed = b.json(&["download", &hash, "-b", &address, "-o", &text(&got)]);

@@ -107,7 +107,7 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
     are_not_shared(&a, &names, Some(&old));
     let list = a.run(&["list"]).done();
     let line = format!("still being written  {}", folder.join("late").display());
-    list.prints(&line).prints("(293.0 KiB)");
+    list.prints(&line).prints("(300.0 kB)");
     // A request for the old content does not make the node share half of the new content.
     let wanted = [
         "download",

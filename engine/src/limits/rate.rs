@@ -14,7 +14,7 @@ const UNITS: [(&str, u64, Option<&str>); 11] = [
     ("", 1, None),
     ("b", 1, Some("B")),
     ("k", 1_000, None),
-    ("kb", 1_000, Some("KB")),
+    ("kb", 1_000, Some("kB")),
     ("kib", 1 << 10, None),
     ("m", 1_000_000, None),
     ("mb", 1_000_000, Some("MB")),
@@ -24,7 +24,7 @@ const UNITS: [(&str, u64, Option<&str>); 11] = [
     ("gib", 1 << 30, None),
 ];
 
-/// Bytes a second, from 1 KB/s to 1 TB/s.
+/// Bytes a second, from 1 kB/s to 1 TB/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(u64);
 
@@ -33,7 +33,7 @@ pub struct Rate(u64);
 #[non_exhaustive]
 pub enum InvalidRate {
     /// A number that is too low or too high.
-    #[error("{0} bytes a second are out of range; expected {MIN} (1 KB/s) to {MAX} (1 TB/s)")]
+    #[error("{0} bytes a second are out of range; expected {MIN} (1 kB/s) to {MAX} (1 TB/s)")]
     Range(u64),
     /// A text without a number, or with an unknown unit.
     #[error(
@@ -97,7 +97,7 @@ impl FromStr for Rate {
     }
 }
 
-/// The exact value in a form that parses again: `400 KB/s`, `1.048576 MB/s`.
+/// The exact value in a form that parses again: `400 kB/s`, `1.048576 MB/s`.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = UNITS.iter().rev();
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn what_is_shown_is_exact_and_can_be_read_again() {
         for (bytes, shown) in [
-            (1_000, "1 KB/s"),
-            (400_000, "400 KB/s"),
+            (1_000, "1 kB/s"),
+            (400_000, "400 kB/s"),
             (1_048_576, "1.048576 MB/s"),
             (200_000_000, "200 MB/s"),
             (MAX, "1000 GB/s"),
@@ -157,7 +157,7 @@ mod tests {
         for (text, bytes) in [("0", 0), ("999", 999), ("1001GB", 1_001_000_000_000)] {
             let refused = text.parse::<Rate>().unwrap_err();
             assert_eq!(refused, InvalidRate::Range(bytes));
-            assert!(refused.to_string().contains("expected 1000 (1 KB/s)"));
+            assert!(refused.to_string().contains("expected 1000 (1 kB/s)"));
         }
         let endless = "9".repeat(400);
         assert_eq!(endless.parse::<Rate>(), Err(InvalidRate::Range(u64::MAX)));

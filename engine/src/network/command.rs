@@ -57,6 +57,8 @@ pub(super) enum Command {
     Unreached {
         reply: oneshot::Sender<Vec<UnreachedNode>>,
     },
+    /// Say whether nothing is under way that may lead to further peers.
+    IsQuiet { reply: oneshot::Sender<bool> },
     /// List the addresses at which this node listens.
     ListenAddresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,

@@ -185,6 +185,9 @@ impl EventLoop {
             Command::Unreached { reply } => {
                 let _ = reply.send(self.redial.unreached());
             }
+            Command::IsQuiet { reply } => {
+                let _ = reply.send(self.is_quiet());
+            }
             Command::ListenAddresses { reply } => {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }
@@ -198,6 +201,18 @@ impl EventLoop {
                 unreachable!("the loop takes them")
             }
         }
+    }
+
+    /// Whether each node that was named or is known was dialed once, each connected peer has
+    /// introduced itself, and no look-up is under way.
+    fn is_quiet(&self) -> bool {
+        let counters = self.swarm.network_info();
+        let dials = counters.connection_counters().num_pending_outgoing();
+        let mut look_ups = self.swarm.behaviour().kad.iter_queries();
+        dials == 0
+            && look_ups.next().is_none()
+            && self.redial.has_dialed_all()
+            && self.peers.are_identified()
     }
 
     fn announce(

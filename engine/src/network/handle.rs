@@ -235,6 +235,15 @@ impl Network {
         self.ask(|reply| Command::Unreached { reply }).await
     }
 
+    /// Whether each node that was named or is known was dialed once, each connected peer has
+    /// introduced itself, and no look-up is under way.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub(super) async fn is_quiet(&self) -> Result<bool, Closed> {
+        self.ask(|reply| Command::IsQuiet { reply }).await
+    }
+
     /// The addresses at which this node listens, without its id.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod pending_connects;
 mod reach;
 mod redial;
 mod routing;
+mod settling;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -39,5 +40,6 @@ pub use outgoing::{Outgoing, OutgoingPermit, StreamDemand};
 pub use peers::Peer;
 pub use reach::Reach;
 pub use redial::UnreachedNode;
+pub use settling::Settling;
 pub use start::{NetworkSettings, StartError, TransportKind};
 pub use traffic::{MovedBytes, Traffic};

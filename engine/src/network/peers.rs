@@ -85,6 +85,7 @@ pub(super) enum Left {
 #[derive(Default)]
 struct ConnectedPeer {
     connections: HashMap<ConnectionId, Remote>,
+    is_identified: bool,
     name: Option<String>,
     listen_addresses: Vec<Multiaddr>,
     rtt: Option<Duration>,
@@ -143,6 +144,11 @@ impl Peers {
         }
     }
 
+    /// Whether all of them have reported about themselves.
+    pub(super) fn are_identified(&self) -> bool {
+        self.connected.values().all(|peer| peer.is_identified)
+    }
+
     /// Records what `peer` reports about itself; returns those of its addresses that are
     /// plausible, given the connections to it.
     pub(super) fn identified(
@@ -164,6 +170,7 @@ impl Peers {
         let plausible = listen_addresses.into_iter().filter(can_be_true);
         connected.listen_addresses = plausible.take(MAX_ADDRESSES).collect();
         connected.name = name.map(str::to_owned);
+        connected.is_identified = true;
         connected.listen_addresses.clone()
     }
 

@@ -191,6 +191,15 @@ impl Redial {
         dials
     }
 
+    /// Whether each node was dialed at least once, and no dial is running.
+    pub(super) fn has_dialed_all(&self) -> bool {
+        let mut targets = self.targets.iter();
+        targets.all(|target| {
+            let was_dialed = target.due.is_none() || target.tries > 0 || target.failure.is_some();
+            target.dialing.is_none() && was_dialed
+        })
+    }
+
     /// When to call [`dials`](Self::dials) next.
     pub(super) fn next(&self) -> Option<Instant> {
         let under_way = self

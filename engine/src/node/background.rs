@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::PeerId;
@@ -45,6 +45,9 @@ const SPARE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often idle files are closed. Together with the time that a file may be idle, a person who
 /// unmounts a disk waits a few seconds.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the node looks for downloads whose pause is over.
+const RESUME_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often unused trees and manifests are removed.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
@@ -128,6 +131,8 @@ pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     });
     let store = core.store.clone();
     duties.run("collect", move || collect(store.clone()));
+    let node = Arc::clone(core);
+    duties.run("resume-paused", move || resume_paused(Arc::clone(&node)));
     let store = core.store.clone();
     duties.run("keep-spare-room", move || keep_spare(store.clone()));
     let node = Arc::clone(core);
@@ -149,6 +154,25 @@ async fn collect(store: Store) -> Outcome {
         let Collected { trees, manifests } = spawn_blocking(move || store.collect()).await??;
         if trees + manifests > 0 {
             tracing::info!(trees, manifests, "removed unused trees and manifests");
+        }
+    }
+}
+
+/// Resumes downloads that were paused for some time.
+async fn resume_paused(core: Arc<NodeCore>) -> Outcome {
+    let mut tick = interval(RESUME_INTERVAL);
+    loop {
+        tick.tick().await;
+        for hash in core.transfers.due(SystemTime::now()) {
+            // A person may have resumed or removed it in the meantime.
+            let Ok(download) = core.transfers.resume(&hash, None) else {
+                continue;
+            };
+            tracing::info!(%hash, "the time for which the download was paused is over");
+            if download.is_to_seed() {
+                core.seed_when_done(&download);
+            }
+            core.transfers.save_or_log().await;
         }
     }
 }

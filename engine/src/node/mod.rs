@@ -59,7 +59,7 @@ pub use catalogues::{Catalogue, CatalogueOf, Choice, ListError, Listed, Sharer};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
 pub use downloads::{
     DownloadDetail, DownloadError, DownloadRequest, DownloadSource, InvalidTarget, ManageError,
-    NewPosition, Target,
+    NewPath, NewPosition, Target,
 };
 pub use error::CodedError;
 pub use groups::{
@@ -89,9 +89,10 @@ pub use crate::{
     network::{Closed, InvalidAddress, MovedBytes, PeerAddress},
     serve::{UploadContent, UploadState, UploadStatus},
     store::{
-        Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase, LinkOmission, Links,
-        MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, Scope, Scopes, SealedUser,
-        SealingKey, ShareState, Unavailable, UnlockedUser, UserFile, UserFileError, is_unsafe,
+        ByteSize, Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase,
+        LinkOmission, Links, MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, Scope,
+        Scopes, SealedUser, SealingKey, ShareState, Unavailable, UnlockedUser, UserFile,
+        UserFileError, is_unsafe,
     },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Follower, Followers,

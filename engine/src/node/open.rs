@@ -8,7 +8,7 @@ use pelago_groups::GroupId;
 use thiserror::Error;
 
 use super::{
-    CodedError, Node, NotAMember, PeerAddress, Shared, UnshareError,
+    CodedError, Mode, Node, NotAMember, PeerAddress, Shared, UnshareError,
     blocking::blocking,
     link_peers::peers_of,
     own_groups::{Place, PlaceError},
@@ -18,7 +18,7 @@ use crate::{
     access::Circle,
     network::Closed,
     store::{DatabaseError, Share, Store},
-    transfer::{NoHolder, Opened, Totals, open},
+    transfer::{NoHolder, OpenPatience, Opened, Totals, open},
 };
 
 /// How long to look for other peers that have content which this node shares itself.
@@ -40,6 +40,9 @@ pub struct OpenRequest {
     pub bootstrap: Vec<PeerAddress>,
     /// How long to look for peers that have it.
     pub timeout: Duration,
+    /// Whether a [`Mode::OneShot`] node ends as soon as all peers in reach were asked in vain, and 3 s
+    /// have passed.
+    pub gives_up: bool,
 }
 
 /// A description of content before it is downloaded.
@@ -181,9 +184,12 @@ impl Node {
         };
         let circle = Circle::of(group, &self.core.memberships);
         self.join(&request.bootstrap, request.timeout).await;
-        let patience = match &shared {
-            Some(_) => OTHERS.min(request.timeout),
-            None => request.timeout,
+        let patience = OpenPatience {
+            timeout: match &shared {
+                Some(_) => OTHERS.min(request.timeout),
+                None => request.timeout,
+            },
+            gives_up: request.gives_up && self.core.settings.mode == Mode::OneShot,
         };
         let peers = [request.peers, peers_of(&request.link)].concat();
         let (network, limits) = (&self.core.network, &self.core.limits);
@@ -196,7 +202,10 @@ impl Node {
                 return Err(OpenError::NoSource {
                     may_be_in_group: group.is_none() && !own_groups.is_empty(),
                     hash,
-                    timeout: request.timeout,
+                    timeout: match patience.gives_up {
+                        true => Duration::from_secs(reason.after.as_secs()),
+                        false => request.timeout,
+                    },
                     reason,
                 });
             }

@@ -26,8 +26,8 @@ use super::{
     shares::{hash_unless_known, share_name},
 };
 use crate::store::{
-    Comparison::Changed, DatabaseError, HashError, IGNORE_FILE, Ignores, NewShare, Origin, Scope,
-    Share, Store, UnfinishedDownloads, Writers, is_gone,
+    ByteSize, Comparison::Changed, DatabaseError, HashError, IGNORE_FILE, Ignores, NewShare,
+    Origin, Scope, Share, Store, UnfinishedDownloads, Writers, is_gone,
 };
 
 /// The most shares that are recorded in one commit.
@@ -35,6 +35,9 @@ const BATCH: usize = 1000;
 
 /// How long a hashed file may wait to be recorded.
 const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// The most files that have a line each in the log when they are shared together.
+const MAX_LOGGED: usize = 3;
 
 /// How many levels of folders below a watched one are scanned.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -400,10 +403,23 @@ impl Scan<'_> {
         self.write_gone()?;
         if !self.batch.is_empty() {
             self.store.add_shares(&self.batch)?;
+            log_shared(&self.batch);
             self.batch.clear();
         }
         self.observer.waiting(self.settling);
         Ok(())
+    }
+}
+
+/// Says what is shared now: a line for each of a few files.
+fn log_shared(shared: &[NewShare]) {
+    if shared.len() > MAX_LOGGED {
+        tracing::info!(files = shared.len(), "shared new and changed files");
+        return;
+    }
+    for share in shared {
+        let size = ByteSize(share.descriptor.size());
+        tracing::info!(path = %share.path.display(), %size, "shared a new or changed file");
     }
 }
 

@@ -4,7 +4,10 @@
 use pelago_content::Hash;
 
 /// The least number of digits that select a hash.
-const MIN_DIGITS: usize = 6;
+pub(super) const MIN_DIGITS: usize = 6;
+
+/// What tables put behind the first digits of a hash, and what people type for it.
+const CUT: [&str; 2] = ["…", "..."];
 
 /// What a text selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +25,10 @@ impl<'a> Selector<'a> {
         if let Ok(hash) = what.parse() {
             return Self::Hash(hash);
         }
-        let is_prefix = what.len() >= MIN_DIGITS && what.bytes().all(|b| b.is_ascii_hexdigit());
+        let digits = cut_hash(what).unwrap_or(what);
+        let is_prefix = digits.len() >= MIN_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit());
         if is_prefix {
-            Self::Prefix(what, what.to_ascii_lowercase())
+            Self::Prefix(what, digits.to_ascii_lowercase())
         } else {
             Self::Name(what)
         }
@@ -40,6 +44,13 @@ impl<'a> Selector<'a> {
     }
 }
 
+/// The digits of a hash that is visibly cut: `0123ab…`.
+pub(super) fn cut_hash(what: &str) -> Option<&str> {
+    let digits = CUT.into_iter().find_map(|cut| what.strip_suffix(cut))?;
+    let is_cut = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_cut.then_some(digits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,10 +59,17 @@ mod tests {
     fn digits_are_a_hash_or_a_name() {
         let hash: Hash = format!("{:0<64}", "abcdef").parse().unwrap();
         let is = |what: &str| Selector::new(what).matches(&hash, "123456");
-        for what in ["abcdef", "ABCDEF0", "123456", &hash.to_string()] {
+        for what in [
+            "abcdef",
+            "ABCDEF0",
+            "abcdef…",
+            "abcdef0...",
+            "123456",
+            &hash.to_string(),
+        ] {
             assert!(is(what), "{what}");
         }
-        for what in ["abcde", "abcdeg", "bcdef0", "1234567", ""] {
+        for what in ["abcde", "abcdeg", "abcde…", "…", "bcdef0", "1234567", ""] {
             assert!(!is(what), "{what}");
         }
         let impostor = hash.to_string();

@@ -52,6 +52,8 @@ pub(super) struct Candidates {
     later: Vec<(Instant, Candidate)>,
     tries: HashMap<CandidateKey, u32>,
     had_content: HashSet<CandidateKey>,
+    /// Those that are asked again because they refused only for now.
+    busy: HashSet<CandidateKey>,
 }
 
 impl Candidates {
@@ -99,7 +101,14 @@ impl Candidates {
 
     /// The next candidate to ask.
     pub(super) fn next(&mut self) -> Option<Candidate> {
-        self.waiting.pop_front()
+        let next = self.waiting.pop_front()?;
+        self.busy.remove(&CandidateKey::of(&next));
+        Some(next)
+    }
+
+    /// Whether at least one has refused only for now.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.busy.is_empty()
     }
 
     /// Whether at least one candidate is due for a retry.
@@ -154,6 +163,7 @@ impl Candidates {
 
     /// The candidate serves as many streams as it can. It is asked again soon, as often as needed.
     pub(super) fn soon(&mut self, candidate: Candidate, now: Instant) {
+        self.busy.insert(CandidateKey::of(&candidate));
         self.later.push((now + BUSY_RETRY, candidate));
     }
 

@@ -3,12 +3,12 @@
 //! Each change is saved before it is answered. If it cannot be saved, it takes effect all the same,
 //! and the answer is [`ChangeError::NotKept`].
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use pelago_content::Hash;
 
 use super::{
-    ChangeError, Download, DownloadState, DownloadStatus, Request, Transfers,
+    ChangeError, Download, DownloadState, DownloadStatus, Output, Request, Transfers,
     listed::ListedDownload,
     request::{Attempt, Purpose},
 };
@@ -25,17 +25,23 @@ pub enum QueuePosition {
 }
 
 impl Transfers {
-    /// Stops a download until it is resumed, even over a restart. A paused download stays paused.
+    /// Stops a download until it is resumed, even over a restart; with `until`, it resumes by itself
+    /// then. A paused download stays paused, with the new time.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, failed or being removed,
     /// or, after its end, if its content was being put in place; [`ChangeError::NotKept`].
-    pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+    pub async fn pause(
+        &self,
+        hash: &Hash,
+        until: Option<SystemTime>,
+    ) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |listed| {
             if has_ended(&listed.download) {
                 return Err(ChangeError::ended(&listed.download.current_status()));
             }
             listed.is_paused = self.stop(listed);
+            listed.resumes_at = until;
             Ok(listed.download.clone())
         })?;
         // A run that is too late to stop comes to its end, which is the answer.
@@ -43,15 +49,35 @@ impl Transfers {
         if has_ended(&download) {
             return Err(ChangeError::ended(&download.current_status()));
         }
-        self.save_change(&download, "paused").await
+        let status = self.save_change(&download, "paused").await?;
+        let listed = self.change(hash, |listed| Ok(listed.current_status()));
+        Ok(listed.unwrap_or(status))
     }
 
-    /// Stops all running downloads until they are resumed, and saves that in one write. Returns
+    /// The downloads whose time to resume has come.
+    pub fn due(&self, now: SystemTime) -> Vec<Hash> {
+        let downloads = self.lock();
+        let is_due = |listed: &&ListedDownload| {
+            let is_paused = listed.download.state() == DownloadState::Paused;
+            is_paused && listed.resumes_at.is_some_and(|at| at <= now)
+        };
+        downloads
+            .iter()
+            .filter(is_due)
+            .map(ListedDownload::hash)
+            .collect()
+    }
+
+    /// Stops all running downloads until they are resumed, or until a time, and saves that in one
+    /// write. Returns
     /// those that are paused by it; the others came to their ends.
     ///
     /// # Errors
     /// [`ChangeError::NotKept`], which names the first; all are paused all the same.
-    pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ChangeError> {
+    pub async fn pause_all(
+        &self,
+        until: Option<SystemTime>,
+    ) -> Result<Vec<DownloadStatus>, ChangeError> {
         let stopped: Vec<_> = {
             let mut downloads = self.lock();
             let running = downloads
@@ -61,6 +87,7 @@ impl Transfers {
             // In reverse order, so that no waiting download takes the turn of one that was stopped.
             let stop = |listed: &mut ListedDownload| {
                 listed.is_paused = self.stop(listed);
+                listed.resumes_at = until;
                 listed.download.clone()
             };
             running.map(stop).collect()
@@ -91,7 +118,9 @@ impl Transfers {
                 matches!(state, DownloadState::Paused | DownloadState::Failed)
             };
             let resting = downloads.iter_mut().filter(is_resumable);
-            resting.map(|listed| self.resume_listed(listed)).collect()
+            resting
+                .map(|listed| self.resume_listed(listed, None))
+                .collect()
         };
         self.arrange();
         all.iter().for_each(&mut resumed);
@@ -120,14 +149,18 @@ impl Transfers {
         }
     }
 
-    /// Resumes a download that is not done. The node runs it.
-    fn resume_listed(&self, listed: &mut ListedDownload) -> Download {
+    /// Resumes a download that is not done, at another path if there is one. The node runs it.
+    fn resume_listed(&self, listed: &mut ListedDownload, at: Option<PathBuf>) -> Download {
         listed.followers.run_detached();
         if !listed.is_running() {
-            listed.is_paused = false;
+            (listed.is_paused, listed.resumes_at) = (false, None);
             let before = listed.download.clone();
-            let status = before.current_status();
+            let mut status = before.current_status();
             listed.request = listed.request.resumed_from(&status);
+            if let Some(path) = at {
+                status.path = Some(path.clone());
+                listed.request.delivery.output = Output::Exactly(path);
+            }
             let Request { wanted, delivery } = listed.request.clone();
             let purpose = Purpose::Deliver(Arc::new(delivery), Attempt::Later);
             listed.download = self.spawn(wanted, purpose, status.resumed(), Some(before));
@@ -136,18 +169,18 @@ impl Transfers {
     }
 
     /// Resumes a download that was paused or has failed. A running download becomes independent of
-    /// its followers. It waits for a source as long as the resumed downloads of the last run do.
-    /// The caller saves the change with [`Transfers::save_change`].
+    /// its followers. It waits for a source as long as the resumed downloads of the last run do. One
+    /// that does not run can get another path, to which its verified data moves. The caller saves the change with [`Transfers::save_change`].
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or being removed.
-    pub fn resume(&self, hash: &Hash) -> Result<Download, ChangeError> {
+    pub fn resume(&self, hash: &Hash, at: Option<PathBuf>) -> Result<Download, ChangeError> {
         let download = self.change(hash, |listed| {
             let state = listed.download.state();
             if matches!(state, DownloadState::Done | DownloadState::Removing) {
                 return Err(ChangeError::ended(&listed.download.current_status()));
             }
-            Ok(self.resume_listed(listed))
+            Ok(self.resume_listed(listed, at))
         })?;
         self.arrange();
         Ok(download)

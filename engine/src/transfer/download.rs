@@ -46,7 +46,10 @@ use super::{
     stage::Stage,
     waiting::{AttachedWait, Offer},
 };
-use crate::store::{Ending, PartialSpec, Scope, Scopes};
+use crate::{
+    network::Settling,
+    store::{Ending, PartialSpec, Scope, Scopes},
+};
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -80,6 +83,8 @@ pub(super) struct Task {
     windows: ReadWindows,
     /// The version of the windows that the scheduler knows.
     windows_seen: Option<u64>,
+    /// Follows the search of a download that gives up.
+    settling: Option<Settling>,
     write_out: WriteOut,
     /// How often another program changed complete content.
     altered: u32,
@@ -119,6 +124,7 @@ impl Task {
             folder: None,
             windows: published.windows,
             windows_seen: None,
+            settling: None,
             write_out: WriteOut::new(now),
             altered: 0,
         }
@@ -144,6 +150,8 @@ impl Task {
         }
         // Examining and copying may have taken long: the search begins now.
         self.timing.restart(Instant::now());
+        let network = &self.services.network;
+        self.settling = self.wanted.gives_up.then(|| network.settling());
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

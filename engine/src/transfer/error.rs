@@ -192,7 +192,8 @@ impl TransferError {
                  network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
             }
             Self::TargetExists { .. } => {
-                "give another path with -o, or replace it with --overwrite"
+                "keep both with `pelago resume NAME -o PATH`, or give another path with -o, or replace \
+                 it with --overwrite"
             }
             Self::TargetInTheWay { .. } => "move it away, or give another path with -o",
             Self::Target { .. } => "give another path with -o",

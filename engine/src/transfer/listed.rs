@@ -1,9 +1,14 @@
 //! A download in the list.
 
+use std::time::SystemTime;
+
 use pelago_content::Hash;
 use pelago_groups::GroupId;
 
-use super::{Download, DownloadState, Followers, Request, removing::Removal, waiting::Offer};
+use super::{
+    Download, DownloadState, DownloadStatus, Followers, Request, WaitReason, removing::Removal,
+    waiting::Offer,
+};
 use crate::network::PeerAddress;
 
 /// The maximum number of peers that the user may name for one download.
@@ -16,6 +21,8 @@ pub(super) struct ListedDownload {
     pub(super) followers: Followers,
     /// Whether it was paused, so that the next run of the node does not resume it.
     pub(super) is_paused: bool,
+    /// When it resumes by itself, if it is paused for some time.
+    pub(super) resumes_at: Option<SystemTime>,
     /// Its removal with its data, once that was decided.
     pub(super) removal: Option<Removal>,
 }
@@ -23,6 +30,21 @@ pub(super) struct ListedDownload {
 impl ListedDownload {
     pub(super) fn hash(&self) -> Hash {
         self.request.wanted.hash
+    }
+
+    /// Its status, with the time for which it is paused.
+    pub(super) fn current_status(&self) -> DownloadStatus {
+        let status = self.download.current_status();
+        match self
+            .resumes_at
+            .filter(|_| status.state == DownloadState::Paused)
+        {
+            Some(until) => DownloadStatus {
+                waits: Some(WaitReason::Pause { until }),
+                ..status
+            },
+            None => status,
+        }
     }
 
     /// Whether it fetches, or waits.

@@ -80,7 +80,7 @@ pub use followers::Followers;
 pub use handle::Download;
 pub use list_file::{LoadError, NotKept, SavedList};
 pub use manifests::UnfoldError;
-pub use open::{NoHolder, Opened, Totals, open};
+pub use open::{NoHolder, OpenPatience, Opened, Totals, open};
 pub use reading::{ReadError, ReadRequest, Reader};
 pub use request::{Delivery, Request, Wanted};
 #[cfg(feature = "benchmarks")]
@@ -88,5 +88,5 @@ pub use scheduler::schedule;
 pub use services::TransferSettings;
 pub use status::{DownloadState, DownloadStatus, Failure, Finished, WaitReason};
 pub use subscription::{NotStated, listen};
-pub use target::{Output, sanitised};
+pub use target::{Output, free_path_beside, sanitised};
 pub use transfers::{Follower, Transfers};

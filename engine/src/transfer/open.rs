@@ -30,7 +30,7 @@ use super::{
 use crate::{
     access::Circle,
     limits::Limits,
-    network::{Candidate, Discovery, Network, PeerAddress, steady_pace},
+    network::{Candidate, Discovery, Network, PeerAddress, Settling, steady_pace},
 };
 
 /// The maximum number of peers that are asked at a time.
@@ -79,6 +79,17 @@ pub struct Totals {
 pub struct NoHolder {
     /// Which peers were asked, with the outcomes.
     pub tried: String,
+    /// How long the search lasted.
+    pub after: Duration,
+}
+
+/// How long to look for the first holder.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenPatience {
+    /// How long at most.
+    pub timeout: Duration,
+    /// Whether to end as soon as all peers in reach were asked in vain, and 3 s have passed.
+    pub gives_up: bool,
 }
 
 /// Asks `given` peers in the circle for `hash`, and all that discovery finds there. Ends a moment after the first
@@ -92,7 +103,7 @@ pub async fn open(
     hash: Hash,
     circle: &Circle,
     given: Vec<PeerAddress>,
-    patience: Duration,
+    patience: OpenPatience,
 ) -> Result<Opened, NoHolder> {
     let (found, no_holder) = gather(network, hash, circle, given, patience).await;
     let Some(first) = found.values().next() else {
@@ -132,7 +143,7 @@ async fn gather(
     hash: Hash,
     circle: &Circle,
     given: Vec<PeerAddress>,
-    patience: Duration,
+    patience: OpenPatience,
 ) -> (BTreeMap<PeerId, Availability>, NoHolder) {
     let (among, pace) = (
         members_of(circle.clone()),
@@ -141,7 +152,9 @@ async fn gather(
     let mut discovery = Discovery::find(network, hash, given, among, pace);
     let mut answers = FuturesUnordered::new();
     let (mut found, mut outcomes) = (BTreeMap::new(), Outcomes::default());
-    let mut until = Instant::now() + patience;
+    let begun = Instant::now();
+    let mut until = begun + patience.timeout;
+    let mut settling = patience.gives_up.then(|| network.settling());
     loop {
         tokio::select! {
             Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
@@ -154,12 +167,13 @@ async fn gather(
                 }
                 Err((who, end)) => outcomes.record(who, &end),
             },
-            () = sleep_until(until) => {
-                let tried = outcomes.summary(answers.len(), 0);
-                return (found, NoHolder { tried });
-            }
+            () = sleep_until(until) => break,
+            () = Settling::settled(&mut settling), if answers.is_empty() => break,
         }
     }
+    let tried = outcomes.summary(answers.len(), 0);
+    let after = begun.elapsed();
+    (found, NoHolder { tried, after })
 }
 
 /// The first update of a candidate that sends a node which proves it.

@@ -97,6 +97,7 @@ impl Transfers {
                 download,
                 followers,
                 is_paused: saved.is_paused(),
+                resumes_at: saved.resumes_at(),
                 removal: saved.is_removing().then(|| Removal::new(saved.is_done()).0),
             });
         }
@@ -144,6 +145,7 @@ impl Transfers {
             let saved = |listed: &ListedDownload| {
                 let status = listed.download.status.borrow();
                 let saved = SavedDownload::new(&listed.request, &status, listed.is_paused)?;
+                let saved = saved.resuming_at(listed.resumes_at);
                 Some(match &listed.removal {
                     Some(removal) => saved.removing(removal.of_done),
                     None => saved,

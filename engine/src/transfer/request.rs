@@ -41,6 +41,8 @@ pub struct Wanted {
     pub timeout: Duration,
     /// Whether the download then waits for a source until the user stops it, instead of failing.
     pub waits: bool,
+    /// Whether it fails as soon as all peers in reach were asked in vain, and 3 s have passed.
+    pub gives_up: bool,
 }
 
 impl Wanted {

@@ -301,6 +301,11 @@ impl Roster {
         self.active.len() > self.with_content() || self.candidates.waiting() > 0
     }
 
+    /// Whether all candidates were asked in vain: none has content, and only retries are left.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.with_content() == 0 && !self.is_asking() && !self.candidates.are_busy()
+    }
+
     /// The number of sources that have content.
     pub(super) fn with_content(&self) -> usize {
         let active = self.active.values();

@@ -137,6 +137,10 @@ impl Transfers {
             return reporter.report(result);
         }
         log_end(&result);
+        if let Ok(finished) = &result {
+            // It fails if no one listens.
+            let _ = self.finished.send(Arc::new(finished.clone()));
+        }
         reporter.report(result);
         self.save_or_log().await;
     }

@@ -7,7 +7,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt::Display, path::PathBuf, str::FromStr};
+use std::{
+    fmt::Display,
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use pelago_content::Hash;
 use pelago_groups::GroupId;
@@ -77,6 +82,9 @@ pub(super) struct SavedDownload {
     seed: bool,
     #[serde(rename = "p")]
     is_paused: bool,
+    /// When a paused one resumes by itself, in milliseconds since 1970.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    resumes_unix_ms: Option<u64>,
     /// The size in bytes, once known.
     #[serde(rename = "b")]
     size: Option<u64>,
@@ -149,6 +157,7 @@ impl SavedDownload {
             lists_as_sources: delivery.lists_as_sources,
             seed: delivery.seed,
             is_paused,
+            resumes_unix_ms: None,
             size: status.size,
             verified_bytes: status.verified_bytes,
             end,
@@ -178,6 +187,7 @@ impl SavedDownload {
             lists_as_sources: false,
             seed: true,
             is_paused: !spec.resume_on_start,
+            resumes_unix_ms: None,
             size: match spec.descriptor.kind() {
                 pelago_content::Kind::File => Some(spec.descriptor.size()),
                 pelago_content::Kind::Folder => None,
@@ -192,6 +202,21 @@ impl SavedDownload {
             is_waiting: false,
             is_removing: false,
         }
+    }
+
+    /// The same entry, which resumes at this time if it is paused.
+    pub(super) fn resuming_at(self, at: Option<SystemTime>) -> Self {
+        let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let at = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+        Self {
+            resumes_unix_ms: at.filter(|_| self.is_paused),
+            ..self
+        }
+    }
+
+    /// When it resumes by itself.
+    pub(super) fn resumes_at(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.resumes_unix_ms?))
     }
 
     /// The same entry, paused.
@@ -250,6 +275,7 @@ impl SavedDownload {
                 group: self.group,
                 timeout: RESUME_TIMEOUT,
                 waits: true,
+                gives_up: false,
             },
             delivery: Delivery {
                 name: self.name.clone(),
@@ -319,6 +345,7 @@ impl Request {
             wanted: Wanted {
                 timeout: RESUME_TIMEOUT,
                 waits: true,
+                gives_up: false,
                 ..wanted
             },
             delivery: Delivery {

@@ -6,7 +6,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::PeerId;
@@ -205,6 +205,11 @@ pub enum WaitReason {
         /// The limit.
         rate: Rate,
     },
+    /// It is paused for some time, and resumes then.
+    Pause {
+        /// Until when.
+        until: SystemTime,
+    },
 }
 
 impl fmt::Display for WaitReason {
@@ -226,6 +231,14 @@ impl fmt::Display for WaitReason {
                 }
             }
             Self::Limit { rate } => write!(f, "held back by our own limit of {rate}"),
+            Self::Pause { until } => {
+                let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+                write!(
+                    f,
+                    "paused for another {}: it resumes by itself",
+                    TimeSpan(left)
+                )
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::store::{HashError, Store, hash_file, is_unsafe};
 /// The maximum number of bytes of a file extension that stays when a name is truncated.
 const MAX_ENDING: usize = 16;
 
+/// How many names are tried beside one that is taken.
+const MAX_BESIDE: u32 = 999;
+
 /// No name is truncated to fewer bytes: file systems accept longer names.
 const SHORTEST_CUT: usize = 100;
 
@@ -161,6 +164,25 @@ pub(super) fn examine_target(
     }
 }
 
+/// A path beside `path` where nothing is, for other content of the same name: `name (2).txt`. `None` if
+/// all that are tried are taken. Blocks on the disk.
+#[must_use]
+pub fn free_path_beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let (stem, ending) = match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
+        _ => (name, ""),
+    };
+    let folder = path.parent()?;
+    let longest = longest_name(folder);
+    (2..=MAX_BESIDE).find_map(|number| {
+        let ending = format!(" ({number}){ending}");
+        let stem = &stem[..stem.floor_char_boundary(longest.saturating_sub(ending.len()))];
+        let free = folder.join(format!("{stem}{ending}"));
+        free.symlink_metadata().is_err().then_some(free)
+    })
+}
+
 /// A safe file name made from the name that a peer gives its file: the last part of it, without
 /// anything that could lead elsewhere, hide an extension or upset a terminal. `None` if nothing is
 /// left.
@@ -228,6 +250,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_path_beside_another_keeps_its_ending() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, beside) in [("a.txt", "a (2).txt"), ("b", "b (2)"), (".c", ".c (2)")] {
+            assert_eq!(free_path_beside(&at(name)), Some(at(beside)));
+        }
+        std::fs::write(at("a (2).txt"), "").unwrap();
+        assert_eq!(free_path_beside(&at("a.txt")), Some(at("a (3).txt")));
+        let long = free_path_beside(&at(&format!("{}.txt", "ü".repeat(124)))).unwrap();
+        assert!(long.to_str().unwrap().ends_with(" (2).txt"));
+        assert!(long.file_name().unwrap().len() <= MAX_NAME_LEN);
+    }
 
     #[test]
     fn hostile_names_are_sanitised() {

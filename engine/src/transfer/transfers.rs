@@ -13,10 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use pelago_groups::GroupId;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::{
-    Detail, Download, DownloadState, DownloadStatus, Followers, Request, TransferError,
+    Detail, Download, DownloadState, DownloadStatus, Finished, Followers, Request, TransferError,
     TransferSettings,
     list_file::ListWriter,
     listed::ListedDownload,
@@ -37,6 +37,9 @@ use crate::{
 /// dropped.
 const MAX_ENDED: usize = 100;
 
+/// Downloads that are done and of which a receiver has not heard yet, at most.
+const MAX_FINISHED: usize = 1024;
+
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
 pub struct Transfers {
@@ -49,6 +52,8 @@ pub struct Transfers {
     pub(super) metrics: Metrics,
     /// Content that is fetched for readers only, and is in no list.
     pub(super) fetches: Arc<Fetches>,
+    /// Tells of each download that is done.
+    pub(super) finished: broadcast::Sender<Arc<Finished>>,
 }
 
 /// A follower of a download. When the last follower is dropped before the end of the download, the
@@ -78,7 +83,14 @@ impl Transfers {
             changes: Arc::default(),
             metrics: Metrics::new(),
             fetches: Arc::new(fetches),
+            finished: broadcast::Sender::new(MAX_FINISHED),
         }
+    }
+
+    /// The downloads that are done from now on. A receiver that falls behind misses some.
+    #[must_use]
+    pub fn finished(&self) -> broadcast::Receiver<Arc<Finished>> {
+        self.finished.subscribe()
     }
 
     /// Changes how many downloads fetch at a time.
@@ -174,6 +186,7 @@ impl Transfers {
             download: download.clone(),
             followers,
             is_paused: false,
+            resumes_at: None,
             removal: None,
         });
         drop_oldest_ended(&mut downloads);
@@ -274,8 +287,10 @@ impl Transfers {
     #[must_use]
     pub fn list(&self) -> Vec<DownloadStatus> {
         let downloads = self.lock();
-        let status = |listed: &ListedDownload| listed.download.status.borrow().clone();
-        downloads.iter().map(status).collect()
+        downloads
+            .iter()
+            .map(ListedDownload::current_status)
+            .collect()
     }
 
     /// Which source sent which blocks of a download; `None` if the download is not listed.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::types::{
     DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange,
-    QueuePosition, RemoveQuery,
+    PauseQuery, QueuePosition, RemoveQuery, ResumeQuery,
 };
 
 impl Client {
@@ -68,7 +68,21 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn pause(&self, what: &str) -> Result<DownloadStatus, CallError> {
-        self.post(&of_download(what, "/pause")).await
+        self.pause_for(what, &PauseQuery::default()).await
+    }
+
+    /// Pauses `what` for some time.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn pause_for(
+        &self,
+        what: &str,
+        query: &PauseQuery,
+    ) -> Result<DownloadStatus, CallError> {
+        self.post(&with_query(&of_download(what, "/pause"), query)?)
+            .await
     }
 
     /// Resumes `what`.
@@ -80,13 +94,39 @@ impl Client {
         self.post(&of_download(what, "/resume")).await
     }
 
+    /// Resumes `what` at another path.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn resume_at(
+        &self,
+        what: &str,
+        query: &ResumeQuery,
+    ) -> Result<DownloadStatus, CallError> {
+        self.post(&with_query(&of_download(what, "/resume"), query)?)
+            .await
+    }
+
     /// Pauses all running downloads, and returns them.
     ///
     /// # Errors
     ///
     /// [`CallError`].
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, CallError> {
-        self.post("/v1/pause").await
+        self.pause_all_for(&PauseQuery::default()).await
+    }
+
+    /// Pauses all running downloads for some time, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn pause_all_for(
+        &self,
+        query: &PauseQuery,
+    ) -> Result<Vec<DownloadStatus>, CallError> {
+        self.post(&with_query("/v1/pause", query)?).await
     }
 
     /// Resumes all paused and failed downloads, and returns them.

@@ -3,6 +3,7 @@
 //! Every call is an HTTP request, and only the transport differs. A request is sent once: only one
 //! that did not leave gets another connection. Errors leave as a [`CallError`].
 
+mod changes;
 mod downloads;
 mod error;
 mod events;
@@ -22,7 +23,7 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::TcpStream;
 
-pub use self::{error::CallError, events::Events};
+pub use self::{changes::Changes, error::CallError, events::Events};
 
 use self::transport::{Transport, read, request, with_query};
 use super::{

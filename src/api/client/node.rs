@@ -2,9 +2,12 @@
 
 use axum::http::Method;
 
-use super::{CallError, Client, transport::request};
+use super::{
+    CallError, Changes, Client,
+    transport::{request, with_query},
+};
 use crate::api::types::{
-    Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status, Upload,
+    EventsQuery, Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status, Upload,
 };
 
 impl Client {
@@ -15,6 +18,29 @@ impl Client {
     /// [`CallError`], as all calls.
     pub async fn status(&self) -> Result<Status, CallError> {
         self.get("/v1/status").await
+    }
+
+    /// Word of the changes of these topics, separated by commas, such as `downloads`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn changes(&self, of: &str) -> Result<Changes, CallError> {
+        let of = EventsQuery {
+            of: Some(of.to_owned()),
+        };
+        let request = request(Method::GET, &with_query("/v1/events", &of)?, None)?;
+        Ok(Changes::new(self.0.call(request).await?.into_body()))
+    }
+
+    /// Ends the node. The answer comes before the end.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn stop(&self) -> Result<(), CallError> {
+        let request = request(Method::POST, "/v1/stop", None)?;
+        self.0.call(request).await.map(drop)
     }
 
     /// The connected peers.

@@ -1,6 +1,6 @@
 //! Downloads, as JSON types.
 
-use super::path_text;
+use super::{health::unix_ms, path_text};
 use crate::{
     api::types::{self, ErrorInfo},
     node,
@@ -116,6 +116,9 @@ impl From<&node::WaitReason> for types::Waiting {
             },
             node::WaitReason::Limit { rate } => Self::Limit {
                 bytes_per_second: rate.bytes(),
+            },
+            node::WaitReason::Pause { until } => Self::Pause {
+                until_unix_ms: unix_ms(*until),
             },
         }
     }

@@ -10,7 +10,8 @@ impl From<node::DownloadError> for ErrorInfo {
     fn from(error: node::DownloadError) -> Self {
         let (code, message, hint) = (error.code(), error.to_string(), error.hint());
         let choices = match error {
-            node::DownloadError::Ambiguous { choices, .. } => choices,
+            node::DownloadError::Ambiguous { choices, .. }
+            | node::DownloadError::IncompleteHash { choices, .. } => choices,
             _ => Vec::new(),
         };
         Self {

@@ -148,7 +148,7 @@ fn seconds(relies_on: node::RelyOn) -> Option<u64> {
     relies_on.interval().map(|interval| interval.as_secs())
 }
 
-fn unix_ms(time: SystemTime) -> u64 {
+pub(in crate::api) fn unix_ms(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,7 +17,11 @@ pub(super) use self::{
     content::offered,
     downloads::in_order,
     groups::{group_link, invite_options, members_removed, name, new_invite, user_key},
-    requests::{address, download_request, group_id, limits_change, open_request, share_request},
+    health::unix_ms,
+    requests::{
+        absolute, address, download_request, group_id, limits_change, open_request, other_limits,
+        share_request,
+    },
     shares::{file_written, share_removed, shared},
 };
 

@@ -43,6 +43,7 @@ impl From<node::Rates> for types::Limits {
             download: from.download.map(node::Rate::bytes),
             upload_per_peer: from.upload_per_peer.map(node::Rate::bytes),
             download_per_peer: from.download_per_peer.map(node::Rate::bytes),
+            until_unix_ms: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pelago_groups::GroupId;
+use tokio::sync::watch;
 
 use crate::{
     api::{
@@ -10,7 +11,7 @@ use crate::{
         seconds,
         types::{self, ErrorInfo},
     },
-    config::NewValue,
+    config::{NewValue, OtherLimits},
     node::{self, Node},
 };
 
@@ -43,6 +44,28 @@ pub(in crate::api) fn limits_change(
         changes.push((format!("transfer.{key}"), Some(NewValue::Number(bytes))));
     }
     Ok(changes)
+}
+
+/// A change of limits that holds for some time.
+pub(in crate::api) fn other_limits(from: types::LimitsChange) -> Result<OtherLimits, ApiError> {
+    let limits = [
+        from.upload,
+        from.download,
+        from.upload_per_peer,
+        from.download_per_peer,
+    ];
+    let mut other = OtherLimits::default();
+    for (other, limit) in other.0.iter_mut().zip(limits) {
+        let Some(bytes) = limit else { continue };
+        let rate = node::Rate::limit(bytes.unwrap_or(0));
+        let wrong = |error| ApiError::bad("bad-limit", format!("{error}, or 0 for no limit"));
+        *other = Some(rate.map_err(wrong)?);
+    }
+    if other == OtherLimits::default() {
+        let message = "a time without a limit changes nothing: name a limit as well";
+        return Err(ApiError::bad("bad-limit", message));
+    }
+    Ok(other)
 }
 
 /// A request to share, and whether it is to be shared with everyone first, as the request itself is
@@ -100,6 +123,7 @@ pub(in crate::api) async fn download_request(
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         waits: from.wait,
+        asked: watch::Sender::new(0),
         only: from.only,
         overwrite: from.overwrite,
         links: from.links.into(),
@@ -151,6 +175,7 @@ pub(in crate::api) fn open_request(
         peers: addresses(&from.peers)?,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+        gives_up: from.until_asked,
     })
 }
 
@@ -166,7 +191,7 @@ fn addresses(texts: &[String]) -> Result<Vec<node::PeerAddress>, ApiError> {
 
 /// Checks that a path is absolute. The node and its caller have different current folders, so a
 /// relative path would be ambiguous.
-fn absolute(path: String) -> Result<PathBuf, ApiError> {
+pub(in crate::api) fn absolute(path: String) -> Result<PathBuf, ApiError> {
     let path = PathBuf::from(path);
     if path.is_absolute() {
         return Ok(path);

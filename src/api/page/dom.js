@@ -169,10 +169,10 @@ export function dialog(title, ...content) {
 }
 
 /** Asks for confirmation. Resolves to true if the person confirms. */
-export function confirm(title, text, verb) {
+export function confirm(title, text, verb, otherwise = "Keep") {
   return new Promise((resolve) => {
     const yes = h("button", { class: "danger", type: "button", onclick: () => done(true) }, verb);
-    const no = h("button", { type: "button", onclick: () => done(false), autofocus: true }, "Keep");
+    const no = h("button", { type: "button", onclick: () => done(false), autofocus: true }, otherwise);
     const box = dialog(title, h("p", {}, text), h("footer", {}, no, yes));
     const done = (decision) => {
       resolve(decision);

@@ -33,6 +33,9 @@ function row(first) {
   const remaining = h("span", { class: "remaining" });
   const play = iconButton("pause", "Pause", () => toggle(download, play));
   const watch = iconButton("open", "Open in the browser, even before it is complete", () => openInBrowser(download.hash, watch));
+  const beside = iconButton("copy", "Keep both: save it under another name", () =>
+    attempt(beside, () => call("POST", `${path(download, "resume")}?beside=true`)),
+  );
   const end = iconButton("cancel", "Cancel", () => remove(download, end));
   const up = iconButton("up", "Move up (Alt+↑)", () => step(download, -1));
   const down = iconButton("down", "Move down (Alt+↓)", () => step(download, 1));
@@ -43,7 +46,7 @@ function row(first) {
     h("div", { class: "title" }, title, words),
     h("div", { class: "progress" }, bar, amount),
     h("div", { class: "pace" }, speed, remaining, order),
-    h("div", { class: "actions" }, watch, play, end),
+    h("div", { class: "actions" }, watch, beside, play, end),
   );
   const update = (now) => {
     if (now === download && element.dataset.state) return;
@@ -62,6 +65,7 @@ function row(first) {
     order.hidden = now.state !== "queued";
     play.hidden = now.state === "done" || now.state === "removing";
     end.hidden = now.state === "removing";
+    beside.hidden = now.error?.code !== "target-exists";
     if (isEnded(now)) setIcon(play, "resume", now.state === "failed" ? "Try again" : "Resume");
     else setIcon(play, "pause", "Pause");
     if (now.state === "done") setIcon(end, "remove", "Remove");

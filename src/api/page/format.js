@@ -1,24 +1,23 @@
 // Numbers, times and names for people, in the formats of the command line.
 
-const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-const RATES = ["B/s", "KB/s", "MB/s", "GB/s", "TB/s"];
+const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
-/** A size, such as `1023 B` or `1.5 MiB`; `?` if unknown. */
-export const bytes = (count) => (count === null || count === undefined ? "?" : scaled(count, 1024, SIZES));
+/** A size, such as `999 B` or `1.5 MB`; `?` if unknown. */
+export const bytes = (count) => (count === null || count === undefined ? "?" : scaled(count));
 
-/** Bytes per second, in the units of limits, such as `1.5 MB/s`. */
-export const rate = (count) => scaled(count, 1000, RATES);
+/** Bytes per second, such as `1.5 MB/s`. */
+export const rate = (count) => `${scaled(count)}/s`;
 
-function scaled(count, step, units) {
-  if (count < step) return `${Math.round(count)} ${units[0]}`;
-  let value = count / step;
+function scaled(count) {
+  if (count < 1000) return `${Math.round(count)} ${SIZES[0]}`;
+  let value = count / 1000;
   let unit = 1;
   // Values that would be rounded up to the next unit belong to it.
-  while (value >= step - 0.05 && unit + 1 < units.length) {
-    value /= step;
+  while (value >= 999.95 && unit + 1 < SIZES.length) {
+    value /= 1000;
     unit += 1;
   }
-  return `${value.toFixed(1)} ${units[unit]}`;
+  return `${value.toFixed(1)} ${SIZES[unit]}`;
 }
 
 /** A duration in its two largest units, such as `3 min 5 s`. */

@@ -1,7 +1,7 @@
 // Settings: the value of each, its origin, and a field to change it.
 
 import { call } from "./api.js";
-import { complain, h, setText, toast } from "./dom.js";
+import { attempt, complain, confirm, h, setText, toast } from "./dom.js";
 import { harmless } from "./format.js";
 import { observe, state } from "./state.js";
 
@@ -15,9 +15,9 @@ const ORIGINS = {
 
 const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage", api: "Local API", gateway: "Gateway", user: "User", logging: "Log" };
 
-const RATES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
+const RATES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]];
 
-/** A rate as a person would type it, such as `1500 KB` for 1500000; empty for no limit. */
+/** A rate as a person would type it, such as `1500 kB` for 1500000; empty for no limit. */
 function typed(rate) {
   if (!rate) return "";
   const [bytes, unit] = RATES.find(([bytes]) => rate % bytes === 0) ?? [1, ""];
@@ -131,9 +131,22 @@ function line(first) {
   return { element, update };
 }
 
+/** Restarts the node, which then reads its settings again. The page reconnects by itself. */
+async function restart(button) {
+  const what = "Downloads continue after a few seconds. Settings of files, variables and flags are read again.";
+  if (!(await confirm("Restart the node?", what, "Restart it", "Not now"))) return;
+  await attempt(button, async () => {
+    await call("POST", "/v1/restart");
+    toast("The node restarts");
+  });
+}
+
 function open() {
   const known = new Map();
-  const element = h("div", { class: "view settings" });
+  const again = h("button", { type: "button", onclick: () => restart(again) }, "Restart node");
+  const bar = h("div", { class: "bar" }, h("p", { class: "summary" }, "Locked settings apply after a restart."), again);
+  const list = h("div", { class: "sections" });
+  const element = h("div", { class: "view settings" }, bar, list);
 
   function draw() {
     const sections = new Map();
@@ -148,7 +161,7 @@ function open() {
     if (!isNew) return;
     known.clear();
     const order = [...sections].sort(([one], [other]) => rank(one) - rank(other));
-    element.replaceChildren(
+    list.replaceChildren(
       ...order.map(([section, settings]) => {
         const lines = settings
           .sort((one, other) => Number(other.changeable) - Number(one.changeable))

@@ -198,6 +198,7 @@ async fn only_shares_have_links() {
         public: false,
         bootstrap: Vec::new(),
         timeout_seconds: 0.0,
+        until_asked: false,
     };
     let content = client.open(&open(&shared.link)).await.unwrap();
     assert_eq!(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Served, alone};
 use crate::{
     api::{
-        App, CallError, Client, Log,
+        App, CallError, Client, Log, router,
         types::{LimitsChange, Setting},
     },
     config::{Layers, LiveSettings, LogLevel, SetBy},
@@ -78,7 +78,7 @@ async fn what_is_out_of_range_or_locked_changes_nothing() {
     let client = Served::new(app).await.client().await;
     let before = client.settings().await.unwrap();
     for (name, value, code, says) in [
-        ("transfer.upload_limit", json!(999), "bad-setting", "1 KB/s"),
+        ("transfer.upload_limit", json!(999), "bad-setting", "1 kB/s"),
         (
             "transfer.timeout_seconds",
             json!(0),
@@ -110,4 +110,47 @@ async fn what_is_out_of_range_or_locked_changes_nothing() {
         );
     }
     assert_eq!(client.settings().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn limits_for_some_time_are_not_saved_and_end_by_themselves() {
+    let client = Client::in_process(router(alone().await));
+    let usual = client.limits().await.unwrap();
+    let short = |seconds| LimitsChange {
+        upload: Some(Some(5000)),
+        for_seconds: Some(seconds),
+        ..LimitsChange::default()
+    };
+    let changed = client.set_limits(&short(3600.0)).await.unwrap();
+    assert_eq!(changed.upload, Some(5000));
+    assert!(changed.until_unix_ms.is_some());
+    let setting = one(&client, "transfer.upload_limit").await;
+    assert_eq!(setting.value, json!(0));
+    // A change of another setting leaves them alone.
+    let other = [("transfer.download_limit".to_owned(), json!("1MB"))];
+    client.change_settings(&other.into()).await.unwrap();
+    let limits = client.limits().await.unwrap();
+    assert_eq!(
+        (limits.upload, limits.download),
+        (Some(5000), Some(1_000_000))
+    );
+
+    client.set_limits(&short(0.01)).await.unwrap();
+    while client.limits().await.unwrap().upload.is_some() {
+        tokio::task::yield_now().await;
+    }
+    client.set_limits(&short(3600.0)).await.unwrap();
+    let lifted = LimitsChange {
+        download: Some(None),
+        ..LimitsChange::default()
+    };
+    assert_eq!(client.set_limits(&lifted).await.unwrap(), usual);
+    let nothing = LimitsChange {
+        upload: None,
+        ..short(1.0)
+    };
+    let Err(CallError::Refused(error)) = client.set_limits(&nothing).await else {
+        panic!("it changes nothing")
+    };
+    assert_eq!(error.code, "bad-limit");
 }

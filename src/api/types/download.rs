@@ -117,6 +117,14 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum DownloadEvent {
+    /// A search for the target takes a while: the name is looked for at peers, or a peer by its name.
+    /// Other lines follow.
+    Searching {
+        /// The target, as it was requested.
+        target: String,
+        /// The number of peers that were asked for the name so far.
+        asked: u64,
+    },
     /// The progress of the download.
     Progress(DownloadStatus),
     /// The node continues the download by itself. The last line.

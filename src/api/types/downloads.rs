@@ -31,6 +31,11 @@ pub enum Waiting {
         /// The limit.
         bytes_per_second: u64,
     },
+    /// The end of the time for which it is paused.
+    Pause {
+        /// When it resumes by itself, in milliseconds since 1970.
+        until_unix_ms: u64,
+    },
 }
 
 /// Which symbolic links of a folder are created.
@@ -140,6 +145,30 @@ pub enum QueuePosition {
 pub struct OrderChange {
     /// The new position.
     pub place: QueuePosition,
+}
+
+/// How long to pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PauseQuery {
+    /// Seconds after which it resumes by itself. Default: it stays paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<f64>,
+}
+
+/// How to resume a download.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeQuery {
+    /// An absolute path to which it moves; if that is an existing folder, inside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Whether it moves to a free path beside the present one, such as `name (2)`: other content is at
+    /// that one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// How to remove a download from the list.

@@ -23,7 +23,8 @@ pub struct Problem {
     /// What to do next, if something helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// For an ambiguous name (`ambiguous-name`): the contents to choose from, if known.
+    /// For an ambiguous name (`ambiguous-name`) or the beginning of a hash (`incomplete-hash`): the
+    /// contents to choose from, if known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
 }

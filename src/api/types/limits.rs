@@ -14,10 +14,14 @@ pub struct Limits {
     pub upload_per_peer: Option<u64>,
     /// From each peer.
     pub download_per_peer: Option<u64>,
+    /// Until when limits hold that were chosen for some time, in milliseconds since 1970. Absent if
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_unix_ms: Option<u64>,
 }
 
 /// A change of limits. Null or 0 removes a limit, and an absent one stays unchanged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsChange {
     /// To all peers together.
@@ -48,6 +52,10 @@ pub struct LimitsChange {
         skip_serializing_if = "Option::is_none"
     )]
     pub download_per_peer: Option<Option<u64>>,
+    /// How many seconds the change holds, until the node restarts at the latest. It is not saved.
+    /// Default: it is saved, and lifts limits that were chosen for some time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<f64>,
 }
 
 /// Deserialises a field that is present, even if it is null.

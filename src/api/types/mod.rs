@@ -42,7 +42,7 @@ pub use content::{Choice, Hashed, Kind, Listed, Shared, Sharer};
 pub use download::{DownloadEvent, DownloadRequest, DownloadStatus, Finished, Output};
 pub use downloads::{
     Difference, Differences, DownloadDetail, DownloadSource, Followers, LinkPolicy, OrderChange,
-    QueuePosition, RemoveQuery, Waiting,
+    PauseQuery, QueuePosition, RemoveQuery, ResumeQuery, Waiting,
 };
 pub use error::{ErrorInfo, Failure, Problem};
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};

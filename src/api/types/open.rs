@@ -29,6 +29,10 @@ pub struct OpenRequest {
     pub bootstrap: Vec<String>,
     /// Seconds without a source after which the request fails.
     pub timeout_seconds: f64,
+    /// Whether a node that runs for one command alone fails as soon as all peers in reach were asked
+    /// in vain, and 3 seconds have passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_asked: bool,
 }
 
 /// What is known of content before it is downloaded.

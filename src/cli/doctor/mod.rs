@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn each_finding_is_a_line_with_its_remedy() {
         let findings = [
-            Finding::ok("disk", "44.0 GiB are free"),
+            Finding::ok("disk", "44.0 GB are free"),
             Finding::problem(
                 "data folder",
                 "others may enter /a\u{1b}[2J",
@@ -139,7 +139,7 @@ mod tests {
         ];
         assert_eq!(
             describe(&findings),
-            "ok       disk        44.0 GiB are free\n\
+            "ok       disk        44.0 GB are free\n\
              problem  data folder others may enter /a\\u{1b}[2J\n\
              \x20                    chmod 700 /a"
         );

@@ -6,7 +6,8 @@ use crate::{
     api::{
         CallError, Client, Events,
         types::{
-            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Waiting,
+            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Output,
+            ResumeQuery, Waiting,
         },
     },
     cli::{
@@ -17,7 +18,7 @@ use crate::{
         progress::{Progress, Step},
         prompt,
         signals::Signals,
-        text::escape,
+        text::{bytes, count, escape},
     },
     content::Link,
 };
@@ -28,11 +29,8 @@ enum End {
     Detached(Box<DownloadStatus>),
     /// By Ctrl-C, and the node continues it.
     Unfollowed,
-    /// By Ctrl-C, which paused it.
-    Paused {
-        /// Whether some of it is verified.
-        has_some: bool,
-    },
+    /// By Ctrl-C, which paused it; with its status, if it had begun.
+    Paused(Option<Box<DownloadStatus>>),
 }
 
 /// Downloads with `node`, then ends it. The command `again` resumes the download.
@@ -48,9 +46,9 @@ pub(in crate::cli) async fn fetch(
             node.stop(signals).await;
             Err(detached(context).into())
         }
-        Ok(End::Paused { has_some }) => {
+        Ok(End::Paused(status)) => {
             node.stop(signals).await;
-            Err(paused(has_some, again).into())
+            Err(paused(status.as_deref(), again).into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -72,16 +70,34 @@ async fn follow_chosen(
     request: &mut DownloadRequest,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
-    let refused = match follow(context, node, request, signals).await {
+    let mut shown = None;
+    let refused = match follow(context, node, request, signals, &mut shown).await {
         Err(error) if prompt::is_interactive(&context.output) => error,
         end => return end,
     };
     let described = error_info(&refused);
+    if described.code == "target-exists"
+        && let Some(hash) = shown.map(|status| status.hash)
+    {
+        context.output.text(&refused)?;
+        if !prompt::confirm("keep both, and save it under another name? [y/N] ").await? {
+            return Err(refused);
+        }
+        let beside = ResumeQuery {
+            output: None,
+            beside: true,
+        };
+        let moved = node.client.resume_at(&hash, &beside).await?;
+        if let Some(path) = moved.path {
+            request.output = Output::At(path);
+        }
+        return follow(context, node, request, signals, &mut None).await;
+    }
     if described.code == "folder-expands" {
         context.output.text(&refused)?;
         if prompt::confirm("download it anyway? [y/N] ").await? {
             request.may_expand = true;
-            return follow(context, node, request, signals).await;
+            return follow(context, node, request, signals, &mut None).await;
         }
         return Err(refused);
     }
@@ -91,9 +107,11 @@ async fn follow_chosen(
     }
     let name = escape(&request.target);
     let has_groups = choices.iter().any(|choice| choice.group.is_some());
-    context.output.text(match has_groups {
-        true => format!("{name} is shared in several places:"),
-        false => format!("several contents are named {name}:"),
+    let is_incomplete = described.code == "incomplete-hash";
+    context.output.text(match (is_incomplete, has_groups) {
+        (true, _) => format!("{name} is the beginning of a hash that peers list:"),
+        (false, true) => format!("{name} is shared in several places:"),
+        (false, false) => format!("several contents are named {name}:"),
     })?;
     match choose(&context.output, choices).await? {
         Some(chosen) => {
@@ -101,7 +119,7 @@ async fn follow_chosen(
             // A choice outside groups is one against them.
             request.public = chosen.group.is_none();
             request.group = chosen.group;
-            follow(context, node, request, signals).await
+            follow(context, node, request, signals, &mut None).await
         }
         None => Err(refused),
     }
@@ -115,30 +133,39 @@ fn link_to(listed: &Listed) -> anyhow::Result<String> {
     Ok(link.to_string())
 }
 
+/// Follows the download to its end. `shown` becomes its latest status.
 async fn follow(
     context: &Context,
     node: &NodeHandle,
     request: &DownloadRequest,
     signals: &mut Signals,
+    shown: &mut Option<DownloadStatus>,
 ) -> anyhow::Result<End> {
     let mut events: Events<DownloadEvent> = tokio::select! {
         events = node.client.download(request) => events?,
-        () = signals.next() => return Ok(End::Paused { has_some: false }),
+        () = signals.next() => return Ok(End::Paused(None)),
     };
     let mut progress = Progress::new(&context.output);
-    let mut shown: Option<DownloadStatus> = None;
     let mut noticed = None;
     loop {
         let event = tokio::select! {
             event = events.next() => event?,
             () = signals.next() => {
                 return tokio::select! {
-                    end = interrupted(&node.client, shown, events) => end,
+                    end = interrupted(&node.client, shown.take(), events) => end,
                     () = signals.next() => Err(interrupted_twice().into()),
                 };
             }
         };
-        if let Some(DownloadEvent::Progress(status)) = event {
+        if let Some(DownloadEvent::Searching { target, asked }) = event {
+            let name = format!("looking for {target}");
+            let state = format!("asked {}", count(asked, "peer"));
+            progress.show(&Step {
+                name: &name,
+                state: &state,
+                ..Step::default()
+            });
+        } else if let Some(DownloadEvent::Progress(status)) = event {
             // A node in this process logs it itself.
             if node.is_attached() && status.notice.is_some() && status.notice != noticed {
                 progress.clear();
@@ -151,7 +178,7 @@ async fn follow(
                 note_group(context, node, request, &status).await;
             }
             progress.show(&step(&status));
-            shown = Some(status);
+            *shown = Some(status);
         } else if let Some(end) = end_in(event)? {
             if let End::Detached(status) = &end {
                 note_group(context, node, request, status).await;
@@ -184,7 +211,7 @@ async fn note_group(
 /// How the download ended, if the event says that it did.
 fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
     match event {
-        Some(DownloadEvent::Progress(_)) => Ok(None),
+        Some(DownloadEvent::Progress(_) | DownloadEvent::Searching { .. }) => Ok(None),
         Some(DownloadEvent::Done(finished)) => Ok(Some(End::Finished(finished))),
         Some(DownloadEvent::Detached(status)) => Ok(Some(End::Detached(Box::new(status)))),
         Some(DownloadEvent::Error { error }) => Err(error.into()),
@@ -210,17 +237,13 @@ async fn interrupted(
     mut events: Events<DownloadEvent>,
 ) -> anyhow::Result<End> {
     let Some(shown) = shown else {
-        return Ok(End::Paused { has_some: false });
+        return Ok(End::Paused(None));
     };
     if continues_without_us(client, &shown.hash).await {
         return Ok(End::Unfollowed);
     }
-    // Data of earlier runs that was not verified again yet is kept as well.
-    let paused = |status: &DownloadStatus| End::Paused {
-        has_some: status.verified_bytes != Some(0),
-    };
     match client.pause(&shown.hash).await {
-        Ok(status) => Ok(paused(&status)),
+        Ok(status) => Ok(End::Paused(Some(Box::new(status)))),
         Err(CallError::Refused(error)) if error.code == "download-ended" => loop {
             if let Some(end) = end_in(events.next().await?)? {
                 return Ok(end);
@@ -228,7 +251,7 @@ async fn interrupted(
         },
         Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
         // The node pauses a download without followers itself.
-        Err(_) => Ok(paused(&shown)),
+        Err(_) => Ok(End::Paused(Some(Box::new(shown)))),
     }
 }
 
@@ -245,6 +268,7 @@ pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
         (_, Some(Waiting::Turn { .. })) => ("queued", true),
         (state @ "finding-sources", Some(Waiting::Source { .. })) => (state, true),
         (_, Some(Waiting::Source { .. })) => ("waiting for a source", true),
+        (state, Some(Waiting::Pause { .. })) => (state, true),
         // Some of it may arrive meanwhile.
         (state, Some(Waiting::Data { .. } | Waiting::Limit { .. }) | None) => (state, false),
     };
@@ -261,10 +285,16 @@ pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
 }
 
 /// The error of a command whose download was paused.
-fn paused(has_some: bool, again: &str) -> ErrorInfo {
-    let message = match has_some {
-        true => "paused: verified data is kept",
-        false => "paused: nothing was downloaded yet",
+fn paused(status: Option<&DownloadStatus>, again: &str) -> ErrorInfo {
+    let message = match status.map(|status| (status.verified_bytes, status.size)) {
+        None | Some((Some(0), _)) => "paused: nothing was downloaded yet".to_owned(),
+        Some((Some(done), Some(size))) => format!(
+            "paused at {} of {}: verified data is kept",
+            bytes(done),
+            bytes(size)
+        ),
+        // Data of earlier runs that was not verified again yet is kept as well.
+        Some(_) => "paused: verified data is kept".to_owned(),
     };
     ErrorInfo::new("paused", message).with_hint(format!("to resume: {again}"))
 }
@@ -283,6 +313,6 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
     match end {
         End::Finished(finished) => report::finished(&context.output, finished),
         End::Detached(status) => report::detached(context, status),
-        End::Unfollowed | End::Paused { .. } => Ok(()),
+        End::Unfollowed | End::Paused(_) => Ok(()),
     }
 }

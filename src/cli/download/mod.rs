@@ -15,6 +15,7 @@ use super::{
     context::Context,
     headings::{FOLDERS, NETWORK, SHARING},
     output::Exit,
+    pasted::{self, target},
     paths, process_args,
     signals::Signals,
     text::command,
@@ -22,8 +23,7 @@ use super::{
 };
 use crate::{
     api::types::{DownloadRequest, LinkPolicy, Output},
-    content::{Hash, HashError, Link},
-    node::{InvalidPeers, InvalidTarget, Target},
+    content::{Hash, HashError},
 };
 pub(super) use follow::{fetch, step};
 
@@ -31,8 +31,9 @@ pub(super) use follow::{fetch, step};
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct DownloadArgs {
     /// A hash (64 hex digits), a link (pelago:...), or a name under which a reachable peer shares
-    /// it
-    #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
+    /// it [default, and with `-`: asked for, or the first line of stdin, as other users of this
+    /// machine can see arguments]
+    #[arg(value_name = "HASH|LINK|NAME", value_parser = target)]
     target: Option<String>,
 
     /// The same as HASH, and never read as a name
@@ -140,27 +141,20 @@ impl From<LinksArg> for LinkPolicy {
     }
 }
 
-/// A valid target, as it was given.
-fn target(text: &str) -> Result<String, InvalidTarget> {
-    text.parse::<Target>().map(|_| text.to_owned())
-}
-
 /// A valid hash, as it was given.
 fn hash(text: &str) -> Result<String, HashError> {
     text.parse::<Hash>().map(|_| text.to_owned())
 }
 
 impl DownloadArgs {
-    /// The arguments for a valid target, and the defaults for all else.
-    pub(super) fn for_target(
-        target: &str,
+    /// The arguments that say where to look for content, and the defaults for all else.
+    pub(super) fn looking(
         (group, public): (Option<String>, bool),
         peer: &[String],
         bootstrap: &[String],
         timeout: Option<f64>,
     ) -> Self {
         Self {
-            target: Some(target.to_owned()),
             group,
             public,
             peer: peer.to_vec(),
@@ -172,35 +166,33 @@ impl DownloadArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
-    let request = request(context, args)?;
+    let target = match &args.hash {
+        Some(hash) => hash.clone(),
+        None => pasted::given_or_asked(context, args.target.as_deref()).await?,
+    };
+    let request = request(context, args, target)?;
     let signals = Signals::listen()?;
     let node = if args.detach {
         NodeHandle::attach(attach::require_running(context).await?)
     } else {
         NodeHandle::open(context).await?
     };
-    note_invalid_peers(context, &node, &request.target);
+    // A node in this process logs them itself.
+    if node.is_attached() {
+        pasted::note_invalid_peers(&context.output, &request.target);
+    }
     let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
     fetch(context, node, request, signals, &command(words)).await
 }
 
-/// Warns of invalid peers in a link. A node in this process logs them itself.
-pub(super) fn note_invalid_peers(context: &Context, node: &NodeHandle, target: &str) {
-    let link = target.parse::<Link>().ok();
-    let invalid = link.as_ref().and_then(InvalidPeers::of);
-    if let Some(invalid) = invalid.filter(|_| node.is_attached()) {
-        context.output.note(invalid);
-    }
-}
-
-pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
+pub(super) fn request(
+    context: &Context,
+    args: &DownloadArgs,
+    target: String,
+) -> anyhow::Result<DownloadRequest> {
     let transfer = &context.config.transfer;
     Ok(DownloadRequest {
-        target: args
-            .target
-            .clone()
-            .or_else(|| args.hash.clone())
-            .unwrap_or_default(),
+        target,
         output: match &args.output {
             Some(path) => Output::At(paths::absolute(path)?),
             None => Output::Into(paths::current()?),

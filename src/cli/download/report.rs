@@ -113,7 +113,7 @@ mod tests {
         };
         assert_eq!(
             describe(&finished),
-            "/tmp/a\\u{202e}b (3.0 MiB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MiB were here already"
+            "/tmp/a\\u{202e}b (3.1 MB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MB were here already"
         );
         let copied = Finished {
             size: 2 << 20,
@@ -125,7 +125,7 @@ mod tests {
         };
         assert_eq!(
             describe(&copied),
-            "/tmp/a\\u{202e}b (2.0 MiB) in 1.50 s, 2.0 MiB copied from what this node shares"
+            "/tmp/a\\u{202e}b (2.1 MB) in 1.50 s, 2.1 MB copied from what this node shares"
         );
         let here = Finished {
             fetched_bytes: 0,
@@ -134,7 +134,7 @@ mod tests {
         };
         assert_eq!(
             describe(&here),
-            "/tmp/a\\u{202e}b (3.0 MiB) was here already"
+            "/tmp/a\\u{202e}b (3.1 MB) was here already"
         );
     }
 }

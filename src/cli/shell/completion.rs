@@ -313,7 +313,7 @@ mod tests {
             ["unshare 'a film.mkv' ", "unshare ab12 "]
         );
         assert_eq!(completed("unshare 'a f"), ["unshare 'a film.mkv' "]);
-        assert_eq!(completed("unshare ab12 "), [""; 0]);
+        assert_eq!(completed("link ab12 "), [""; 0]);
         assert_eq!(completed("download --hash c"), ["download --hash cd34 "]);
         assert_eq!(completed("download --from "), ["download --from anna "]);
         assert_eq!(

@@ -6,7 +6,7 @@
 //! exit code is that of the last command that failed.
 
 mod completion;
-mod split;
+pub(super) mod split;
 mod suggestions;
 
 use std::{

@@ -11,7 +11,7 @@ use std::str::CharIndices;
 /// A line that ends within quotes or after a backslash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the line ends before its {0} is closed")]
-pub(super) struct Unclosed(char);
+pub(in crate::cli) struct Unclosed(char);
 
 /// A word, and where in the line it begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Word {
 /// # Errors
 ///
 /// [`Unclosed`].
-pub(super) fn split(line: &str) -> Result<Vec<String>, Unclosed> {
+pub(in crate::cli) fn split(line: &str) -> Result<Vec<String>, Unclosed> {
     let scanned = Scanner::new(line).scan();
     match scanned.unclosed {
         Some(unclosed) => Err(unclosed),

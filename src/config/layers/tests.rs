@@ -127,7 +127,7 @@ fn values_are_refused_with_what_is_allowed() {
         (
             "[transfer]\nupload_limit = 999",
             "transfer.upload_limit = 999 is not allowed: use a whole number of bytes a second from \
-             1000 (1 KB/s) to 1000000000000 (1 TB/s), or 0 for no limit",
+             1000 (1 kB/s) to 1000000000000 (1 TB/s), or 0 for no limit",
         ),
         (
             "[transfer]\ndownload_limit_per_peer = \"1MB\"",

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use pelago_content::ProofError;
 
 use super::{Differences, SelectionError, spec::MAX_SPEC_LEN};
-use crate::{DatabaseError, TreeError, escape::shown, write_failure};
+use crate::{ByteSize, DatabaseError, TreeError, escape::shown, write_failure};
 
 /// Why a download cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +183,7 @@ impl WriteError {
 #[non_exhaustive]
 pub enum FinishError {
     /// Not every block is verified.
-    #[error("{missing} bytes of {} are still missing", shown(target))]
+    #[error("{} of {} are still missing", ByteSize(*missing), shown(target))]
     Incomplete {
         /// The target.
         target: PathBuf,

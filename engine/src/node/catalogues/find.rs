@@ -11,7 +11,10 @@ use libp2p::PeerId;
 use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::Hash;
 use pelago_groups::GroupId;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 use super::{
     Catalogue, Choice, ListError, Listed, Sharer,
@@ -21,7 +24,7 @@ use super::{
 };
 use crate::{
     access::Memberships,
-    network::{Closed, Network, PeerAddress},
+    network::{Closed, Network, PeerAddress, Settling},
     node::DownloadError,
     store::Store,
 };
@@ -44,6 +47,12 @@ const GROUPS_FIRST: Duration = Duration::from_secs(3);
 /// A name, and where to look for content that has it.
 pub(in crate::node) struct NameSearch<'n> {
     pub(in crate::node) name: &'n str,
+    /// The digits with which hashes are listed as well, if the name may be the beginning of one.
+    pub(in crate::node) digits: Option<String>,
+    /// Shows how many peers were asked.
+    pub(in crate::node) asked: &'n watch::Sender<usize>,
+    /// Whether it ends as soon as all peers in reach were asked in vain, and 3 s have passed.
+    pub(in crate::node) gives_up: bool,
     /// The groups whose members are asked.
     pub(in crate::node) groups: BTreeSet<GroupId>,
     /// Whether all peers are asked what they share outside groups.
@@ -61,6 +70,12 @@ impl NameSearch<'_> {
         theirs
             .into_iter()
             .filter(|group| self.groups.contains(group))
+    }
+
+    /// Whether content with this name and hash is listed.
+    fn lists(&self, name: &str, hash: &Hash) -> bool {
+        let has_digits = |digits: &String| hash.to_string().starts_with(digits);
+        name == self.name || self.digits.as_ref().is_some_and(has_digits)
     }
 
     fn asks(&self, peer: &PeerId) -> bool {
@@ -163,7 +178,10 @@ pub(in crate::node) async fn find_name(
     let mut asked = HashSet::new();
     let mut found: Vec<Found> = Vec::new();
     let mut gathered_at = None;
+    let mut settling = search.gives_up.then(|| network.settling());
     loop {
+        // All that have connected by now are asked below.
+        let is_settled = settling.as_ref().is_some_and(Settling::is_settled);
         let connected = network.peers().await.map_err(|Closed| Closed)?;
         let connected = connected.into_iter().map(|peer| peer.peer_id);
         let is_asked =
@@ -172,6 +190,7 @@ pub(in crate::node) async fn find_name(
             .filter(is_asked)
             .filter(|peer| asked.insert(*peer))
             .collect();
+        search.asked.send_replace(asked.len());
         find_at(network, search, new, deadline, &mut found).await;
         let everyone_asked = among.is_some_and(|among| asked.len() >= among.len());
         let now = Instant::now();
@@ -186,7 +205,7 @@ pub(in crate::node) async fn find_name(
                 .filter_map(|peer| Some((peer.peer_id, peer.name?)));
             return decide(search.name, found, &names.collect());
         }
-        if now >= deadline {
+        if now >= deadline || is_settled && !is_found {
             return Err(DownloadError::NameNotFound {
                 name: search.name.to_owned(),
                 asked: asked.len(),
@@ -199,6 +218,7 @@ pub(in crate::node) async fn find_name(
             // Whether one arrived or some were missed: the connected peers are listed again.
             _ = timeout_at(until, arrivals.recv()) => {}
             () = sleep_until(until) => {}
+            () = Settling::settled(&mut settling), if !is_settled => {}
         }
     }
 }
@@ -218,7 +238,11 @@ fn decide(
         }
         places.entry(found.group).or_default().push(found);
     }
+    // A few digits of a hash are easily forged: they only list what they may mean.
+    let mut entries = places.values().flatten().flat_map(|found| &found.entries);
+    let are_named = entries.any(|entry| entry.name == name);
     if peers.len() == 1
+        && are_named
         && let Some(((group, hash), peers)) = peers.iter().next()
     {
         return Ok(Named {
@@ -259,9 +283,13 @@ fn decide(
     let mut choices: Vec<_> = all.map(|(group, listed)| choice(group, listed)).collect();
     choices.sort_by_key(|choice| Reverse(choice.listed.peers));
     choices.truncate(MAX_CHOICES);
-    Err(DownloadError::Ambiguous {
-        name: name.to_owned(),
-        choices,
+    let name = name.to_owned();
+    Err(match are_named {
+        true => DownloadError::Ambiguous { name, choices },
+        false => DownloadError::IncompleteHash {
+            digits: name,
+            choices,
+        },
     })
 }
 
@@ -274,9 +302,11 @@ async fn find_at(
     found: &mut Vec<Found>,
 ) {
     let name = search.name;
+    // Peers search their catalogues for names only.
+    let query = if search.digits.is_some() { "" } else { name };
     let in_groups = peers.iter().flat_map(|peer| {
         let groups = search.groups_of(peer);
-        groups.map(move |group| find_in(network, (*peer, Some(group)), (name, name), deadline))
+        groups.map(move |group| find_in(network, (*peer, Some(group)), (search, query), deadline))
     });
     let members: Vec<_> = in_groups.collect();
     let end = match search.is_outside {
@@ -286,8 +316,8 @@ async fn find_at(
     found.extend(all_until(members, end).await);
     if search.is_outside {
         let is_secret = search.is_secret || found.iter().any(Found::is_of_group);
-        let query = if is_secret { "" } else { name };
-        let ask = |peer| find_in(network, (peer, None), (name, query), deadline);
+        let query = if is_secret { "" } else { query };
+        let ask = |peer| find_in(network, (peer, None), (search, query), deadline);
         let outside: Vec<_> = peers.into_iter().map(ask).collect();
         found.extend(all_until(outside, deadline).await);
     }
@@ -306,19 +336,19 @@ async fn all_until(asks: Vec<impl Future<Output = Option<Found>>>, end: Instant)
     answers.take_until(sleep_until(end)).collect().await
 }
 
-/// The content that a peer shares under exactly this name in a place, as much as an error lists,
-/// among what matches the query. `None` if the peer does not answer.
+/// The content that a peer shares under exactly this name in a place, or with these digits, as much
+/// as an error lists, among what matches the query. `None` if the peer does not answer.
 async fn find_in(
     network: &Network,
     (peer, group): (PeerId, Option<GroupId>),
-    (name, query): (&str, &str),
+    (search, query): (&NameSearch<'_>, &str),
     deadline: Instant,
 ) -> Option<Found> {
     let mut entries: Vec<CatalogueEntry> = Vec::new();
     let take = |page: Vec<CatalogueEntry>| {
         for entry in page {
             let is_known = entries.iter().any(|known| known.hash == entry.hash);
-            if entry.name == name && !is_known && entries.len() <= MAX_CHOICES {
+            if search.lists(&entry.name, &entry.hash) && !is_known && entries.len() <= MAX_CHOICES {
                 entries.push(entry);
             }
         }
@@ -395,6 +425,35 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains(&format!("1 byte, from bert, {a}")), "{text}");
         assert!(text.ends_with("1 byte, from bert"), "{text}");
+    }
+
+    #[test]
+    fn digits_of_a_hash_only_list_what_they_may_mean() {
+        let (a, names) = (PeerId::random(), HashMap::new());
+        let digits = "010101";
+        let Err(error) = decide(digits, vec![found(a, None, &[1])], &names) else {
+            panic!("decided")
+        };
+        assert_eq!(error.code(), "incomplete-hash");
+        let text = error.to_string();
+        assert!(text.contains("\"010101\""), "{text}");
+        // What has these digits as its name is meant, unless other content may be.
+        let named = |hash| CatalogueEntry {
+            name: digits.to_owned(),
+            ..entry(hash, "")
+        };
+        let mut one = found(a, None, &[]);
+        one.entries = vec![named(7)];
+        assert_eq!(
+            decide(digits, vec![one], &names).unwrap().hash,
+            named(7).hash
+        );
+        let mut both = found(a, None, &[1]);
+        both.entries.push(named(7));
+        let Err(error) = decide(digits, vec![both], &names) else {
+            panic!("decided")
+        };
+        assert_eq!(error.code(), "ambiguous-name");
     }
 
     #[test]

@@ -37,6 +37,17 @@ pub enum DownloadError {
         /// What it can mean, each with peers that have it.
         choices: Vec<Choice>,
     },
+    /// No content has that name, and hashes of other content begin with it.
+    #[error(
+        "{digits:?} is the beginning of a hash that peers list:\n{}",
+        choices_by(choices)
+    )]
+    IncompleteHash {
+        /// The digits.
+        digits: String,
+        /// The content that it can mean, each with peers that have it.
+        choices: Vec<Choice>,
+    },
     /// No connected peer has that name.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
@@ -105,6 +116,7 @@ impl CodedError for DownloadError {
         match self {
             Self::NameNotFound { .. } => "name-not-found",
             Self::Ambiguous { .. } => "ambiguous-name",
+            Self::IncompleteHash { .. } => "incomplete-hash",
             Self::UnknownPeer(_) => "unknown-peer",
             Self::SeveralPeers { .. } => "ambiguous-peer",
             Self::OtherPeer { .. } => "peer-changed",
@@ -131,6 +143,9 @@ impl CodedError for DownloadError {
             Self::Ambiguous { .. } => {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
+            Self::IncompleteHash { .. } => Some(
+                "give all 64 digits: content with the same first digits is made in seconds".to_owned(),
+            ),
             Self::UnknownPeer(_) => Some("see the names of peers with `pelago peers`".to_owned()),
             Self::SeveralPeers { .. } => Some("give the id of one of these peers".to_owned()),
             Self::OtherPeer { name, .. } => Some(format!(
@@ -171,6 +186,9 @@ fn several(choices: &[Choice]) -> &'static str {
 
 fn choices_by(choices: &[Choice]) -> String {
     let are_places = are_places(choices);
+    let mut names = choices.iter().map(|choice| &choice.listed.name);
+    let first = names.next();
+    let are_named_alike = choices.len() > 1 && names.all(|name| Some(name) == first);
     let place = |choice: &Choice| match (choice.group, &choice.group_name) {
         _ if !are_places => String::new(),
         (Some(_), Some(name)) => format!(", in the group {name}"),
@@ -183,8 +201,12 @@ fn choices_by(choices: &[Choice]) -> String {
         let more = (listed.peers as usize).saturating_sub(from.len());
         from.extend((more > 0).then(|| format!("{more} more")));
         let (hash, size) = (listed.hash, counted(listed.size, "byte"));
+        let name = match are_named_alike {
+            true => String::new(),
+            false => format!("{:?}, ", listed.name),
+        };
         format!(
-            "  {hash}  {size}{}, from {}",
+            "  {hash}  {name}{size}{}, from {}",
             place(choice),
             from.join(", ")
         )

@@ -1,17 +1,28 @@
 //! Pauses, resumes, cancels, removes and reorders downloads of the list. A person selects one by
 //! its hash, the first digits of it, or its name.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use libp2p::Multiaddr;
 use pelago_content::Hash;
 use thiserror::Error;
+use tokio::sync::broadcast;
 
 use crate::{
     network::Closed,
-    node::{CodedError, DownloadStatus, Followers, Node, selector::Selector},
+    node::{
+        CodedError, DownloadStatus, Finished, Followers, Node, blocking::blocking,
+        selector::Selector,
+    },
     store::Printable,
-    transfer::{self, Cell, ChangeError, QueuePosition, SourceStatus, Transfers},
+    transfer::{
+        self, Cell, ChangeError, QueuePosition, SourceStatus, Transfers, free_path_beside,
+        sanitised,
+    },
 };
 
 /// Why a download could not be changed.
@@ -38,6 +49,12 @@ pub enum ManageError {
         /// The hash, its first digits, or the name.
         what: String,
     },
+    /// There is no path to which the download can move.
+    #[error("no path beside that of {what:?} is free, or it has no path yet")]
+    NoPath {
+        /// The hash, its first digits, or the name.
+        what: String,
+    },
     /// See [`transfer::ChangeError`].
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -55,6 +72,7 @@ impl CodedError for ManageError {
             Self::NoSuchDownload { .. } => "not-downloading",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::BeforeItself { .. } => "bad-place",
+            Self::NoPath { .. } => "no-path",
             Self::Change(error) => error.code(),
             Self::NotKept(why) => why.code(),
             Self::Closed(_) => "shutting-down",
@@ -69,6 +87,7 @@ impl CodedError for ManageError {
                     .to_owned(),
             ),
             Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
+            Self::NoPath { .. } => Some("give a path with -o".to_owned()),
             Self::Change(error) => error.hint(),
             Self::NotKept(why) => Some(why.hint()),
             _ => None,
@@ -94,6 +113,31 @@ pub enum NewPosition {
     Last,
     /// Before this download: a hash, the first digits of one, or a name.
     Before(String),
+}
+
+/// A new path of a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewPath {
+    /// This path; or, if it is an existing folder, inside it.
+    At(PathBuf),
+    /// A free path beside the present one, such as `name (2)`.
+    Beside,
+}
+
+impl NewPath {
+    /// The path; `None` if there is none. Blocks on the disk.
+    fn resolve(self, download: &DownloadStatus) -> Option<PathBuf> {
+        match self {
+            Self::At(folder) if folder.is_dir() => {
+                let present = download.path.as_deref().and_then(Path::file_name);
+                let name = present.map(PathBuf::from);
+                let name = name.or_else(|| sanitised(&download.name).map(Into::into));
+                Some(folder.join(name.unwrap_or_else(|| download.hash.to_string().into())))
+            }
+            Self::At(path) => Some(path),
+            Self::Beside => free_path_beside(download.path.as_deref()?),
+        }
+    }
 }
 
 /// The sources of the blocks of a download.
@@ -126,6 +170,12 @@ impl Node {
     #[must_use]
     pub fn downloads(&self) -> Vec<DownloadStatus> {
         self.core.transfers.list()
+    }
+
+    /// The downloads that are done from now on. A receiver that falls behind misses some.
+    #[must_use]
+    pub fn finished(&self) -> broadcast::Receiver<Arc<Finished>> {
+        self.core.transfers.finished()
     }
 
     /// The download that `what` selects.
@@ -168,13 +218,18 @@ impl Node {
         })
     }
 
-    /// Pauses a download until it is resumed, also across restarts. Verified data is kept.
+    /// Pauses a download until it is resumed, also across restarts; for some time, if there is one.
+    /// Verified data is kept.
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn pause(&self, what: &str) -> Result<DownloadStatus, ManageError> {
-        let hash = self.find_hash(what)?;
-        self.carry_out(async move |transfers| transfers.pause(&hash).await)
+    pub async fn pause(
+        &self,
+        what: &str,
+        time: Option<Duration>,
+    ) -> Result<DownloadStatus, ManageError> {
+        let (hash, until) = (self.find_hash(what)?, until(time));
+        self.carry_out(async move |transfers| transfers.pause(&hash, until).await)
             .await
     }
 
@@ -184,7 +239,43 @@ impl Node {
     /// See [`ManageError`].
     pub async fn resume(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_hash(what)?;
-        let download = self.core.transfers.resume(&hash)?;
+        self.resume_at(hash, None).await
+    }
+
+    /// Moves a download that is not done to another path, and resumes it there. Its verified data
+    /// moves with it; to another disk, it is fetched again.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn move_download(
+        &self,
+        what: &str,
+        to: NewPath,
+    ) -> Result<DownloadStatus, ManageError> {
+        let found = self.find_download(what)?;
+        let hash = found.hash;
+        if !found.state.is_ended() {
+            let transfers = self.core.transfers.clone();
+            let paused = self.carry_out(async move |_| transfers.pause(&hash, None).await);
+            match paused.await {
+                // It is moved even if that cannot be recorded, and the answer says so.
+                Ok(_) | Err(ManageError::Change(ChangeError::NotKept { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let path = blocking(move || to.resolve(&found)).await?;
+        let path = path.ok_or_else(|| ManageError::NoPath {
+            what: what.to_owned(),
+        })?;
+        self.resume_at(hash, Some(path)).await
+    }
+
+    async fn resume_at(
+        &self,
+        hash: Hash,
+        at: Option<PathBuf>,
+    ) -> Result<DownloadStatus, ManageError> {
+        let download = self.core.transfers.resume(&hash, at)?;
         if download.is_to_seed() {
             self.core.seed_when_done(&download);
         }
@@ -192,12 +283,16 @@ impl Node {
             .await
     }
 
-    /// Pauses all downloads that run.
+    /// Pauses all downloads that run; for some time, if there is one.
     ///
     /// # Errors
     /// See [`ManageError`]: the first failure, after all others are paused.
-    pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        self.carry_out(async |transfers| transfers.pause_all().await)
+    pub async fn pause_all(
+        &self,
+        time: Option<Duration>,
+    ) -> Result<Vec<DownloadStatus>, ManageError> {
+        let until = until(time);
+        self.carry_out(async move |transfers| transfers.pause_all(until).await)
             .await
     }
 
@@ -287,6 +382,11 @@ impl Node {
     fn find_hash(&self, what: &str) -> Result<Hash, ManageError> {
         Ok(find(what, &self.downloads())?.hash)
     }
+}
+
+/// The end of a time that begins now. One beyond the range of the clock has no end.
+fn until(time: Option<Duration>) -> Option<SystemTime> {
+    SystemTime::now().checked_add(time?)
 }
 
 /// The one download that `what` selects.

@@ -7,6 +7,6 @@ mod start;
 mod target;
 
 pub use error::DownloadError;
-pub use manage::{DownloadDetail, DownloadSource, ManageError, NewPosition};
+pub use manage::{DownloadDetail, DownloadSource, ManageError, NewPath, NewPosition};
 pub use start::DownloadRequest;
 pub use target::{InvalidTarget, Target};

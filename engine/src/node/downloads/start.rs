@@ -8,9 +8,9 @@ use std::{
 };
 
 use libp2p::PeerId;
-use pelago_content::Link;
+use pelago_content::{Hash, Link};
 use pelago_groups::GroupId;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{DownloadError, Target};
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
         link_peers::peers_of,
         own_groups::Place,
         peer_names::PeerChoice,
+        selector::Selector,
+        shares::select_hash,
     },
     store::{Known, Links, Scope, Scopes, Selection},
     transfer::{self, Download, Follower},
@@ -53,7 +55,11 @@ pub struct DownloadRequest {
     pub timeout: Duration,
     /// Whether it then waits for a source until it is paused or cancelled. A [`Mode::OneShot`] node
     /// never waits.
+    /// Instead of waiting it fails as soon as all peers in reach were asked in vain, and 3 s have
+    /// passed.
     pub waits: bool,
+    /// Shows how many peers were asked so far for the name of the content.
+    pub asked: watch::Sender<usize>,
     /// For a folder: the files to download, as globs over their paths in it. Empty: all.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
@@ -89,6 +95,7 @@ impl DownloadRequest {
             bootstrap: Vec::new(),
             timeout,
             waits: false,
+            asked: watch::Sender::new(0),
             only: Vec::new(),
             overwrite: false,
             links: Links::default(),
@@ -139,10 +146,14 @@ impl Node {
     }
 
     /// Resolves a request: looks up a name, or reads a link.
-    async fn prepare(&self, request: DownloadRequest) -> Result<transfer::Request, DownloadError> {
+    async fn prepare(
+        &self,
+        mut request: DownloadRequest,
+    ) -> Result<transfer::Request, DownloadError> {
         // Before any peer is asked.
         Selection::new(&request.only)?;
         let network = &self.core.network;
+        let is_one_shot = self.core.settings.mode == Mode::OneShot;
         self.join(&request.bootstrap, request.timeout).await;
         let mut peers = request.peers.clone();
         let deadline = Instant::now() + request.timeout;
@@ -153,6 +164,11 @@ impl Node {
                 Some(self.core.select_peers(from, deadline).await?)
             }
         };
+        if let Target::Name(name) = &request.target
+            && let Some(hash) = self.own_hash(name).await?
+        {
+            request.target = Target::Hash(hash);
+        }
         let (group, hash, name) = match &request.target {
             Target::Hash(hash) => {
                 let group = self.group_of(&Link::new(*hash), &request).await?;
@@ -186,7 +202,6 @@ impl Node {
         if let Some(group) = group {
             self.check_not_watched(&output, group).await?;
         }
-        let is_one_shot = self.core.settings.mode == Mode::OneShot;
         Ok(transfer::Request {
             wanted: transfer::Wanted {
                 hash,
@@ -196,6 +211,7 @@ impl Node {
                 timeout: request.timeout,
                 // A command that runs without a node ends after the time-out.
                 waits: request.waits && !is_one_shot,
+                gives_up: request.waits && is_one_shot,
             },
             delivery: transfer::Delivery {
                 name,
@@ -233,12 +249,27 @@ impl Node {
         }
     }
 
+    /// The hash of a share or download of this node, if `name` is the beginning of no other one.
+    async fn own_hash(&self, name: &str) -> Result<Option<Hash>, DownloadError> {
+        let selector = Selector::new(name);
+        let Selector::Prefix(..) = selector else {
+            return Ok(None);
+        };
+        let downloads = self.downloads().into_iter();
+        let downloads = downloads.filter(|own| selector.matches(&own.hash, &own.name));
+        let mut hashes: BTreeSet<_> = downloads.map(|download| download.hash).collect();
+        let (store, what) = (self.core.store.clone(), name.to_owned());
+        // Without one of them, peers are asked.
+        hashes.extend(blocking(move || select_hash(&store, &what).ok()).await?);
+        Ok(hashes.pop_first().filter(|_| hashes.is_empty()))
+    }
+
     /// Where to look for a name: in the group of the request; else in all groups of this node and
     /// outside of them.
     async fn search<'n>(
         &self,
         name: &'n str,
-        request: &DownloadRequest,
+        request: &'n DownloadRequest,
     ) -> Result<NameSearch<'n>, DownloadError> {
         let memberships = self.core.memberships.clone();
         let (groups, is_outside) = match request.group.filter(|_| !request.is_public) {
@@ -247,8 +278,16 @@ impl Node {
             None => (memberships.own_groups(), true),
         };
         let is_secret = !request.is_public && self.core.is_name_known(name).await;
+        let digits = match Selector::new(name) {
+            Selector::Prefix(_, digits) => Some(digits),
+            Selector::Hash(_) | Selector::Name(_) => None,
+        };
+        let is_one_shot = self.core.settings.mode == Mode::OneShot;
         Ok(NameSearch {
             name,
+            digits,
+            asked: &request.asked,
+            gives_up: request.waits && is_one_shot,
             groups,
             is_outside,
             is_secret,
@@ -257,15 +296,16 @@ impl Node {
     }
 
     /// The error, with the names of groups among the choices.
-    fn naming_groups(&self, error: DownloadError) -> DownloadError {
-        let DownloadError::Ambiguous { name, mut choices } = error else {
-            return error;
-        };
-        for choice in &mut choices {
-            let group = choice.group.as_ref();
-            choice.group_name = group.and_then(|group| self.core.group_name(group));
+    fn naming_groups(&self, mut error: DownloadError) -> DownloadError {
+        if let DownloadError::Ambiguous { choices, .. }
+        | DownloadError::IncompleteHash { choices, .. } = &mut error
+        {
+            for choice in choices {
+                let group = choice.group.as_ref();
+                choice.group_name = group.and_then(|group| self.core.group_name(group));
+            }
         }
-        DownloadError::Ambiguous { name, choices }
+        error
     }
 
     /// Refuses a download within a group into a folder whose files the node shares with others.
@@ -350,8 +390,6 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::Hash;
-
     use super::*;
 
     #[test]

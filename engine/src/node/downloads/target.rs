@@ -6,6 +6,8 @@ use pelago_content::{Hash, HashError, Link, LinkError};
 use pelago_groups::GroupLink;
 use thiserror::Error;
 
+use crate::node::selector::{MIN_DIGITS, cut_hash};
+
 /// What to download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -30,6 +32,20 @@ pub enum InvalidTarget {
     /// An invitation to a group.
     #[error("this is an invitation to a group, not content: `pelago group join` asks for it")]
     Invitation,
+    /// A link of BitTorrent.
+    #[error(
+        "this is a magnet link, for BitTorrent clients: Pelago downloads links that begin with \
+         `pelago:`"
+    )]
+    Magnet,
+    /// The address of a web page or file.
+    #[error(
+        "{0:?} is a web address, for a browser: Pelago downloads links that begin with `pelago:`"
+    )]
+    WebAddress(String),
+    /// The beginning of a hash, and too little of it.
+    #[error("{0:?} is too short for the beginning of a hash: give at least 6 digits, or all 64")]
+    Short(String),
     /// An empty text.
     #[error("the target is empty: give a hash, a link or a name")]
     Empty,
@@ -47,10 +63,12 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     /// 64 hexadecimal digits are a hash, `pelago:` begins a link, and anything else is a name. A
-    /// mistyped hash is an error rather than a name, and so is an invitation to a group. Hashes and links may have spaces or `<>` around
-    /// them, as in mails.
+    /// mistyped hash is an error rather than a name, and so are an invitation to a group and links
+    /// that are not Pelago's. Hashes and links may have spaces, brackets, quotes or punctuation around
+    /// them, and `&amp;` for `&`, as in mails and pages.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let (name, text) = (text, unwrapped(text));
+        let name = text;
+        let text = unwrapped(text);
         let has_scheme = |scheme: &str| {
             text.get(..scheme.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -62,20 +80,35 @@ impl FromStr for Target {
         } else if GroupLink::is_meant(text) {
             Err(InvalidTarget::Invitation)
         } else if has_scheme("pelago:") {
-            Ok(Self::Link(text.parse()?))
+            Ok(Self::Link(text.replace("&amp;", "&").parse()?))
+        } else if has_scheme("magnet:") {
+            Err(InvalidTarget::Magnet)
+        } else if WEB.into_iter().any(has_scheme) {
+            Err(InvalidTarget::WebAddress(text.to_owned()))
+        } else if let Some(digits) = cut_hash(text)
+            && digits.len() < MIN_DIGITS
+        {
+            Err(InvalidTarget::Short(text.to_owned()))
         } else {
             Ok(Self::Name(name.to_owned()))
         }
     }
 }
 
-/// The text without spaces, and one pair of angle brackets, around it.
+/// What begins addresses that browsers open.
+const WEB: [&str; 3] = ["http://", "https://", "ftp://"];
+
+/// The text without what messages put around links: spaces, brackets, quotes and punctuation. Writers
+/// of links encode all of these but dots.
 fn unwrapped(text: &str) -> &str {
-    let text = text.trim();
-    let inner = text
-        .strip_prefix('<')
-        .and_then(|text| text.strip_suffix('>'));
-    inner.map_or(text, str::trim)
+    let is_around = |c: char| c.is_whitespace() || "<>()[]{}\"'`*,;!\u{201c}\u{201d}".contains(c);
+    let text = text.trim_matches(is_around);
+    let mut parts = text.rsplit(['?', '&']);
+    // The name that ends a link may end with a dot.
+    match parts.next() {
+        Some(last) if last.starts_with("name=") => text,
+        _ => text.trim_end_matches(|c| c == '.' || is_around(c)),
+    }
 }
 
 fn is_meant_as_hash(text: &str) -> bool {
@@ -91,12 +124,16 @@ mod tests {
     #[test]
     fn what_surrounds_a_pasted_link_does_not_belong_to_it() {
         let (link, digits) = (
-            format!("pelago:{}?name=a%20b", "ab".repeat(32)),
+            format!("pelago:{}?name=a%20b&size=3", "ab".repeat(32)),
             "ab".repeat(32),
         );
         for target in [&link, &digits] {
             let expected = target.parse::<Target>().unwrap();
             for pasted in [
+                format!("{target}."),
+                format!("({target})"),
+                format!("{target}),"),
+                format!("\u{201c}{target}\u{201d}!"),
                 format!(" {target}"),
                 format!("{target}\n"),
                 format!("<{target}>"),
@@ -105,8 +142,18 @@ mod tests {
                 assert_eq!(pasted.parse().as_ref(), Ok(&expected), "{pasted:?}");
             }
         }
+        let html = format!("pelago:{digits}?name=a&amp;size=3");
+        assert_eq!(
+            html.parse(),
+            format!("pelago:{digits}?name=a&size=3").parse::<Target>()
+        );
+        let dots = format!("pelago:{digits}?name=..");
+        let Ok(Target::Link(link)) = dots.parse() else {
+            panic!("{dots}")
+        };
+        assert_eq!(link.name.as_deref(), Some(".."));
         // A name may have them.
-        for name in [" a", "<a>"] {
+        for name in [" a", "<a>", "a.", "(a)"] {
             assert_eq!(name.parse(), Ok(Target::Name(name.to_owned())));
         }
     }
@@ -124,6 +171,20 @@ mod tests {
         assert!("sha256:00".parse::<Target>().is_err(), "reserved");
         let invitation = format!(" <pelago:group/{digits}?invite={digits}>");
         assert_eq!(invitation.parse::<Target>(), Err(InvalidTarget::Invitation));
+        for (text, refused) in [
+            ("magnet:?xt=urn:btih:0a", InvalidTarget::Magnet),
+            (
+                "https://a.example/b",
+                InvalidTarget::WebAddress("https://a.example/b".into()),
+            ),
+            ("0abc…", InvalidTarget::Short("0abc…".into())),
+        ] {
+            assert_eq!(text.parse::<Target>(), Err(refused));
+        }
+        assert!(
+            matches!("0abcde…".parse(), Ok(Target::Name(_))),
+            "the beginning of a hash"
+        );
         assert!("".parse::<Target>().is_err());
         assert!(" ".parse::<Target>().is_err());
         for mistyped in [

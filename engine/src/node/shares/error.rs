@@ -8,7 +8,7 @@ use super::Shared;
 use crate::{
     network::Closed,
     node::{CodedError, NotAMember, own_groups::PlaceError},
-    store::{self, DatabaseError, FolderError, HashError, Printable, shown},
+    store::{self, DatabaseError, FolderError, HashError, Printable, quoted, shown},
 };
 
 /// Why a file or directory could not be shared.
@@ -202,8 +202,9 @@ impl CodedError for UnshareError {
         match self {
             Self::NotShared { .. } => Some("see the shares with `pelago list`".to_owned()),
             Self::InFolder { folder, .. } => Some(format!(
-                "unshare the folder: pelago unshare {folder:?}; or name the file in the folder's \
-                 .pelagoignore, and share the folder again"
+                "unshare the folder: pelago unshare {}; or name the file in the folder's .pelagoignore, \
+                 and share the folder again",
+                quoted(&folder.to_string_lossy())
             )),
             Self::NotKept(_) => {
                 Some("free space on the disk of the data folder, and try again".to_owned())

@@ -6,7 +6,10 @@ use super::{
     Task,
     report::{Moment, Verified},
 };
-use crate::transfer::{TransferError, WaitReason, stage::Stage};
+use crate::{
+    network::Settling,
+    transfer::{TransferError, WaitReason, stage::Stage},
+};
 
 /// How long nothing may arrive before the status shows that.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -31,8 +34,8 @@ impl Task {
     /// Renews the status.
     ///
     /// # Errors
-    /// [`TransferError::NoSource`] if nothing has arrived for too long, and the download does not
-    /// wait; [`TransferError::Paused`] if its readers are gone.
+    /// [`TransferError::NoSource`] if nothing has arrived for too long, or all peers were asked in
+    /// vain, and the download does not wait; [`TransferError::Paused`] if its readers are gone.
     pub(super) fn tick(&mut self) -> Result<(), TransferError> {
         let now = Instant::now();
         self.replace_useless_sources(now);
@@ -41,6 +44,9 @@ impl Task {
             return Err(TransferError::Paused);
         }
         let with_content = self.supply.sources.roster().with_content();
+        if self.has_asked_all() {
+            return Err(self.no_source_within(false, whole_seconds(self.timing.started)));
+        }
         self.timing.waiting.note_source(with_content > 0);
         // Before the first stage, the sources are about to be asked what the content is.
         let can_continue = |stage: &Stage| {
@@ -90,11 +96,23 @@ impl Task {
 
     /// The end of a turn that has no source.
     pub(super) fn no_source(&self, is_able: bool) -> TransferError {
+        self.no_source_within(is_able, self.wanted.timeout)
+    }
+
+    /// Whether a download that gives up has asked all peers in reach in vain, before any of them had
+    /// content.
+    fn has_asked_all(&self) -> bool {
+        let is_settled = self.settling.as_ref().is_some_and(Settling::is_settled);
+        let has_begun = self.stage.is_some() || self.folder.is_some() || self.described.is_some();
+        is_settled && !has_begun && self.supply.sources.roster().is_exhausted()
+    }
+
+    fn no_source_within(&self, is_able: bool, timeout: Duration) -> TransferError {
         let own_groups = self.services.memberships.own_groups();
         TransferError::NoSource {
             may_be_in_group: self.wanted.group.is_none() && !own_groups.is_empty(),
             hash: self.wanted.hash,
-            timeout: self.wanted.timeout,
+            timeout,
             tried: self.tried(is_able),
             kept: self.report.status.borrow().verified_bytes.unwrap_or(0),
         }
@@ -135,6 +153,10 @@ impl Task {
             self.supply.sources.roster().summary()
         }
     }
+}
+
+fn whole_seconds(since: Instant) -> Duration {
+    Duration::from_secs(since.elapsed().as_secs())
 }
 
 fn verified(stage: &Stage) -> Verified {

@@ -114,6 +114,7 @@ impl Transfers {
             group: request.group,
             timeout: request.timeout,
             waits: false,
+            gives_up: false,
         };
         let purpose = Purpose::Read {
             cache,

@@ -16,6 +16,7 @@ fn request() -> Request {
             group: Some(GroupId::from_bytes([3; 32])),
             timeout: Duration::from_secs(30),
             waits: false,
+            gives_up: false,
         },
         delivery: Delivery {
             name: None,
