@@ -5,7 +5,15 @@
 //! arguments, and nothing of its memory remains. What the next run needs comes through a pipe at its
 //! stdin, which no other process can read. A variable says that it is there.
 
-use std::{io, path::Path};
+#![cfg_attr(
+    not(unix),
+    allow(
+        dead_code,
+        reason = "other systems cannot execute a program within a process"
+    )
+)]
+
+use std::io;
 
 use zeroize::Zeroizing;
 
@@ -145,7 +153,7 @@ fn program() -> io::Result<std::path::PathBuf> {
     // Systems without this file have no other path, either.
     match is_same() {
         Some(false) => Ok(OPEN.into()),
-        None if Path::new(OPEN).exists() => Ok(OPEN.into()),
+        None if std::path::Path::new(OPEN).exists() => Ok(OPEN.into()),
         _ => Ok(path),
     }
 }

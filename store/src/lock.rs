@@ -53,6 +53,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 pub struct DataFolder {
     path: PathBuf,
     /// None if this process inherited the lock: then it ends with the process.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "dropping it unlocks"))]
     lock: Option<Arc<File>>,
 }
 

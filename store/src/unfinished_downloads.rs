@@ -88,7 +88,7 @@ pub(super) fn is_marked(path: &Path) -> bool {
 
 /// On other systems, only the records count.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn is_marked(_path: &Path) -> bool {
+pub(super) fn is_marked(_path: &Path) -> bool {
     false
 }
 

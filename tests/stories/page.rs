@@ -385,8 +385,8 @@ fn a_file_that_is_being_written_has_a_badge() {
 }
 
 /// ```text
-///   page ── A      two shared files, one of which is moved and one of which changes, and a download
-///                  without a source
+///   page ── A      a file that is moved, one that changes, a folder with one that changes, and a
+///                  download without a source
 /// ```
 #[test]
 fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
@@ -394,7 +394,10 @@ fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
     let a = world.home("a").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "2");
     let _node = a.start(&[]);
     let [gone, changed] = ["gone.bin", "changed.bin"].map(|name| world.file(name, name.as_bytes()));
-    for path in [&gone, &changed] {
+    let inner = world.file("box/a.txt", b"a");
+    world.file("box/b.txt", b"b");
+    let folder = text(&world.path("box"));
+    for path in [&gone, &changed, &folder] {
         a.share(path);
     }
     let Some(page) = opened(&a, WIDE) else { return };
@@ -403,16 +406,17 @@ fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
     let moved = text(&world.path("moved.bin"));
     fs::rename(&gone, &moved).unwrap();
     page.sees(ROW, "moved or removed, or its disk is not mounted");
-    world.file("changed.bin", b"other content of another size");
-    page.sees(ROW, "its content is not what was hashed");
+    world.file("box/a.txt", b"other content of another size");
+    page.sees(ROW, "1 file not available");
     // The terminal says the same, with what to do.
+    let again = format!("to share the folder as it is now: `pelago share {folder}`");
     a.run(&["list"])
         .done()
         .prints(&format!("missing  {gone}: put it back"))
-        .prints(&format!("as it is now: `pelago share {changed}`"));
+        .prints(&format!("changed  {inner}: {again}"));
     // Each has one action.
     page.click("#shares button[aria-label='Hash again']");
-    page.sees_no(ROW, "its content is not what was hashed");
+    page.sees_no(ROW, "1 file not available");
     page.click("#shares button[aria-label='Find again']");
     page.fill("dialog input", &moved);
     page.click("dialog button.primary");
@@ -424,8 +428,11 @@ fn what_is_wrong_with_a_share_and_what_a_download_waits_for_are_shown() {
         .iter()
         .map(|share| share["path"].as_str().unwrap())
         .collect();
-    assert_eq!(paths, [&changed, &moved]);
+    assert_eq!(paths, [&folder, &changed, &moved]);
     assert!(listed.iter().all(|share| share["state"] == "available"));
+    // The node hashes a changed file again by itself.
+    world.file("changed.bin", b"other content of another size");
+    page.sees(ROW, "changed: ");
 
     let absent = "0".repeat(64);
     a.run(&["download", &absent, "-o", "got", "--detach"])

@@ -96,10 +96,9 @@ impl Handle {
     }
 
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
-        let names = fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name()));
-        names
-            .map(|name| Ok(name?.to_string_lossy().into_owned()))
-            .collect::<io::Result<_>>()
+        let name =
+            |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        fs::read_dir(&self.0)?.map(name).collect()
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {

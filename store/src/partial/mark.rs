@@ -17,6 +17,7 @@ pub(crate) const ATTRIBUTE: &str = "user.pelago.part";
 pub(super) const ID_LEN: usize = 16;
 
 /// Bytes of a value.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 const MARK_LEN: usize = ID_LEN + Hash::LEN;
 
 /// Identifies one download on this disk. Its record and everything that it creates carry the id.
@@ -38,6 +39,10 @@ impl Id {
 }
 
 /// The mark of a file.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "macos")),
+    allow(dead_code, reason = "other systems have no marks")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     /// This download created it, for this content.
