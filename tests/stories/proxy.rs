@@ -35,7 +35,8 @@ fn documented(certificate: &str, key: &str, port: u16, api: &str) -> String {
         .replace("127.0.0.1:8081", api)
 }
 
-/// nginx before the API at `api`, over https at `port`. It ends when this is dropped.
+/// nginx before the API at `api`, over https at `port`. It is one process, without workers that would
+/// outlive it, and ends when this is dropped.
 fn nginx(world: &World, home: &Home, port: u16, api: &str) -> Option<Run> {
     if Command::new("nginx").arg("-v").output().is_err() {
         eprintln!("skipped: there is no nginx here; on Debian: nginx-light");
@@ -52,7 +53,7 @@ fn nginx(world: &World, home: &Home, port: u16, api: &str) -> Option<Run> {
     let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = kinds.map(|kind| format!("{kind}_temp_path {folder}/{kind};"));
     let configuration = format!(
-        "daemon off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n\
+        "daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n\
          http {{\naccess_log off;\n{}\n{server}}}\n",
         folders.join("\n")
     );
