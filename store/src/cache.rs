@@ -18,7 +18,7 @@ use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
 use super::{
     Links, Partial, PartialError, PartialSpec, Scope, Store, Writer, data_layout::CACHE_FOLDER,
-    files, partial::cache_owner,
+    files, is_missing, partial::cache_owner,
 };
 
 /// The highest number of entries, however small: each takes two files.
@@ -55,6 +55,8 @@ struct CacheEntries {
     kept: Vec<CacheEntry>,
     /// How many files were begun. The number is a part of the name of each file.
     begun: u64,
+    /// The content whose files another program removed: fewer than [`MAX_ENTRIES`], as each was kept.
+    lost: Vec<Hash>,
 }
 
 enum CacheEntry {
@@ -67,6 +69,14 @@ impl CacheEntry {
         match self {
             Self::File(partial) => partial.spec().descriptor.hash(),
             Self::Manifest { hash, .. } => *hash,
+        }
+    }
+
+    /// Whether its file was removed.
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::File(partial) => is_missing(&partial.part_path()),
+            Self::Manifest { path, .. } => is_missing(path),
         }
     }
 
@@ -119,6 +129,12 @@ impl Cache {
         if let Some(CacheEntry::File(partial)) = entries.touch(&hash) {
             return Ok(Arc::clone(partial));
         }
+        // Another program may have removed it.
+        let made = files::create_private_folder(&self.0.folder);
+        made.map_err(|source| PartialError::Io {
+            path: self.0.folder.clone(),
+            source,
+        })?;
         entries.begun += 1;
         let number = entries.begun;
         let spec = PartialSpec {
@@ -150,6 +166,7 @@ impl Cache {
         let mut entries = self.entries();
         if entries.touch(&hash).is_none() {
             let (len, folder) = (bytes.len() as u64, self.0.folder.as_path());
+            files::create_private_folder(folder)?;
             self.0
                 .store
                 .disk_space()
@@ -168,6 +185,12 @@ impl Cache {
         };
         let manifest = Manifest::from_bytes(&fs::read(path).ok()?).ok()?;
         (manifest.descriptor().hash() == *hash).then_some(manifest)
+    }
+
+    /// The content whose files were found to be removed by another program, since the last call: it
+    /// has to be fetched again.
+    pub fn take_lost(&self) -> Vec<Hash> {
+        std::mem::take(&mut self.entries().lost)
     }
 
     /// Drops the entries used least recently until the cache is within its bound, which is lower
@@ -279,10 +302,15 @@ impl CacheEntries {
         self.kept.iter().map(CacheEntry::bytes).sum()
     }
 
-    /// The entry with this hash, which moves to the end.
+    /// The entry with this hash, which moves to the end. An entry whose file another program removed
+    /// is dropped.
     fn touch(&mut self, hash: &Hash) -> Option<&CacheEntry> {
         let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
         let entry = self.kept.remove(at);
+        if entry.is_lost() {
+            self.lost.push(*hash);
+            return None;
+        }
         self.kept.push(entry);
         self.kept.last()
     }
@@ -339,6 +367,32 @@ mod tests {
             cache.discard(gone.unwrap());
             waits.join().unwrap();
             assert_eq!(files(), 0);
+        });
+    }
+
+    #[test]
+    fn content_whose_files_another_program_removed_is_begun_again() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                return;
+            };
+            let (folder, content) = (manifest([link("a", "b")]), describe(b"content"));
+            let (of_folder, of_file) = (folder.descriptor().hash(), content.hash());
+            let keep = || {
+                cache.keep_manifest(&folder).unwrap();
+                cache.begin(content).unwrap();
+                assert_eq!(cache.manifest(&of_folder).as_ref(), Some(&folder));
+                assert!(cache.file(&of_file).is_some());
+            };
+            keep();
+            for entry in fs::read_dir(&cache.0.folder).unwrap() {
+                fs::remove_file(entry.unwrap().path()).unwrap();
+            }
+            assert!(cache.manifest(&of_folder).is_none() && cache.file(&of_file).is_none());
+            assert_eq!(cache.take_lost(), [of_folder, of_file]);
+            keep();
+            fs::remove_dir_all(&cache.0.folder).unwrap();
+            keep();
         });
     }
 

@@ -273,6 +273,11 @@ fn what_is_not_here_is_fetched_as_it_is_read() {
         .code(206)
         .is(&content[content.len() - 5..]);
 
+    // Another program empties the cache: what is read is fetched again.
+    let cached = fs::read_dir(b.data().join("gateway")).unwrap();
+    cached.for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    song.get(&[]).code(200).is(&content);
+
     // The reading is not in the list of downloads, and B does not share the content.
     assert_eq!(b.json(&["downloads"]), serde_json::json!([]));
     assert_eq!(b.json(&["list"]), serde_json::json!([]));

@@ -1,6 +1,6 @@
 //! The verified bytes of a file that is downloaded, for those who read it meanwhile.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use pelago_content::{BLOCK_SIZE, Chunk, Descriptor, Node};
 
@@ -15,6 +15,11 @@ impl Partial {
     /// The run of verified blocks around `block`. None if that block is not verified.
     pub fn run_of(&self, block: u64) -> Option<Range<u64>> {
         self.verified.lock().run_of(block)
+    }
+
+    /// The path of its unfinished file.
+    pub(crate) fn part_path(&self) -> PathBuf {
+        self.files.path()
     }
 
     /// How many blocks are verified.

@@ -124,6 +124,14 @@ impl Transfers {
         self.spawn(wanted, purpose, status, None)
     }
 
+    /// Ends the fetches of content whose cached files another program removed: they take it for
+    /// fetched. Their readers begin new ones.
+    pub(super) fn fetch_lost_again(&self) {
+        for hash in self.opened_cache().iter().flat_map(Cache::take_lost) {
+            self.fetches.stop(&hash);
+        }
+    }
+
     /// Drops what was not read for the longest time, if the cache is too large.
     pub(super) fn trim_cache(&self, cache: &Cache) {
         for gone in cache.trim(|hash| self.fetches.is_read(hash)) {

@@ -169,6 +169,7 @@ impl Reader {
                     // Other peers may have the data that cannot be read here.
                     Err(error) => self.unreadable = Some(error),
                 }
+                self.transfers.fetch_lost_again();
             }
             let Some(fetching) = &mut self.fetching else {
                 self.begin_fetch().await?;
