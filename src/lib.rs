@@ -56,7 +56,10 @@ pub use pelago_engine::node::{
 #[doc(inline)]
 pub use pelago_engine::{
     duties::Duties,
-    network::{ConnectError, StartError as NetworkStartError, TransportKind, UnreachedNode},
+    network::{
+        ConnectError, NatKind, OwnAddress, ReachReport, ReachState, RelayService,
+        StartError as NetworkStartError, TransportKind, UnreachedNode, Way,
+    },
     transfer::{
         ChangeError, LoadError, NoHolder, NotKept, ReadError as TransferReadError, TransferError,
         UnfoldError,

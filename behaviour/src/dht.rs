@@ -3,6 +3,7 @@
 //! Owns the library's behaviour. The [`Dialer`] gets the addresses in the answers of peers, each
 //! with the peer that named it, and Kademlia gets only the ids. A provider record reaches the
 //! store together with its announcer. The dialer also judges the addresses of the routing table.
+//! Records of this node name where it listens, in addition to its proven addresses.
 
 mod handler;
 #[cfg(test)]
@@ -20,8 +21,10 @@ use libp2p::{
     core::{Endpoint, transport::PortUse},
     kad::{self, KadPeer},
     swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
+        ConnectionClosed, ConnectionDenied, ConnectionId, ExpiredListenAddr, ExternalAddrExpired,
+        FromSwarm, NetworkBehaviour, NewListenAddr, THandler, THandlerInEvent, THandlerOutEvent,
+        ToSwarm,
+        behaviour::{ConnectionEstablished, ExternalAddrConfirmed},
     },
 };
 
@@ -29,7 +32,9 @@ use self::handler::Handler;
 use crate::{
     AddressScope,
     dial::{Dialer, Namer, is_vouched},
+    ip_of, is_relayed,
     providers::{Announcer, ProviderStore},
+    relay_of, remote_of,
 };
 
 type Kademlia = kad::Behaviour<ProviderStore>;
@@ -40,11 +45,18 @@ type HandlerEvent = THandlerOutEvent<Kademlia>;
 /// Peers of each kind that one answer names, at most: Kademlia's k.
 const MAX_NAMED: usize = 20;
 
+/// Listen addresses in records of this node, at most. The library keeps 20 addresses, of which the
+/// rest are proven ones.
+const MAX_LISTENS: usize = 12;
+
 /// The Kademlia behaviour of a node.
 pub struct Dht {
     kad: Kademlia,
     dialer: Dialer,
+    local: PeerId,
     connections: HashMap<ConnectionId, Connection>,
+    /// Where this node listens. Its records name these addresses, as LANs need no others.
+    listens: Vec<Multiaddr>,
 }
 
 struct Connection {
@@ -55,11 +67,54 @@ struct Connection {
 }
 
 impl Dht {
-    pub(crate) fn new(kad: Kademlia, dialer: Dialer) -> Self {
+    pub(crate) fn new(local: PeerId, kad: Kademlia, dialer: Dialer) -> Self {
         Self {
             kad,
             dialer,
+            local,
             connections: HashMap::new(),
+            listens: Vec::new(),
+        }
+    }
+
+    /// Whether this node answers queries and is in the tables of others, or only asks.
+    pub fn set_server(&mut self, is_server: bool) {
+        self.kad.set_mode(Some(match is_server {
+            true => kad::Mode::Server,
+            false => kad::Mode::Client,
+        }));
+    }
+
+    fn listens(&mut self, address: &Multiaddr) {
+        if !is_relayed(address) && self.listens.len() < MAX_LISTENS {
+            self.listens.push(address.clone());
+            let confirmed =
+                FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed { addr: address });
+            self.kad.on_swarm_event(confirmed);
+        }
+    }
+
+    fn listens_no_more(&mut self, address: &Multiaddr) {
+        if let Some(at) = self.listens.iter().position(|known| known == address) {
+            self.listens.swap_remove(at);
+            let expired = FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr: address });
+            self.kad.on_swarm_event(expired);
+        }
+    }
+
+    /// Whether a record may say that its announcer is at `address`. Relays in the address have to
+    /// be this node or a peer, at an address that is known to be theirs.
+    fn may_name(&self, announcer: &Connection, address: &Multiaddr) -> bool {
+        match relay_of(address) {
+            None => is_vouched(&announcer.remote, address),
+            Some(relay) if relay == self.local => {
+                let mut own = self.listens.iter();
+                own.any(|own| ip_of(own) == ip_of(address))
+            }
+            Some(relay) => {
+                let mut connections = self.connections.values();
+                connections.any(|other| other.peer == relay && is_vouched(&other.remote, address))
+            }
         }
     }
 
@@ -98,7 +153,7 @@ impl Dht {
                 let mut addresses = self.dialer.allowed(connection.namer, addresses);
                 // A peer on this machine knows the addresses by which other machines reach it.
                 let is_here = connection.namer.scope == AddressScope::Loopback;
-                addresses.retain(|address| is_here || is_vouched(&connection.remote, address));
+                addresses.retain(|address| is_here || self.may_name(connection, address));
                 provider.multiaddrs = addresses;
                 let peer = connection.peer;
                 let mut connections = self.connections.values();
@@ -192,11 +247,11 @@ impl NetworkBehaviour for Dht {
                 endpoint,
                 ..
             }) => {
-                let remote = endpoint.get_remote_address();
+                let remote = remote_of(endpoint);
                 let connection = Connection {
                     peer: peer_id,
-                    namer: Namer::new(peer_id, remote),
-                    remote: remote.clone(),
+                    namer: Namer::new(peer_id, &remote),
+                    remote,
                     is_outbound: endpoint.is_dialer(),
                 };
                 if connection.is_outbound {
@@ -206,6 +261,16 @@ impl NetworkBehaviour for Dht {
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
                 self.connections.remove(&connection_id);
+            }
+            // It is still a listen address.
+            FromSwarm::ExternalAddrExpired(ExternalAddrExpired { addr })
+                if self.listens.contains(addr) =>
+            {
+                return;
+            }
+            FromSwarm::NewListenAddr(NewListenAddr { addr, .. }) => self.listens(addr),
+            FromSwarm::ExpiredListenAddr(ExpiredListenAddr { addr, .. }) => {
+                self.listens_no_more(addr);
             }
             _ => {}
         }

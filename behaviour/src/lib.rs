@@ -22,6 +22,7 @@ mod origin;
 mod private;
 mod protocols;
 mod providers;
+pub mod reach;
 mod stall;
 pub mod streams;
 mod transport;
@@ -33,7 +34,9 @@ pub use frame::FrameError;
 pub use lan::Lan;
 pub use listen::try_listen;
 pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_agent};
-pub use origin::{AddressScope, Origin, Prefix, ip_of};
+pub use origin::{
+    AddressScope, Origin, Prefix, ip_of, is_relayed, relay_of, remote_address, remote_of,
+};
 pub use private::{InvalidNetworkKey, NetworkKey, NetworkKeys, PrivateNetwork, TooManyKeys};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
@@ -43,4 +46,5 @@ pub use providers::{
 pub use stall::{STALL_MIN_BYTES, Stall};
 pub use transport::{
     OwnIdCallers, TlsSetupError, TransportError, memory_transport, swarm_config, transport,
+    with_circuits,
 };

@@ -3,13 +3,14 @@
 use std::{convert::Infallible, num::NonZeroUsize, time::Duration};
 
 use libp2p::{
-    PeerId, identify, identity, kad, mdns, ping,
+    PeerId, identify, identity, kad, mdns, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use crate::{
     Dht, Lan, PrivateNetwork, Protocols, dial,
     providers::{OwnKeys, ProviderStore},
+    reach::{self, Members, Punch, PunchEvent, Relay},
     streams,
 };
 
@@ -62,6 +63,12 @@ pub struct Behaviour {
     pub dial: dial::Behaviour,
     /// Finds providers of content in the DHT.
     pub kad: Dht,
+    /// Reserves places at relays, and opens circuits.
+    pub circuits: Toggle<relay::client::Behaviour>,
+    /// Carries circuits for others.
+    pub relay: Relay,
+    /// Turns circuits into direct connections.
+    pub punch: Punch,
     /// The protocols by which content moves.
     pub streams: streams::Behaviour,
 }
@@ -77,6 +84,12 @@ pub enum Event {
     Mdns(mdns::Event),
     /// A query of ours advanced, or the routing table changed.
     Kad(Box<kad::Event>),
+    /// A relay took a reservation, or a circuit was opened.
+    Circuit(relay::client::Event),
+    /// This node took a reservation, or carries a circuit.
+    Relay(Box<relay::Event>),
+    /// An attempt at a direct connection has ended.
+    Punch(PunchEvent),
     /// A peer opened a stream of one of our protocols.
     Stream(Box<streams::Event>),
 }
@@ -111,6 +124,24 @@ impl From<kad::Event> for Event {
     }
 }
 
+impl From<relay::client::Event> for Event {
+    fn from(event: relay::client::Event) -> Self {
+        Self::Circuit(event)
+    }
+}
+
+impl From<relay::Event> for Event {
+    fn from(event: relay::Event) -> Self {
+        Self::Relay(Box::new(event))
+    }
+}
+
+impl From<PunchEvent> for Event {
+    fn from(event: PunchEvent) -> Self {
+        Self::Punch(event)
+    }
+}
+
 impl From<streams::Event> for Event {
     fn from(event: streams::Event) -> Self {
         Self::Stream(Box::new(event))
@@ -118,7 +149,7 @@ impl From<streams::Event> for Event {
 }
 
 impl Behaviour {
-    /// The behaviour of the node with `keypair`, which provides `own`.
+    /// The behaviour of the node with `keypair`, which provides `own`, without relays.
     ///
     /// If mDNS fails, the failure is logged and mDNS retried: a node is useful without it.
     #[must_use]
@@ -137,9 +168,24 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             lan: config.mdns.then(|| Lan::new(local)).into(),
-            kad: Dht::new(kademlia(local, own, config), dialer.clone()),
+            kad: Dht::new(local, kademlia(local, own, config), dialer.clone()),
+            circuits: None.into(),
+            relay: reach::relay::new(local, &Members::default()),
+            punch: Punch::new(local, dialer.clone()),
             dial: dial::Behaviour::new(dialer),
             streams: streams::Behaviour::new(config.protocols.clone()),
+        }
+    }
+
+    /// This behaviour with `circuits`, which belong to its transport. The node may become a relay,
+    /// for `members` alone.
+    #[must_use]
+    pub fn with_circuits(self, circuits: relay::client::Behaviour, members: &Members) -> Self {
+        let local = self.punch.local();
+        Self {
+            circuits: Some(circuits).into(),
+            relay: reach::relay::new(local, members),
+            ..self
         }
     }
 }

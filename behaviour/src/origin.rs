@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol};
 
 /// How far an address reaches, the nearest first. An address that embeds another one (IPv4 in
 /// IPv6, NAT64, 6to4) reaches as far as that one.
@@ -175,6 +175,45 @@ impl fmt::Debug for Prefix {
     }
 }
 
+/// The address of the peer at the other end of a connection. A peer that comes through a relay has
+/// none of its own, and only the near end of the connection names the relay: the address leads
+/// through it.
+#[must_use]
+pub fn remote_address(local: &Multiaddr, remote: &Multiaddr) -> Multiaddr {
+    if !is_relayed(local) || is_relayed(remote) {
+        return remote.clone();
+    }
+    remote.iter().fold(local.clone(), Multiaddr::with)
+}
+
+/// [`remote_address`] of the connection with these ends.
+#[must_use]
+pub fn remote_of(endpoint: &ConnectedPoint) -> Multiaddr {
+    match endpoint {
+        ConnectedPoint::Dialer { address, .. } => address.clone(),
+        ConnectedPoint::Listener {
+            local_addr,
+            send_back_addr,
+        } => remote_address(local_addr, send_back_addr),
+    }
+}
+
+/// Whether the address leads through a relay.
+#[must_use]
+pub fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// The relay through which the address leads.
+#[must_use]
+pub fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let parts = address.iter().zip(address.iter().skip(1));
+    parts.into_iter().find_map(|pair| match pair {
+        (Protocol::P2p(relay), Protocol::P2pCircuit) => Some(relay),
+        _ => None,
+    })
+}
+
 /// The IP address with which `address` begins.
 #[must_use]
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
@@ -294,6 +333,23 @@ mod tests {
             assert_ne!(origin(a, local), origin(b, local), "{local}");
             assert_eq!(origin(a, local), origin(a, "/memory/2"));
         }
+    }
+
+    #[test]
+    fn a_peer_that_comes_through_a_relay_counts_as_the_relay() {
+        let [peer, relay] = [PeerId::random(), PeerId::random()];
+        let through = format!("/ip4/8.8.8.8/tcp/1/p2p/{relay}/p2p-circuit");
+        let endpoint = ConnectedPoint::Listener {
+            local_addr: through.parse().unwrap(),
+            send_back_addr: format!("/p2p/{peer}").parse().unwrap(),
+        };
+        let remote = remote_of(&endpoint);
+        assert_eq!(remote.to_string(), format!("{through}/p2p/{peer}"));
+        assert!(is_relayed(&remote));
+        assert_eq!(relay_of(&remote), Some(relay));
+        let counted = Origin::new(peer, &remote);
+        assert_eq!(counted, origin(relay, "/ip4/8.8.8.8/tcp/2"));
+        assert_eq!(relay_of(&"/ip4/8.8.8.8/tcp/1".parse().unwrap()), None);
     }
 
     #[test]

@@ -82,6 +82,8 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         bootstrap: bootstrap(config)?,
         mdns: network.mdns,
         announce: network.announce,
+        relay_service: network.relay_service,
+        relay_use: network.relay_use,
         memory_budget: memory.connections(network.memory_budget()),
         rescan_interval: Duration::from_secs(config.storage.rescan_seconds),
         max_downloads: transfer.max_downloads,

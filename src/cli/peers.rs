@@ -7,7 +7,7 @@ use super::{
     table::{Column, Table},
     text::{bytes, escape},
 };
-use crate::api::types::Peer;
+use crate::api::types::{Peer, Way};
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let peers = attach::require_running(context).await?.peers().await?;
@@ -28,6 +28,7 @@ fn describe(peers: &[Peer], width: Option<usize>) -> String {
         Column::number("RTT").drop_order(3),
         Column::number("SENT").drop_order(2),
         Column::number("RECEIVED").drop_order(2),
+        Column::text("WAY").drop_order(3),
         Column::text("NAME").min_width(12),
         Column::text("ADDRESS").min_width(16).drop_order(1),
     ];
@@ -38,9 +39,19 @@ fn describe(peers: &[Peer], width: Option<usize>) -> String {
                 .map_or_else(|| "?".to_owned(), |rtt| format!("{rtt:.1} ms")),
             bytes(peer.sent_bytes),
             bytes(peer.received_bytes),
+            way(peer.way).to_owned(),
             escape(peer.name.as_deref().unwrap_or_default()),
             peer.addresses.first().cloned().unwrap_or_default(),
         ]
     };
     Table::new(columns, peers.iter().map(row)).text(width)
+}
+
+const fn way(way: Way) -> &'static str {
+    match way {
+        Way::Direct => "direct",
+        Way::Punched => "punched",
+        Way::Relayed => "relayed",
+        Way::Lan => "lan",
+    }
 }

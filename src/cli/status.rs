@@ -9,10 +9,10 @@ use super::{
     context::Context,
     health,
     output::Exit,
-    text::{bytes, escape, time},
+    text::{bytes, count, escape, time},
     user,
 };
-use crate::api::types::{Health, Status, UserState, UserStatus};
+use crate::api::types::{Health, Reach, Status, UserState, UserStatus};
 
 /// The state of the node, for programs.
 #[derive(Serialize)]
@@ -79,6 +79,7 @@ fn describe(
         format!("shares     {}", status.shares),
         format!("downloads  {} unfinished", status.downloads),
         format!("peers      {}", status.peers),
+        format!("reach      {}", reach(&status.reach)),
         format!(
             "moved      {} sent, {} received in all",
             bytes(status.sent_bytes),
@@ -98,4 +99,14 @@ fn describe(
         lines.extend(remedy.map(|remedy| format!("{:10} {remedy}", "")));
     }
     lines.join("\n")
+}
+
+/// How others reach the node, and whether it helps others.
+fn reach(reach: &Reach) -> String {
+    let mut line = escape(&reach.summary);
+    if reach.relay {
+        let circuits = count(reach.circuits, "connection");
+        line += &format!("; relays {circuits} for others");
+    }
+    line
 }

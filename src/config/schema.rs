@@ -21,7 +21,7 @@ use super::{
         text,
     },
 };
-use crate::limits::Rate;
+use crate::{RelayService, limits::Rate};
 
 /// Defines the sections, [`Config`] and [`SETTINGS`] from one table.
 macro_rules! settings {
@@ -112,6 +112,17 @@ settings! {
         /// Whether this node announces its shares to the DHT. Without announcements, only peers
         /// that know the address of this node find its shares.
         announce: bool = true, flag();
+
+        /// Whether this node is a relay: it passes on connections between two nodes that cannot
+        /// reach each other, until these connect directly. `auto`: while peers from everywhere reach
+        /// this node. `on`: always; you know that they do, for example by a port that your router
+        /// forwards. Cost: at most 16 such connections, each with at most 4 MiB in 10 minutes.
+        relay_service: RelayService = "auto", choice(&["auto", "on", "off"]);
+
+        /// Whether this node can be reached through relays while peers from elsewhere do not reach
+        /// it directly. Without relays, such a node downloads only from nodes that are reachable.
+        /// Cost: two connections that stay open; relays see with which nodes this one is connected.
+        relay_use: bool = true, flag();
 
         /// Memory for connections: the node keeps at most one connection for each MiB, and one in
         /// 32 of them over QUIC. Higher: more peers at the same time, above all over QUIC. Where

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod capture;
+mod circuits;
 mod content;
 mod crowd;
 mod dials;

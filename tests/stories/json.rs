@@ -131,6 +131,7 @@ fn every_verb_prints_exactly_its_fields() {
             "network_key",
             "peer_id",
             "peers",
+            "reach",
             "received_bytes",
             "sent_bytes",
             "shares",
@@ -168,7 +169,8 @@ fn every_verb_prints_exactly_its_fields() {
             "peer_id",
             "received_bytes",
             "rtt_ms",
-            "sent_bytes"
+            "sent_bytes",
+            "way"
         ]
     );
     b_node.stop();

@@ -42,7 +42,9 @@ pub(crate) struct Capacity {
     pub(crate) inbound: usize,
     /// Those of them over QUIC.
     pub(crate) quic: usize,
-    /// Connections of peers that are not yet established, for TCP and QUIC each.
+    /// Those of them through relays.
+    pub(crate) relayed: usize,
+    /// Connections of peers that are not yet established, for each kind.
     pub(crate) pending_inbound: usize,
     /// Addresses that are being dialed.
     pub(crate) pending_outbound: usize,
@@ -65,6 +67,7 @@ impl Capacity {
             connections: count(connections),
             inbound: count(connections - connections / 8),
             quic: count(quic),
+            relayed: count(connections / 4),
             pending_inbound: count(connections / 2),
             pending_outbound: count(connections * 2),
             quic_charge: QUIC_COST.min(for_quic / quic),

@@ -5,4 +5,6 @@
 pub(crate) enum ConnectionKind {
     Tcp,
     Quic,
+    /// A stream of the connection to a relay.
+    Relayed,
 }

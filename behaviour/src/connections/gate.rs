@@ -22,6 +22,7 @@ use libp2p::{
 use thiserror::Error;
 
 use super::{ConnectionKind, Connections, admitted::Admitted, permits::ConnectionPermits};
+use crate::remote_address;
 
 /// Why a connection was not made.
 #[derive(Debug, Error)]
@@ -118,11 +119,11 @@ where
                 other => return Poll::Ready(without_upgrade(other)),
             };
             let (abort, aborted) = AbortHandle::new_pair();
-            let Some(permit) = self.permits.begin(self.kind, &send_back_addr, abort) else {
+            let address = remote_address(&local_addr, &send_back_addr);
+            let Some(permit) = self.permits.begin(self.kind, &address, abort) else {
                 continue;
             };
-            let (permits, kind, address) =
-                (Arc::clone(&self.permits), self.kind, send_back_addr.clone());
+            let (permits, kind) = (Arc::clone(&self.permits), self.kind);
             let made = async move {
                 let output = Abortable::new(upgrade, aborted).await;
                 let output = output

@@ -166,10 +166,11 @@ impl ConnectionPermits {
 
     pub(super) fn report(&self) -> ConnectionsReport {
         let table = self.table();
-        let quic = table.count(|established| established.kind == ConnectionKind::Quic);
+        let of = |kind| table.count(|established| established.kind == kind);
         ConnectionsReport {
-            tcp: table.standing.len() - quic,
-            quic,
+            tcp: of(ConnectionKind::Tcp),
+            quic: of(ConnectionKind::Quic),
+            relayed: of(ConnectionKind::Relayed),
             max: self.capacity.connections,
             max_quic: self.capacity.quic,
             pending: table.pending.len(),

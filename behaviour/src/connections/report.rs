@@ -7,6 +7,8 @@ pub struct ConnectionsReport {
     pub tcp: usize,
     /// Established connections over QUIC.
     pub quic: usize,
+    /// Established connections through relays.
+    pub relayed: usize,
     /// The limit of connections.
     pub max: usize,
     /// The limit of connections over QUIC.

@@ -27,6 +27,9 @@ use crate::Origin;
 /// still look alive after the peer has moved to another address.
 const MAX_CONNECTIONS_PER_PEER: usize = 8;
 
+/// Connections with one peer through relays: one that each side opened, through two relays each.
+const MAX_RELAYED_PER_PEER: usize = 4;
+
 /// All connections, handshakes and dials.
 #[derive(Default)]
 pub(super) struct Table {
@@ -100,6 +103,9 @@ impl Table {
         capacity: &Capacity,
         established: &Established,
     ) -> Result<Option<u64>, NoPermit> {
+        if established.kind == ConnectionKind::Relayed {
+            return self.choose_for_relayed(capacity, established);
+        }
         let mut victim = self.choose_of_peer(established)?;
         if victim.is_none() && established.kind == ConnectionKind::Quic {
             victim = self.choose_for_quic(capacity, established.origin, established.is_inbound)?;
@@ -139,6 +145,28 @@ impl Table {
             victim = eviction::victim(&of_peers, origin, Claim::Idle);
         }
         victim.map(Some).ok_or(NoPermit)
+    }
+
+    /// A relayed connection displaces other relayed ones only: it helps until there is a direct one.
+    fn choose_for_relayed(
+        &self,
+        capacity: &Capacity,
+        established: &Established,
+    ) -> Result<Option<u64>, NoPermit> {
+        let is_relayed = |other: &Established| other.kind == ConnectionKind::Relayed;
+        let is_same = |other: &Established| is_relayed(other) && other.peer == established.peer;
+        let (candidates, claim) = if self.count(is_same) >= MAX_RELAYED_PER_PEER {
+            (self.standing(is_same), Claim::Ours)
+        } else if self.count(is_relayed) >= capacity.relayed
+            || self.standing.len() >= capacity.connections
+        {
+            (self.standing(is_relayed), Claim::Idle)
+        } else {
+            return Ok(None);
+        };
+        eviction::victim(&candidates, established.origin, claim)
+            .map(Some)
+            .ok_or(NoPermit)
     }
 
     fn choose_of_all(
@@ -241,6 +269,21 @@ mod tests {
             .values()
             .for_each(|established| established.activity.taken(1 << 20));
         assert!(full.choose(&capacity, &newcomer).is_err());
+    }
+
+    #[test]
+    fn relayed_connections_displace_each_other_and_no_direct_one() {
+        let capacity = Capacity::new(CAPACITY);
+        let through = |relay: u64| format!("/ip4/8.8.{relay}.8/tcp/4001/p2p-circuit");
+        let relayed = |id| established(id, ConnectionKind::Relayed, &through(id), true);
+        let places = capacity.connections as u64;
+        let direct = |id| established(id, ConnectionKind::Tcp, "/memory/1", true);
+        let full = table((0..places).map(direct));
+        assert!(full.choose(&capacity, &relayed(99)).is_err());
+        let some = table((0..capacity.relayed as u64).map(relayed));
+        let victim = some.choose(&capacity, &relayed(99)).unwrap();
+        assert!(victim.is_some());
+        assert_eq!(some.choose(&capacity, &direct(99)).unwrap(), None);
     }
 
     #[test]

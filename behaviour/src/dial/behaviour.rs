@@ -21,7 +21,7 @@ use libp2p::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{NamedBy, Namer, check, planner::Planner};
-use crate::{AddressScope, private::Outsiders};
+use crate::{AddressScope, Prefix, private::Outsiders, remote_of};
 
 /// Decides what is dialed. A handle: clones share the state.
 #[derive(Clone)]
@@ -55,6 +55,18 @@ impl Dialer {
     /// may name.
     pub fn add_named(&self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         self.lock().add_named(namer, peer, addresses);
+    }
+
+    /// Whether a host of `site` was dialed in the last ten minutes.
+    #[must_use]
+    pub fn has_contacted(&self, site: Prefix) -> bool {
+        self.lock().contacts.is_recent(site, Instant::now())
+    }
+
+    /// Whether a global address of `peer` is known that leads through no relay.
+    #[must_use]
+    pub fn knows_global(&self, peer: &PeerId) -> bool {
+        self.lock().knows_global(peer)
     }
 
     /// Replaces the known addresses of `peer`.
@@ -190,7 +202,7 @@ impl NetworkBehaviour for Behaviour {
                 endpoint,
                 ..
             }) => {
-                let remote = endpoint.get_remote_address();
+                let remote = &remote_of(endpoint);
                 self.watch(remote);
                 let mut planner = self.dialer.lock();
                 planner.connected(peer_id, connection_id, remote);

@@ -7,6 +7,7 @@
 
 mod behaviour;
 mod budget;
+mod contacts;
 mod named_addresses;
 mod planner;
 mod policy;

@@ -11,9 +11,10 @@ use super::{
     NamedBy, Namer, Refusal, Subnets,
     budget::{Budget, Charge},
     check,
+    contacts::Contacts,
     named_addresses::{MAX_ADDRESSES_PER_NAME, NamedAddresses},
 };
-use crate::{Origin, addresses::Addresses, private::Outsiders};
+use crate::{AddressScope, Origin, addresses::Addresses, is_relayed, private::Outsiders, relay_of};
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub(crate) struct Planner {
     pub(crate) book: Addresses,
     named_addresses: NamedAddresses,
     budget: Budget,
+    pub(crate) contacts: Contacts,
     connections: HashMap<PeerId, HashMap<ConnectionId, Namer>>,
     departed: VecDeque<(PeerId, Namer)>,
     expected: VecDeque<(ConnectionId, NamedBy)>,
@@ -60,6 +62,7 @@ impl Planner {
             book: Addresses::default(),
             named_addresses: NamedAddresses::default(),
             budget: Budget::default(),
+            contacts: Contacts::default(),
             connections: HashMap::new(),
             departed: VecDeque::new(),
             expected: VecDeque::new(),
@@ -169,6 +172,9 @@ impl Planner {
             }
         }
         self.note(id, dial, now);
+        // The first eight addresses are tried at once: dead ones must not hold up the way through a
+        // relay, which begins a moment later in any case.
+        more.sort_by_key(|address| !is_relayed(address));
         Ok(more)
     }
 
@@ -219,6 +225,13 @@ impl Planner {
         }
     }
 
+    /// Whether a global address of `peer` is known that leads through no relay.
+    pub(crate) fn knows_global(&self, peer: &PeerId) -> bool {
+        let is_global = |at: &Multiaddr| AddressScope::of(at) == Some(AddressScope::Global);
+        let known = self.known(peer);
+        known.iter().any(|(at, _)| is_global(at) && !is_relayed(at))
+    }
+
     /// All known addresses of `peer`, the best evidence first.
     fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, NamedBy)> {
         let named = self.named_addresses.of(peer).into_iter();
@@ -233,10 +246,17 @@ impl Planner {
         address: &Multiaddr,
         now: Instant,
     ) -> Result<Charge, Refusal> {
+        if relay_of(address) == Some(self.local) {
+            return Err(Refusal::Ourselves);
+        }
         check(by, address, &self.subnets)?;
         // Only a person names a peer without an id; other hosts are identified by address.
         let host = Origin::new(peer.unwrap_or(self.local), address);
-        self.budget.begin(by, host, now)
+        let charge = self.budget.begin(by, host, now)?;
+        if let Some(site) = host.site() {
+            self.contacts.note(site, now);
+        }
+        Ok(charge)
     }
 
     fn give_back(&mut self, dial: &Dial) {

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use thiserror::Error;
 
 use super::Subnets;
-use crate::{AddressScope, Origin, ip_of};
+use crate::{AddressScope, Origin, ip_of, is_relayed};
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +68,9 @@ pub enum Refusal {
     /// The peer is not in our private network.
     #[error("a short time ago, the peer had no key of this network")]
     Outsider,
+    /// It leads through this node itself.
+    #[error("the address leads through this node itself")]
+    Ourselves,
     /// The number of running dials is at its limit.
     #[error("too many dials to that host, or on behalf of that peer, are running")]
     Busy,
@@ -191,12 +194,6 @@ pub fn is_vouched(remote: &Multiaddr, address: &Multiaddr) -> bool {
         None => true,
         Some(_) => ip_of(remote) == ip_of(address),
     }
-}
-
-/// Whether the address leads through a relay.
-#[must_use]
-pub(super) fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 fn is_localhost(address: &Multiaddr) -> bool {

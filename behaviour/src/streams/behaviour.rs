@@ -23,7 +23,7 @@ use super::{
     handler::{Handler, Inbound, Open, OpenError, Reply},
     peer_stream::LastActivity,
 };
-use crate::{Origin, Protocol, Protocols};
+use crate::{Origin, Protocol, Protocols, is_relayed, remote_address, remote_of};
 
 /// A peer opened a stream of one of our protocols.
 #[derive(Debug)]
@@ -37,9 +37,32 @@ pub struct Event {
 /// A connection for streams.
 struct Connection {
     id: ConnectionId,
-    /// TCP is preferred where both exist, as QUIC costs more CPU for each byte (about half the
-    /// rate on one core, docs/PERFORMANCE.md).
-    is_tcp: bool,
+    way: Way,
+}
+
+/// How a connection reaches its peer, the best way last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Through a third node, which bounds how much it carries.
+    Relayed,
+    /// Directly over QUIC, which costs more CPU for each byte than TCP (about half the rate on one
+    /// core, docs/PERFORMANCE.md).
+    Quic,
+    /// Directly over TCP, or within this process.
+    Tcp,
+}
+
+impl Way {
+    fn of(address: &Multiaddr) -> Self {
+        if is_relayed(address) {
+            return Self::Relayed;
+        }
+        let is_quic = |part| part == multiaddr::Protocol::QuicV1;
+        match address.iter().any(is_quic) {
+            true => Self::Quic,
+            false => Self::Tcp,
+        }
+    }
 }
 
 /// The behaviour of all our stream protocols.
@@ -79,6 +102,7 @@ impl Behaviour {
         Handler::new(
             self.protocols.clone(),
             origin,
+            is_relayed(remote),
             self.refused(),
             last_activity,
         )
@@ -99,10 +123,9 @@ impl Behaviour {
     /// Never dials. The reply is dropped only if the connection closes meanwhile.
     pub fn open(&mut self, peer: PeerId, protocol: Protocol, reply: Reply) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
-        // The newest: a peer that has moved connects again while the old connection still looks
-        // alive.
-        let newest_tcp = connections.iter().rfind(|c| c.is_tcp);
-        let preferred = newest_tcp.or(connections.last());
+        // The newest of the best: a peer that has moved connects again while the old connection
+        // still looks alive. Of equals, `max_by_key` takes the last.
+        let preferred = connections.iter().max_by_key(|connection| connection.way);
         let Some(connection) = preferred else {
             // The caller may have stopped waiting: nothing is lost then.
             let _ = reply.send(Err(OpenError::NotConnected));
@@ -116,12 +139,6 @@ impl Behaviour {
     }
 }
 
-fn is_tcp(address: &Multiaddr) -> bool {
-    address
-        .iter()
-        .any(|part| matches!(part, multiaddr::Protocol::Tcp(_)))
-}
-
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
     type ToSwarm = Event;
@@ -130,10 +147,10 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(connection, peer, remote))
+        Ok(self.handler(connection, peer, &remote_address(local, remote)))
     }
 
     fn handle_established_outbound_connection(
@@ -155,10 +172,9 @@ impl NetworkBehaviour for Behaviour {
                 endpoint,
                 ..
             }) => {
-                let is_tcp = is_tcp(endpoint.get_remote_address());
                 let connection = Connection {
                     id: connection_id,
-                    is_tcp,
+                    way: Way::of(&remote_of(endpoint)),
                 };
                 self.connections
                     .entry(peer_id)
@@ -264,6 +280,19 @@ mod tests {
                 _ = b.select_next_some() => {}
             }
         }
+    }
+
+    #[test]
+    fn direct_ways_are_better_than_relayed_ones() {
+        let relay = format!("/p2p/{}/p2p-circuit", PeerId::random());
+        let ways = [
+            format!("/ip4/7.7.7.7/tcp/1{relay}"),
+            "/ip4/7.7.7.7/udp/1/quic-v1".to_owned(),
+            "/ip4/7.7.7.7/tcp/1".to_owned(),
+        ];
+        let ways = ways.map(|address| Way::of(&address.parse().unwrap()));
+        assert_eq!(ways, [Way::Relayed, Way::Quic, Way::Tcp]);
+        assert!(ways.is_sorted());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use futures::channel::oneshot;
@@ -71,6 +72,8 @@ pub struct Accepted {
     pub protocol: Protocol,
     /// As whom limits count the peer.
     pub origin: Origin,
+    /// Since when its connection exists, if it leads through a relay.
+    pub relayed_since: Option<Instant>,
     _counted: Arc<()>,
 }
 
@@ -90,12 +93,15 @@ pub struct Handler {
     last_activity: LastActivity,
     /// Where the peer comes from.
     origin: Origin,
+    /// Since when the connection exists, if it leads through a relay.
+    relayed_since: Option<Instant>,
 }
 
 impl Handler {
     pub(super) fn new(
         protocols: Protocols,
         origin: Origin,
+        is_relayed: bool,
         refused: Arc<AtomicU64>,
         last_activity: LastActivity,
     ) -> Self {
@@ -108,6 +114,7 @@ impl Handler {
             refused,
             last_activity,
             origin,
+            relayed_since: is_relayed.then(Instant::now),
         }
     }
 
@@ -120,6 +127,7 @@ impl Handler {
         let accepted = Accepted {
             protocol,
             origin: self.origin,
+            relayed_since: self.relayed_since,
             _counted: Arc::clone(&self.inbound),
         };
         let stream = Outbound::new(stream, self.last_activity.clone());

@@ -1,5 +1,7 @@
-//! The transport between nodes: TCP (TLS or noise, yamux) and QUIC, with DNS.
+//! The transport between nodes: TCP (TLS or noise, yamux) and QUIC, with DNS, directly or through
+//! relays.
 
+mod circuits;
 mod lazy;
 mod own_id_callers;
 mod security;
@@ -27,6 +29,7 @@ use crate::{
     memory::{Account, Memory},
     muxer::{MAX_STREAMS, Muxer, Upgrade},
     private::Members,
+    remote_of,
 };
 use lazy::Lazy;
 use security::{Encrypted, Security};
@@ -34,6 +37,7 @@ use shared::Shared;
 use tls::Tls;
 use tls_first::TlsFirst;
 
+pub use circuits::with_circuits;
 pub use own_id_callers::OwnIdCallers;
 pub use tls::TlsSetupError;
 
@@ -187,7 +191,7 @@ fn end_when_dead(stream: &tcp::tokio::TcpStream) {
 }
 
 fn muxer(memory: &Memory, peer: &PeerId, endpoint: &ConnectedPoint) -> Upgrade {
-    let origin = Origin::new(*peer, endpoint.get_remote_address());
+    let origin = Origin::new(*peer, &remote_of(endpoint));
     Upgrade::new(Account::open(memory, origin))
 }
 

@@ -20,6 +20,8 @@ struct Shared {
     rates: watch::Sender<Rates>,
     upload: Direction,
     download: Direction,
+    /// Of content that goes through relays.
+    relayed: PeerGates,
 }
 
 /// The gates of one direction.
@@ -70,6 +72,13 @@ impl Limits {
             per_peer: rates.upload_per_peer,
         };
         self.pass(&self.0.upload, rates_of, peer, wanted).await
+    }
+
+    /// The same through a relay, whose bytes others pay for.
+    pub async fn upload_relayed(&self, peer: PeerId, wanted: usize) -> usize {
+        let bytes = granule(Rate::RELAYED).min(wanted as u64);
+        self.0.relayed.of(peer).pass(Rate::RELAYED, bytes).await;
+        self.upload(peer, bytes as usize).await
     }
 
     /// Waits until some of `wanted` bytes may come from `peer`; returns how many.

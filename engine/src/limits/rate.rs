@@ -47,6 +47,9 @@ impl Rate {
     /// The highest rate.
     pub const MAX: Self = Self(MAX);
 
+    /// The rate of content to one peer through relays: what a circuit may carry takes half a minute.
+    pub(super) const RELAYED: Self = Self(128 << 10);
+
     /// A rate in bytes a second.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ impl Collector for ConnectionsCollector {
         let gauges = [
             ("tcp", "Open connections over TCP", report.tcp as u64),
             ("quic", "Open connections over QUIC", report.quic as u64),
+            (
+                "relayed",
+                "Open connections through relays",
+                report.relayed as u64,
+            ),
             ("max", "Limit of connections", report.max as u64),
             (
                 "max_quic",

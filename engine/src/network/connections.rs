@@ -10,7 +10,7 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use pelago_behaviour::{DEAD_SILENCE, dial::NamedBy};
+use pelago_behaviour::{DEAD_SILENCE, dial::NamedBy, is_relayed, relay_of};
 use tokio::sync::oneshot;
 
 use super::{
@@ -26,9 +26,20 @@ impl EventLoop {
         named_by: Option<PeerId>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     ) {
+        let local = *self.swarm.local_peer_id();
+        // A relayed address of a peer of this relay.
+        addresses.retain(|address| relay_of(address) != Some(local));
+        // As many direct ones as are tried at a time may be dead.
+        addresses.sort_by_key(|address| !is_relayed(address));
         if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
             let _ = reply.send(Ok(peer));
+            if named_by.is_none() {
+                self.seek_direct(peer, NamedBy::User, &addresses);
+            }
             return;
+        }
+        if let (Some(peer), true) = (peer, addresses.is_empty()) {
+            self.seek_by_relays(peer);
         }
         if let (None, Some(address)) = (peer, addresses.first()) {
             // A second connection to the same address would be of no use.
@@ -108,20 +119,24 @@ impl EventLoop {
         self.departures.send_modify(|number| *number += 1);
     }
 
-    pub(super) fn add_listen_address(&mut self, address: Multiaddr) {
-        if self.listen_addresses.add(&address) == AddressChange::Network {
-            self.redial.address_changed(Instant::now());
+    pub(super) fn add_listen_address(&mut self, address: &Multiaddr) {
+        let now = Instant::now();
+        if self.listen_addresses.add(address) == AddressChange::Network {
+            self.redial.address_changed(now);
         }
-        self.swarm.add_external_address(address);
+        self.own_addresses.listens(address);
+        self.reconsider_reach(now);
     }
 
     pub(super) fn remove_listen_address(&mut self, address: &Multiaddr) {
-        if self.listen_addresses.remove(address) == AddressChange::Network {
-            let now = Instant::now();
+        let now = Instant::now();
+        let has_moved = self.listen_addresses.remove(address) == AddressChange::Network;
+        if has_moved {
             self.redial.address_changed(now);
             self.redial.moved(self.peers.beyond_this_host(), now);
         }
-        self.swarm.remove_external_address(address);
+        self.own_addresses.listens_no_more(address, has_moved);
+        self.reconsider_reach(now);
     }
 
     pub(super) fn dial_failed(

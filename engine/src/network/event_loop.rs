@@ -10,14 +10,16 @@ use libp2p::{
     Multiaddr, PeerId, Swarm, multiaddr,
     swarm::{ListenError, SwarmEvent},
 };
-use pelago_behaviour::{Behaviour, Event, OwnIdCallers, Protocols, record_key, streams};
+use pelago_behaviour::{
+    Behaviour, Event, OwnIdCallers, Protocols, is_relayed, reach::Members, record_key, streams,
+};
 use tokio::{
     sync::{OwnedMutexGuard, broadcast, mpsc, oneshot, watch},
     time::{sleep, sleep_until, timeout},
 };
 
 use super::{
-    AnnounceError, IdentityClash,
+    AnnounceError, IdentityClash, PeerAddress,
     command::Command,
     dht_queries::DhtQueries,
     identity_clash::SelfDials,
@@ -25,6 +27,7 @@ use super::{
     metrics::{Metrics, QueryKind},
     peers::Peers,
     pending_connects::PendingConnects,
+    reach::{OwnAddresses, ReachReport, RelayService, Relays},
     redial::Redial,
 };
 
@@ -49,6 +52,18 @@ pub(super) struct EventLoop {
     pub(super) own_id_callers: OwnIdCallers,
     pub(super) clash: watch::Sender<Option<IdentityClash>>,
     pub(super) listen_addresses: ListenAddresses,
+    pub(super) own_addresses: OwnAddresses,
+    pub(super) relays: Relays,
+    pub(super) relay_service: RelayService,
+    /// Whether to reserve a place at relays when nothing else makes this node reachable.
+    pub(super) uses_relays: bool,
+    /// The peers that may use this node as a relay.
+    pub(super) members: Members,
+    /// Whether this node answers queries of the DHT where others can reach it.
+    pub(super) is_dht_server: bool,
+    /// Whether it does so now.
+    pub(super) serves_dht: bool,
+    pub(super) reach: watch::Sender<ReachReport>,
     pub(super) commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
@@ -65,7 +80,8 @@ impl EventLoop {
         loop {
             self.run_due(Instant::now());
             let listen = self.listen_later.as_ref().map(|(at, _)| *at);
-            let next = [listen, self.redial.next(), self.self_dials.next()];
+            let relays = self.relays.due().filter(|_| self.wants_relays());
+            let next = [listen, self.redial.next(), self.self_dials.next(), relays];
             let next = next.into_iter().flatten().min();
             let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
             tokio::select! {
@@ -140,6 +156,9 @@ impl EventLoop {
         if let Some(clash) = self.self_dials.judge(now) {
             self.report_clash(clash);
         }
+        if self.wants_relays() && self.relays.due().is_some_and(|due| due <= now) {
+            self.reconsider_reach(now);
+        }
     }
 
     fn handle_command(&mut self, command: Command) {
@@ -189,7 +208,8 @@ impl EventLoop {
                 let _ = reply.send(self.is_quiet());
             }
             Command::ListenAddresses { reply } => {
-                let _ = reply.send(self.swarm.listeners().cloned().collect());
+                let bare = |own: &Multiaddr| PeerAddress::from(own.clone()).address().clone();
+                let _ = reply.send(self.swarm.listeners().map(bare).collect());
             }
             Command::Leave { peer } => {
                 // It may be disconnected already.
@@ -255,6 +275,7 @@ impl EventLoop {
                     .connected(peer_id, connection_id, (&endpoint).into());
                 self.connects.established(connection_id, peer_id);
                 self.redial.reached(connection_id, peer_id);
+                self.handle_connected(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -264,6 +285,7 @@ impl EventLoop {
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 self.connection_closed(peer_id, connection_id);
+                self.handle_disconnected(&peer_id);
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
@@ -281,8 +303,23 @@ impl EventLoop {
                 let now = Instant::now();
                 self.self_dials.incoming(send_back_addr, has_our_id, now);
             }
-            SwarmEvent::NewListenAddr { address, .. } => self.add_listen_address(address),
-            SwarmEvent::ExpiredListenAddr { address, .. } => self.remove_listen_address(&address),
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => match is_relayed(&address) {
+                true => self.handle_reservation(listener_id),
+                false => self.add_listen_address(&address),
+            },
+            SwarmEvent::ExpiredListenAddr { address, .. } if !is_relayed(&address) => {
+                self.remove_listen_address(&address);
+            }
+            SwarmEvent::ListenerClosed { listener_id, .. } => {
+                self.handle_listener_closed(listener_id);
+            }
+            // Those of reservations: the library adds and removes them.
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+                self.push_addresses();
+            }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener failed"),
             _ => {}
         }
@@ -300,6 +337,9 @@ impl EventLoop {
             Event::Identify(event) => self.handle_identify(*event),
             Event::Mdns(event) => self.handle_mdns(event),
             Event::Ping(event) => self.handle_ping(&event),
+            Event::Circuit(event) => tracing::debug!(?event, "by a relay"),
+            Event::Relay(event) => self.handle_relay(&event),
+            Event::Punch(event) => self.handle_punch(&event),
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    AnnounceError, Candidate, Closed, ConnectError, IdentityClash, Peer, PeerAddress, StreamError,
-    Traffic, UnreachedNode,
+    AnnounceError, Candidate, Closed, ConnectError, IdentityClash, Peer, PeerAddress, ReachReport,
+    StreamError, Traffic, UnreachedNode,
     command::Command,
     outgoing::{Outgoing, OutgoingStreams},
 };
@@ -42,6 +42,7 @@ pub struct Network {
     pub(super) departures: watch::Receiver<u64>,
     pub(super) routable: watch::Receiver<usize>,
     pub(super) clash: watch::Receiver<Option<IdentityClash>>,
+    pub(super) reach: watch::Receiver<ReachReport>,
     pub(super) traffic: Traffic,
     pub(super) outgoing: OutgoingStreams,
     pub(super) lookup_requests: Counter,
@@ -84,6 +85,12 @@ impl Network {
     #[must_use]
     pub fn routable(&self) -> watch::Receiver<usize> {
         self.routable.clone()
+    }
+
+    /// How others reach this node. Changes are sent to the receiver.
+    #[must_use]
+    pub fn reachability(&self) -> watch::Receiver<ReachReport> {
+        self.reach.clone()
     }
 
     /// How many requests this node has sent in the DHT to find providers.

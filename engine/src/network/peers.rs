@@ -4,9 +4,22 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
-use pelago_behaviour::{MAX_ADDRESSES, dial};
+use pelago_behaviour::{AddressScope, MAX_ADDRESSES, Origin, Prefix, dial, is_relayed, remote_of};
 
 use super::{PeerAddress, reach::Reach};
+
+/// How a peer is connected, the best way last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Through a relay.
+    Relayed,
+    /// Directly, after both ends have dialed each other at the same time.
+    Punched,
+    /// Directly.
+    Direct,
+    /// Directly, within this machine or a private network.
+    Lan,
+}
 
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +34,10 @@ pub struct Peer {
     pub listen_addresses: Vec<Multiaddr>,
     /// The latest round trip of a ping.
     pub rtt: Option<Duration>,
-    /// Whether it opened a connection to this node.
+    /// Whether it opened a connection to this node, without a relay.
     pub is_inbound: bool,
+    /// How it is connected.
+    pub way: Way,
 }
 
 impl Peer {
@@ -39,8 +54,7 @@ impl Peer {
     /// others may belong to anyone. Of a peer on this machine, all addresses count.
     #[must_use]
     pub fn vouched_addresses(&self) -> Vec<Multiaddr> {
-        let mut remotes = self.addresses.iter();
-        let is_here = remotes.any(|remote| Reach::of(remote) == Reach::Host);
+        let is_here = self.addresses.iter().any(is_on_this_host);
         let listen = self.listen_addresses.iter();
         let vouched = listen.filter(|address| is_here || self.is_vouched(address));
         vouched.cloned().collect()
@@ -52,6 +66,11 @@ impl Peer {
     }
 }
 
+/// Whether a peer with this remote address is on this machine.
+fn is_on_this_host(remote: &Multiaddr) -> bool {
+    !is_relayed(remote) && Reach::of(remote) == Reach::Host
+}
+
 /// The other end of a connection.
 pub(super) struct Remote {
     pub(super) address: Multiaddr,
@@ -59,14 +78,36 @@ pub(super) struct Remote {
     pub(super) is_inbound: bool,
     /// Whether it was found to be dead, and is being closed.
     is_dead: bool,
+    /// Whether both ends dialed each other.
+    is_punched: bool,
+    /// Whether the peer made the connection, and nothing of this node went to its site before.
+    pub(super) is_unasked: bool,
+}
+
+impl Remote {
+    fn way(&self) -> Way {
+        match AddressScope::of(&self.address) {
+            _ if !self.is_direct() => Way::Relayed,
+            _ if self.is_punched => Way::Punched,
+            None | Some(AddressScope::Global) => Way::Direct,
+            Some(_) => Way::Lan,
+        }
+    }
+
+    /// Whether it is connected without a relay.
+    pub(super) fn is_direct(&self) -> bool {
+        !is_relayed(&self.address)
+    }
 }
 
 impl From<&ConnectedPoint> for Remote {
     fn from(endpoint: &ConnectedPoint) -> Self {
         Self {
-            address: endpoint.get_remote_address().clone(),
+            address: remote_of(endpoint),
             is_inbound: endpoint.is_listener(),
             is_dead: false,
+            is_punched: false,
+            is_unasked: false,
         }
     }
 }
@@ -94,13 +135,19 @@ struct ConnectedPeer {
 impl ConnectedPeer {
     fn peer(&self, peer_id: PeerId) -> Peer {
         let remotes = self.connections.values();
+        let mut direct = remotes.clone().filter(|remote| remote.is_direct());
         Peer {
             peer_id,
             name: self.name.clone(),
-            addresses: remotes.map(|remote| remote.address.clone()).collect(),
+            addresses: remotes
+                .clone()
+                .map(|remote| remote.address.clone())
+                .collect(),
             listen_addresses: self.listen_addresses.clone(),
             rtt: self.rtt,
-            is_inbound: self.connections.values().any(|remote| remote.is_inbound),
+            is_inbound: direct.any(|remote| remote.is_inbound),
+            // A peer without connections is forgotten.
+            way: remotes.map(Remote::way).max().unwrap_or(Way::Relayed),
         }
     }
 }
@@ -161,7 +208,7 @@ impl Peers {
             return Vec::new();
         };
         let mut remotes = connected.connections.values();
-        let is_here = remotes.any(|remote| Reach::of(&remote.address) == Reach::Host);
+        let is_here = remotes.any(|remote| is_on_this_host(&remote.address));
         let can_be_true = |address: &Multiaddr| match Reach::of(address) {
             Reach::Nowhere => false,
             Reach::Host => is_here,
@@ -182,6 +229,69 @@ impl Peers {
 
     pub(super) fn is_empty(&self) -> bool {
         self.connected.is_empty()
+    }
+
+    /// Both ends have made this connection to `peer`.
+    pub(super) fn punched(&mut self, peer: &PeerId, connection: ConnectionId) {
+        if let Some(remote) = self.remote_mut(peer, connection) {
+            remote.is_punched = true;
+        }
+    }
+
+    /// `peer` has made this connection, and nothing of this node went to its site before.
+    pub(super) fn came_unasked(&mut self, peer: &PeerId, connection: ConnectionId) {
+        if let Some(remote) = self.remote_mut(peer, connection) {
+            remote.is_unasked = true;
+        }
+    }
+
+    /// Whether this node has dialed a host of `site`, and is connected there.
+    pub(super) fn is_dialed_at(&self, site: Prefix) -> bool {
+        let is_there = |peer: &PeerId, remote: &Remote| {
+            !remote.is_inbound && Origin::new(*peer, &remote.address).site() == Some(site)
+        };
+        self.connected.iter().any(|(peer, connected)| {
+            let mut remotes = connected.connections.values();
+            remotes.any(|remote| is_there(peer, remote))
+        })
+    }
+
+    fn remote_mut(&mut self, peer: &PeerId, connection: ConnectionId) -> Option<&mut Remote> {
+        self.connected
+            .get_mut(peer)?
+            .connections
+            .get_mut(&connection)
+    }
+
+    /// Whether `peer` is connected without a relay.
+    pub(super) fn is_direct(&self, peer: &PeerId) -> bool {
+        self.remotes(peer).any(|(_, remote)| remote.is_direct())
+    }
+
+    /// The other end of a connection to `peer`.
+    pub(super) fn remote(&self, peer: &PeerId, connection: ConnectionId) -> Option<&Remote> {
+        self.connected.get(peer)?.connections.get(&connection)
+    }
+
+    /// The connections to `peer` through relays.
+    pub(super) fn relayed(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        let relayed = self.remotes(peer).filter(|(_, remote)| !remote.is_direct());
+        relayed.map(|(connection, _)| *connection).collect()
+    }
+
+    /// Whether a peer with a global address is connected without a relay.
+    pub(super) fn is_any_global(&self) -> bool {
+        let remotes = self
+            .connected
+            .values()
+            .flat_map(|peer| peer.connections.values());
+        let mut direct = remotes.filter(|remote| remote.is_direct());
+        direct.any(|remote| AddressScope::of(&remote.address) == Some(AddressScope::Global))
+    }
+
+    fn remotes(&self, peer: &PeerId) -> impl Iterator<Item = (&ConnectionId, &Remote)> {
+        let connected = self.connected.get(peer).into_iter();
+        connected.flat_map(|connected| &connected.connections)
     }
 
     /// The addresses at which this node has reached `peer`, of the open connections.
@@ -245,6 +355,8 @@ mod tests {
             address: address.parse().unwrap(),
             is_inbound,
             is_dead: false,
+            is_punched: false,
+            is_unasked: false,
         }
     }
 
@@ -262,6 +374,43 @@ mod tests {
         peers.connected(peer, third, remote("/ip4/10.0.0.2/tcp/9", true));
         peers.died(&peer, second);
         assert_eq!(peers.disconnected(peer, third), Left::Gone);
+    }
+
+    #[test]
+    fn callers_from_where_this_node_has_dialed_come_as_answers() {
+        let (peer, mut peers) = (PeerId::random(), Peers::default());
+        let site = |text: &str| Origin::new(peer, &text.parse().unwrap()).site().unwrap();
+        let [first, second] = [1, 2].map(ConnectionId::new_unchecked);
+        peers.connected(peer, first, remote("/ip4/8.8.8.8/tcp/1", true));
+        assert!(!peers.is_dialed_at(site("/ip4/8.8.8.8/tcp/1")));
+        peers.came_unasked(&peer, first);
+        assert!(peers.remote(&peer, first).unwrap().is_unasked);
+        peers.connected(peer, second, remote("/ip4/9.9.9.9/tcp/1", false));
+        assert!(peers.is_dialed_at(site("/ip4/9.9.9.7/tcp/1")));
+    }
+
+    #[test]
+    fn the_best_connection_is_the_way_to_a_peer() {
+        let (peer, mut peers) = (PeerId::random(), Peers::default());
+        let way = |peers: &Peers| peers.get(&peer).unwrap().way;
+        let relay = PeerId::random();
+        let through = format!("/ip4/7.7.7.7/tcp/1/p2p/{relay}/p2p-circuit/p2p/{peer}");
+        let [first, second, third] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        peers.connected(peer, first, remote(&through, true));
+        assert_eq!(way(&peers), Way::Relayed);
+        assert!(
+            !peers.get(&peer).unwrap().is_inbound,
+            "it did not reach this node"
+        );
+        assert!(!peers.is_direct(&peer) && !peers.is_any_global());
+        peers.connected(peer, second, remote("/ip4/8.8.8.8/udp/1/quic-v1", true));
+        assert_eq!(way(&peers), Way::Direct);
+        peers.punched(&peer, second);
+        assert_eq!(way(&peers), Way::Punched);
+        assert_eq!(peers.relayed(&peer), [first]);
+        assert!(peers.is_direct(&peer) && peers.is_any_global());
+        peers.connected(peer, third, remote("/ip4/192.168.1.2/tcp/1", false));
+        assert_eq!(way(&peers), Way::Lan);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use libp2p::{
 use pelago_behaviour::{
     Protocol,
     dial::{Dialer, NamedBy},
-    name_from_agent,
+    is_relayed, name_from_agent, relay_of,
 };
 
 use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::QueryKind};
@@ -21,7 +21,12 @@ const MAX_ROUTES: usize = 8;
 
 impl EventLoop {
     pub(super) fn handle_identify(&mut self, event: identify::Event) {
-        let identify::Event::Received { peer_id, info, .. } = event else {
+        let identify::Event::Received {
+            connection_id,
+            peer_id,
+            info,
+        } = event
+        else {
             return;
         };
         if !info
@@ -34,14 +39,22 @@ impl EventLoop {
             let _ = self.swarm.disconnect_peer_id(peer_id);
             return;
         }
+        self.members.insert(peer_id);
+        self.note_identified(peer_id, connection_id, &info);
         let name = name_from_agent(&info.agent_version);
         let dialer = self.dialer();
         // It may have left already: then its report cannot be judged.
         let Some(namer) = dialer.namer(&peer_id) else {
             return;
         };
-        let said = dialer.allowed(namer, info.listen_addrs);
-        let said = self.peers.identified(peer_id, name, said);
+        let local = *self.swarm.local_peer_id();
+        let said = dialer.allowed(namer, info.listen_addrs).into_iter();
+        // Of a peer that has a reservation here, one address leads through this node.
+        let said = said.filter(|address| relay_of(address) != Some(local));
+        let said = said.map(|address| PeerAddress::from(address).address().clone());
+        let said = self.peers.identified(peer_id, name, said.collect());
+        self.seek_direct(peer_id, NamedBy::Peer(namer), &said);
+        self.dial_relay_over_udp(peer_id, namer);
         let dialed = self.peers.dialed(&peer_id);
         let is_new = |address: &Multiaddr| !dialed.contains(address);
         let said = said.into_iter().filter(is_new);
@@ -58,7 +71,8 @@ impl EventLoop {
                 .get(&peer_id)
                 .map(|peer| peer.vouched_addresses());
             let vouched = vouched.into_iter().flatten();
-            let routes: Vec<_> = dialed.iter().cloned().chain(vouched).collect();
+            let routes = dialed.iter().cloned().chain(vouched);
+            let routes: Vec<_> = routes.filter(|address| !is_relayed(address)).collect();
             self.set_routes(peer_id, &routes);
         }
         // An error means that there is no receiver.

@@ -13,7 +13,7 @@ use libp2p::{
 };
 use pelago_behaviour::{
     Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, TransportError, memory_transport,
-    streams, swarm_config, transport, try_listen,
+    reach::Members, streams, swarm_config, transport, try_listen, with_circuits,
 };
 use pelago_content::Printable;
 use thiserror::Error;
@@ -23,10 +23,19 @@ use tokio::{
 };
 
 use super::{
-    IdentityClash, Network, PeerAddress, Traffic, command::Command, connection_metrics,
-    dht_queries::DhtQueries, event_loop::EventLoop, identity_clash::SelfDials,
-    listen_addresses::ListenAddresses, metrics::Metrics, outgoing::OutgoingStreams, peers::Peers,
-    pending_connects::PendingConnects, redial::Redial,
+    IdentityClash, Network, PeerAddress, Traffic,
+    command::Command,
+    connection_metrics,
+    dht_queries::DhtQueries,
+    event_loop::EventLoop,
+    identity_clash::SelfDials,
+    listen_addresses::ListenAddresses,
+    metrics::Metrics,
+    outgoing::OutgoingStreams,
+    peers::Peers,
+    pending_connects::PendingConnects,
+    reach::{OwnAddresses, ReachReport, RelayService, Relays},
+    redial::Redial,
 };
 use crate::duties::Duties;
 
@@ -70,6 +79,10 @@ pub struct NetworkSettings {
     pub behaviour: Config,
     /// How long a connection without streams is kept.
     pub idle_timeout: Duration,
+    /// Whether it is a relay for others.
+    pub relay_service: RelayService,
+    /// Whether it reserves places at relays when it is not reachable otherwise.
+    pub relay_use: bool,
 }
 
 /// Why a node could not take part in the network.
@@ -107,12 +120,14 @@ impl Network {
     ) -> Result<Self, StartError> {
         let own_id_callers = OwnIdCallers::default();
         let connections = Connections::new(settings.behaviour.memory_budget);
+        let members = Members::default();
         let swarm = swarm(
             keypair,
             &settings,
             own_keys.clone(),
             &own_id_callers,
             &connections,
+            &members,
         )?;
         let traffic = Traffic::default();
         let (metrics, mut registry) = Metrics::new(&traffic, swarm.behaviour().streams.refused());
@@ -123,6 +138,7 @@ impl Network {
         let (departures, departures_now) = watch::channel(0);
         let (routable, routable_now) = watch::channel(0);
         let (clash, clash_now) = watch::channel(None);
+        let (reach, reach_now) = watch::channel(ReachReport::default());
         let parts = Arc::new(LoopParts {
             keypair: keypair.clone(),
             settings,
@@ -135,6 +151,8 @@ impl Network {
             departures,
             routable,
             clash,
+            reach,
+            members,
             metrics: Arc::new(metrics),
         });
         let mut first = Some(parts.event_loop(swarm).await?);
@@ -156,6 +174,7 @@ impl Network {
             departures: departures_now,
             routable: routable_now,
             clash: clash_now,
+            reach: reach_now,
             traffic,
             outgoing: OutgoingStreams::default(),
             lookup_requests,
@@ -177,6 +196,8 @@ struct LoopParts {
     departures: watch::Sender<u64>,
     routable: watch::Sender<usize>,
     clash: watch::Sender<Option<IdentityClash>>,
+    reach: watch::Sender<ReachReport>,
+    members: Members,
     metrics: Arc<Metrics>,
 }
 
@@ -206,6 +227,14 @@ impl LoopParts {
             own_id_callers: self.own_id_callers.clone(),
             clash: self.clash.clone(),
             listen_addresses: ListenAddresses::default(),
+            own_addresses: OwnAddresses::default(),
+            relays: Relays::new(self.keypair.public().to_peer_id()),
+            relay_service: settings.relay_service,
+            uses_relays: settings.relay_use,
+            members: self.members.clone(),
+            is_dht_server: settings.behaviour.is_server,
+            serves_dht: settings.behaviour.is_server,
+            reach: self.reach.clone(),
             commands: Arc::clone(&self.commands).lock_owned().await,
             inbound: self.inbound.clone(),
             arrivals: self.arrivals.clone(),
@@ -226,6 +255,7 @@ impl LoopParts {
     async fn restart(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
         self.departures.send_modify(|number| *number += 1);
+        self.reach.send_replace(ReachReport::default());
         let own_keys = self.own_keys.clone();
         let swarm = swarm(
             &self.keypair,
@@ -233,6 +263,7 @@ impl LoopParts {
             own_keys,
             &self.own_id_callers,
             &self.connections,
+            &self.members,
         )?;
         self.event_loop(swarm).await
     }
@@ -244,14 +275,17 @@ fn swarm(
     own_keys: OwnKeys,
     own_id_callers: &OwnIdCallers,
     connections: &Connections,
+    members: &Members,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let private = &settings.behaviour.private;
-    let transport = match settings.transport {
+    let direct = match settings.transport {
         TransportKind::Internet => transport(keypair, own_id_callers, connections, private)?,
         TransportKind::Memory => memory_transport(keypair, connections, private)?,
     };
+    let (transport, circuits) = with_circuits(direct, keypair, connections, private)?;
     let local = keypair.public().to_peer_id();
     let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);
+    let behaviour = behaviour.with_circuits(circuits, members);
     let config = swarm_config(settings.idle_timeout);
     Ok(Swarm::new(transport, behaviour, local, config))
 }

@@ -6,7 +6,7 @@ use libp2p::identity::Keypair;
 use pelago_behaviour::{Config, OwnKeys, PrivateNetwork, Protocols};
 use tokio::sync::mpsc;
 
-use super::{Network, NetworkSettings, TransportKind};
+use super::{Network, NetworkSettings, RelayService, TransportKind};
 use crate::duties::Duties;
 
 /// A node in this process that knows no other node.
@@ -50,5 +50,7 @@ pub(super) fn settings() -> NetworkSettings {
             memory_budget: 64 << 20,
         },
         idle_timeout: Duration::from_secs(1),
+        relay_service: RelayService::Auto,
+        relay_use: true,
     }
 }

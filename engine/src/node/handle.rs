@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{ListError, LocalUser, Mode, blocking::blocking, core::NodeCore};
 use crate::{
     duties::Duties,
-    network::MovedBytes,
+    network::{MovedBytes, ReachReport},
     transfer::{Download, Transfers},
 };
 
@@ -71,6 +71,8 @@ pub struct Status {
     pub moved: MovedBytes,
     /// The time since it started.
     pub uptime: Duration,
+    /// How others reach it.
+    pub reach: ReachReport,
 }
 
 impl Node {
@@ -150,6 +152,7 @@ impl Node {
             peers: self.core.network.peers().await?.len() as u64,
             moved: self.moved(),
             uptime: self.core.started.elapsed(),
+            reach: self.reachability().borrow().clone(),
         })
     }
 

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use pelago_behaviour::is_relayed;
 use pelago_content::Link;
 use pelago_groups::GroupId;
 use tokio::sync::watch;
 
 use super::{Catalogue, CatalogueOf, ListError, Listed, Node, PeerAddress, Shared, catalogues};
 use crate::{
-    network::{self, Closed, Reach},
+    network::{self, Closed, Reach, ReachReport, Way},
     store::Known,
 };
 
@@ -31,6 +32,8 @@ pub struct Peer {
     pub sent_bytes: u64,
     /// Bytes of content received from it.
     pub received_bytes: u64,
+    /// How it is connected.
+    pub way: Way,
 }
 
 /// What a list of a group makes known.
@@ -53,6 +56,12 @@ impl Node {
             .collect())
     }
 
+    /// How others reach this node. Changes are sent to the receiver.
+    #[must_use]
+    pub fn reachability(&self) -> watch::Receiver<ReachReport> {
+        self.core.network.reachability()
+    }
+
     /// The connected peers.
     ///
     /// # Errors
@@ -68,6 +77,7 @@ impl Node {
                 rtt: peer.rtt,
                 sent_bytes: counts.sent,
                 received_bytes: counts.received,
+                way: peer.way,
             }
         };
         Ok(peers.into_iter().map(peer).collect())
@@ -84,12 +94,23 @@ impl Node {
             .await
     }
 
-    /// The addresses of this node for a link: those that most other machines can reach.
+    /// The addresses of this node for a link: those that most other machines can reach, first of
+    /// all those at which peers from elsewhere reach it, and those through relays.
     ///
     /// # Errors
     /// The node has shut down.
     pub async fn link_peers(&self) -> Result<Vec<String>, Closed> {
-        let mut addresses = self.addresses().await?;
+        let listens = self.addresses().await?;
+        let id = Protocol::P2p(self.peer_id());
+        let reachable = self.reachability().borrow().addresses.clone();
+        let reachable = reachable
+            .into_iter()
+            .map(|own| own.address.with(id.clone()));
+        let mut addresses: Vec<_> = reachable.collect();
+        let (relayed, direct): (Vec<_>, Vec<_>) = listens.into_iter().partition(is_relayed);
+        let new = relayed.into_iter().chain(direct);
+        let known = addresses.clone();
+        addresses.extend(new.filter(|address| !known.contains(address)));
         let farthest = addresses.iter().map(Reach::of).max();
         addresses.retain(|address| Some(Reach::of(address)) == farthest);
         Ok(addresses

@@ -7,7 +7,7 @@ use pelago_behaviour::{Config, InvalidNetworkName, NetworkKeys, PrivateNetwork, 
 
 use crate::{
     limits::Rates,
-    network::{self, PeerAddress, TransportKind},
+    network::{self, PeerAddress, RelayService, TransportKind},
     publish, serve, transfer,
 };
 
@@ -45,6 +45,10 @@ pub struct Settings {
     pub mdns: bool,
     /// Whether it announces what it shares.
     pub announce: bool,
+    /// Whether it is a relay for others.
+    pub relay_service: RelayService,
+    /// Whether it reserves places at relays when it is not reachable otherwise.
+    pub relay_use: bool,
     /// The most memory for connections, in bytes.
     pub memory_budget: u64,
     /// The keys of its private network; none in a network that is open to all.
@@ -112,6 +116,8 @@ impl Default for Settings {
             mdns: true,
             announce: true,
             network_keys: NetworkKeys::default(),
+            relay_service: RelayService::Auto,
+            relay_use: true,
             memory_budget: 256 << 20,
             replication: NonZeroUsize::new(20).expect("twenty is not zero"),
             concurrent_announcements: 8,
@@ -161,6 +167,8 @@ impl Settings {
                 memory_budget: self.memory_budget,
             },
             idle_timeout: self.idle_timeout,
+            relay_service: self.relay_service,
+            relay_use: self.relay_use,
         })
     }
 

@@ -62,17 +62,34 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// Sends `data` to `peer`. Time in which our own limits hold the data back does not count against
+/// A peer, and how content gets to it.
+#[derive(Clone, Copy)]
+pub(super) struct Receiver {
+    pub(super) peer: PeerId,
+    /// Whether through a relay.
+    pub(super) is_relayed: bool,
+}
+
+impl Receiver {
+    async fn may_get(self, limits: &Limits, wanted: usize) -> usize {
+        match self.is_relayed {
+            true => limits.upload_relayed(self.peer, wanted).await,
+            false => limits.upload(self.peer, wanted).await,
+        }
+    }
+}
+
+/// Sends `data` to `to`. Time in which our own limits hold the data back does not count against
 /// the peer.
 pub(super) async fn send(
     limits: &Limits,
-    peer: PeerId,
+    to: Receiver,
     pace: &mut Pace<'_>,
     writer: &mut BufWriter<Stall<impl AsyncWrite + Unpin>>,
     mut data: &[u8],
 ) -> io::Result<()> {
     while !data.is_empty() {
-        let (mut granule, rest) = data.split_at(limits.upload(peer, data.len()).await);
+        let (mut granule, rest) = data.split_at(to.may_get(limits, data.len()).await);
         writer.get_mut().arm();
         while !granule.is_empty() {
             let taken = pace.wait(writer.write(granule), |taken| *taken).await?;
@@ -146,8 +163,12 @@ mod tests {
         };
         let mut writer = BufWriter::new(Stall::new(trickle, Duration::from_secs(10)));
         let (limits, data, began) = (Limits::new(rates), vec![0; size], Instant::now());
+        let to = Receiver {
+            peer: requester.peer,
+            is_relayed: false,
+        };
         let mut pace = Pace::new(Some(&held));
-        let sent = send(&limits, requester.peer, &mut pace, &mut writer, &data).await;
+        let sent = send(&limits, to, &mut pace, &mut writer, &data).await;
         let time = began.elapsed();
         drop(held);
         waiting.await.unwrap().unwrap();

@@ -17,7 +17,11 @@ use pelago_behaviour::{
 };
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     absences::Absences,
@@ -29,13 +33,16 @@ use super::{
     rehash_queue::RehashQueue,
     requester::Requester,
     requests::{self, READ_BUFFER},
-    sending::{Pace, send},
+    sending::{Pace, Receiver, send},
     streams::Streams,
     subscribers::Subscribers,
     uploads::Uploads,
     work::{JobKind, Work},
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
+
+/// How long a connection through a relay carries no content: mostly, it becomes a direct one before.
+const RELAYED_PAUSE: Duration = Duration::from_secs(3);
 
 /// Streams served at a time, for all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
@@ -238,10 +245,19 @@ impl Server {
         requester: Requester,
         stream: streams::Inbound,
     ) -> Result<(), FrameError> {
+        let relayed_since = stream.held.relayed_since;
+        if let Some(since) = relayed_since {
+            // Mostly, a direct connection takes its place before.
+            sleep_until((since + RELAYED_PAUSE).into()).await;
+        }
+        let is_relayed = relayed_since.is_some();
         let (reader, writer) = stream.split();
         let (prepared, ready) = mpsc::channel(PREPARED_AHEAD);
         let prepare = self.prepare_chunks(requester, reader, prepared);
-        futures::try_join!(prepare, self.send_chunks(requester, writer, ready))?;
+        futures::try_join!(
+            prepare,
+            self.send_chunks(requester, is_relayed, writer, ready)
+        )?;
         Ok(())
     }
 
@@ -314,10 +330,12 @@ impl Server {
     async fn send_chunks(
         &self,
         requester: Requester,
+        is_relayed: bool,
         writer: impl AsyncWrite + Unpin,
         mut ready: mpsc::Receiver<PreparedAnswer>,
     ) -> Result<(), FrameError> {
         let peer = requester.peer;
+        let to = Receiver { peer, is_relayed };
         let writer = Stall::new(writer, self.stall);
         let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         while let Some(prepared) = ready.recv().await {
@@ -326,7 +344,7 @@ impl Server {
             let mut pace = Pace::new(prepared.buffer.as_deref());
             let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
             pace.wait(written, |()| 0).await?;
-            send(&self.limits, peer, &mut pace, &mut writer, &prepared.data).await?;
+            send(&self.limits, to, &mut pace, &mut writer, &prepared.data).await?;
             let bytes = prepared.data.len() as u64;
             self.network.traffic().sent(peer, bytes);
             if let Some(sent) = prepared.sends {

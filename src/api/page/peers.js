@@ -54,7 +54,8 @@ function open() {
     rows.element.hidden = list.length === 0;
     rows.set(list);
     const addresses = state.status?.listen.length ?? 0;
-    setText(summary, `${count(list.length, "peer")}. This node listens at ${addresses === 1 ? "1 address" : addresses + " addresses"}.`);
+    const reach = state.status ? ` Others reach it ${state.status.reach.summary}.` : "";
+    setText(summary, `${count(list.length, "peer")}. This node listens at ${addresses === 1 ? "1 address" : addresses + " addresses"}.${reach}`);
     summary.title = state.status?.listen.join("\n") ?? "";
   };
   observe("peers", draw);

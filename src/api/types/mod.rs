@@ -59,7 +59,7 @@ pub use health::{
 pub use limits::{Limits, LimitsChange};
 pub use lists::{CatalogueQuery, ListQuery};
 pub use log::{LogLevel, LogLine, LogQuery};
-pub use node::{Peer, Status};
+pub use node::{NatKind, OwnAddress, Peer, Reach, ReachState, Status, Way};
 pub use open::{ContentInfo, Holder, OpenRequest};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
 pub use share_states::{ExcludedPath, ShareState, UnavailableShare, UnavailableShares};

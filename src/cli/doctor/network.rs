@@ -4,6 +4,7 @@ use pelago_behaviour::try_listen;
 
 use super::{finding::Finding, node_report::NodeReport};
 use crate::{
+    api::types::{NatKind, ReachState},
     cli::{context::Context, node_settings, text::count},
     config::{Config, SetBy},
 };
@@ -45,8 +46,24 @@ fn listening(node: &NodeReport) -> Finding {
     }
 }
 
+/// What a person can do where routers stand between peers and a node.
+const FORWARD: &str = "forward a port of the router to the port of the node (TCP and UDP), if peers \
+                       should connect directly";
+
 fn reached(node: &NodeReport) -> Finding {
     let (peers, inbound) = (node.health.peers, node.health.inbound_peers);
+    let reach = &node.status.reach;
+    let by = format!("others reach the node {}", reach.summary);
+    match (reach.state, reach.nat) {
+        (ReachState::Public, _) => return Finding::ok("reachable", by),
+        (ReachState::Relayed, NatKind::Hard) => {
+            let why =
+                "the router gives each connection another port, so that direct ones mostly fail";
+            return Finding::warning("reachable", format!("{by}: {why}"), FORWARD);
+        }
+        (ReachState::Relayed, _) => return Finding::ok("reachable", by),
+        _ => {}
+    }
     match (peers, inbound) {
         (0, _) => Finding::warning(
             "reachable",
@@ -141,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::types::{Health, Status, UnavailableShares},
+        api::types::{Health, Reach, Status, UnavailableShares},
         cli::doctor::finding::Severity,
         config::Layers,
     };
@@ -162,6 +179,7 @@ mod tests {
             sent_bytes: 0,
             received_bytes: 0,
             uptime_seconds: 1.0,
+            reach: Reach::default(),
         };
         NodeReport {
             status,
@@ -184,6 +202,28 @@ mod tests {
         assert_eq!(state(0, 0), Severity::Warning);
         assert_eq!(state(2, 0), Severity::Warning);
         assert_eq!(state(2, 1), Severity::Ok);
+    }
+
+    #[test]
+    fn a_node_that_relays_reach_is_told_what_its_router_does() {
+        let found = |state, nat| {
+            let mut node = node(Health::default());
+            node.status.reach = Reach {
+                state,
+                nat,
+                summary: "somehow".to_owned(),
+                ..Reach::default()
+            };
+            reached(&node)
+        };
+        assert_eq!(found(ReachState::Public, NatKind::None).state, Severity::Ok);
+        assert_eq!(
+            found(ReachState::Relayed, NatKind::Easy).state,
+            Severity::Ok
+        );
+        let hard = found(ReachState::Relayed, NatKind::Hard);
+        assert_eq!(hard.state, Severity::Warning);
+        assert!(hard.message.contains("somehow: the router"), "{hard:?}");
     }
 
     #[test]

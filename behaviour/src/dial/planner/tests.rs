@@ -124,10 +124,7 @@ fn a_dial_that_was_not_made_costs_nothing() {
 fn a_peer_is_a_namer_by_its_nearest_connection_and_after_it_has_left() {
     let (mut planner, peer, far) = planner(GLOBAL);
     planner.connected(peer, id(2), &address("/ip4/192.168.1.2/tcp/1"));
-    assert_eq!(
-        planner.namer(&peer).unwrap().scope,
-        crate::AddressScope::Private
-    );
+    assert_eq!(planner.namer(&peer).unwrap().scope, AddressScope::Private);
     planner.disconnected(peer, id(2));
     assert_eq!(planner.namer(&peer), Some(far));
     planner.disconnected(peer, id(1_000_000));

@@ -245,3 +245,21 @@ async fn it_shows_which_limit_downloads_wait_for() {
         held.abort();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn content_goes_slowly_through_relays_to_each_peer() {
+    let limits = Limits::default();
+    let begun = Instant::now();
+    let send = async |peer| {
+        let mut sent = 0;
+        while sent < 4 * Rate::RELAYED.bytes() as usize {
+            sent += limits.upload_relayed(peer, CHUNK).await;
+        }
+    };
+    tokio::join!(send(PeerId::random()), send(PeerId::random()));
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_millis(3_700) && took < Duration::from_millis(4_100),
+        "{took:?}"
+    );
+}
