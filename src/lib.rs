@@ -51,7 +51,7 @@ pub use pelago_engine::node::{
     RequestInfo, Settings, ShareError, ShareRequest, ShareState, Shared, Sharer, SourceState,
     SourceStatus, StartError, Stat, Status, SystemLimits, Target, Unavailable, UnavailableShares,
     UnshareError, UnshareRequest, UploadContent, UploadState, UploadStatus, WaitReason,
-    WaitingDownload, WatchedFolder, WatchedPart, WrongFile,
+    WaitingDownload, WatchedFolder, WatchedPart, WebError, WrongFile,
 };
 #[doc(inline)]
 pub use pelago_engine::{

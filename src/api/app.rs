@@ -11,6 +11,7 @@ use super::{
     Log, Users,
     events::Snapshots,
     timed_limits::{TimedLimits, periods},
+    web::WebService,
 };
 use crate::{config::LiveSettings, node::Node};
 
@@ -23,6 +24,7 @@ pub struct App {
     pub(super) users: Users,
     pub(super) timed_limits: TimedLimits,
     pub(super) snapshots: Arc<Snapshots>,
+    pub(super) web: WebService,
     /// When this state was created, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
 }
@@ -35,6 +37,7 @@ impl App {
         let now = now.map_or(0, |now| now.as_millis());
         Self {
             snapshots: Arc::new(Snapshots::new(node.clone())),
+            web: WebService::default(),
             started_unix_ms: u64::try_from(now).unwrap_or(u64::MAX),
             node,
             log,
@@ -89,6 +92,12 @@ impl From<Node> for App {
 impl FromRef<App> for Arc<LiveSettings> {
     fn from_ref(app: &App) -> Self {
         Self::clone(&app.settings)
+    }
+}
+
+impl FromRef<App> for WebService {
+    fn from_ref(app: &App) -> Self {
+        app.web.clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The local HTTP API: how commands and the web page reach a node on the same machine.
 //!
-//! Owns the routes, the JSON types ([`types`]), access control, the web page, the gateway and the
-//! [`Client`]. Handlers are thin: they turn JSON into a call of the [`Node`](crate::node::Node)
+//! Owns the routes, the JSON types ([`types`]), access control, the web page, the gateway, the links
+//! for browsers (`web`) and the [`Client`]. Handlers are thin: they turn JSON into a call of the [`Node`](crate::node::Node)
 //! handle, and its result into JSON. Never decides what sharing or downloading means. In the data
 //! folder, it touches only its own files: `api.json`, `pages.json`, `page-*.html`, `gateway.key`
 //! and `gateway.port`. Errors leave as problem details ([`types::Problem`], RFC 9457); once a
@@ -64,6 +64,7 @@ pub mod types;
 mod uploads;
 mod user;
 mod users;
+mod web;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;

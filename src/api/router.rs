@@ -12,7 +12,7 @@ use super::{
     fallback::{locked, not_allowed, unknown},
     files, gateway, groups, metrics, open, openapi, page, process, qr,
     routes::{Routes, routes},
-    settings, shares, sign_in, status, uploads, user,
+    settings, shares, sign_in, status, uploads, user, web,
 };
 
 /// All routes of `app`, which can be made from a [`Node`](crate::node::Node), as a service to call
@@ -59,6 +59,8 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(groups::joins::list, groups::joins::join))
         .routes(routes!(groups::joins::withdraw))
         .routes(routes!(uploads::list))
+        .routes(routes!(web::routes::list, web::routes::add))
+        .routes(routes!(web::routes::remove))
         .routes(routes!(downloads::list, downloads::download))
         .routes(routes!(downloads::one, downloads::remove))
         .routes(routes!(downloads::detail))

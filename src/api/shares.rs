@@ -25,6 +25,7 @@ use super::{
         BeingWritten, CheckEvent, ExcludedPath, LinksQuery, ListQuery, Listed, ShareEvent,
         ShareRequest, Shared, UnavailableShares, UnshareQuery,
     },
+    web::WebService,
 };
 use crate::node::{self, Node};
 
@@ -210,6 +211,7 @@ fn for_group(mut shared: node::Shared, group: Option<GroupId>) -> Option<node::S
 )]
 pub(super) async fn unshare(
     State(node): State<Node>,
+    State(web): State<WebService>,
     QueryParameters(query): QueryParameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
     let group = match &query.group {
@@ -223,5 +225,8 @@ pub(super) async fn unshare(
         what: query.what,
     };
     let unshared = node.unshare(request).await?;
+    for shared in &unshared {
+        web.remove_content(&shared.hash);
+    }
     Ok(Json(unshared.into_iter().map(Into::into).collect()))
 }

@@ -22,6 +22,7 @@ use super::{
     network::NetworkCommand,
     open::OpenArgs,
     pause::PauseArgs,
+    receive::ReceiveArgs,
     remove::RemoveArgs,
     reorder::MoveArgs,
     resume::ResumeArgs,
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Hash(HashArgs),
     /// Share files in place, and print their links
     Share(ShareArgs),
+    /// Receive files from people without Pelago, by their browsers
+    Receive(ReceiveArgs),
     /// Stop sharing files
     Unshare(UnshareArgs),
     /// List what this node, a peer, or all reachable peers share
@@ -160,13 +163,17 @@ impl Command {
 
     /// Whether a node that it runs in this process fetches something, and then ends.
     pub(super) fn is_brief(&self) -> bool {
-        self.may_run_node() && !matches!(self, Self::Start(_) | Self::Share(_))
+        self.may_run_node() && !matches!(self, Self::Start(_) | Self::Share(_) | Self::Receive(_))
     }
 
     /// Whether it may run a node in this process.
     pub(super) fn may_run_node(&self) -> bool {
         match self {
-            Self::Start(_) | Self::Share(_) | Self::Download(_) | Self::Open(_) => true,
+            Self::Start(_)
+            | Self::Share(_)
+            | Self::Receive(_)
+            | Self::Download(_)
+            | Self::Open(_) => true,
             Self::List(args) => args.needs_node(),
             _ => false,
         }
@@ -218,6 +225,9 @@ mod tests {
             "pelago share a b --unlisted".to_owned(),
             "pelago share a --name x --no-serve".to_owned(),
             "pelago share a --group family --group 0123abcd".to_owned(),
+            "pelago share a --web --for 2h".to_owned(),
+            "pelago receive --web".to_owned(),
+            "pelago receive --web x --for 30m --max-size 500MB --max-files 9 --qr".to_owned(),
             "pelago unshare x".to_owned(),
             "pelago unshare x --group family".to_owned(),
             "pelago list --group family --wait 1".to_owned(),
@@ -324,6 +334,12 @@ mod tests {
         for (line, reason) in [
             ("pelago fly".to_owned(), "unrecognized subcommand"),
             ("pelago hash".to_owned(), "required"),
+            ("pelago receive".to_owned(), "--web"),
+            ("pelago share a --for 2h".to_owned(), "--web"),
+            (
+                "pelago receive --web --max-size 5".to_owned(),
+                "with a unit",
+            ),
             ("pelago pause".to_owned(), "--all"),
             ("pelago cancel".to_owned(), "--all"),
             ("pelago remove --with-data".to_owned(), "--all"),

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The commands with their examples.
-const EXAMPLES: [(&str, [&str; 2]); 31] = [
+const EXAMPLES: [(&str, [&str; 2]); 32] = [
     (
         "start",
         [
@@ -18,6 +18,13 @@ const EXAMPLES: [(&str, [&str; 2]); 31] = [
         [
             "pelago share film.mkv --qr",
             "pelago share letter.pdf --unlisted",
+        ],
+    ),
+    (
+        "receive",
+        [
+            "pelago receive --web inbox --for 30m",
+            "pelago receive --web --max-size 2GB --qr",
         ],
     ),
     (

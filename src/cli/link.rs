@@ -31,7 +31,8 @@ pub(super) struct LinkArgs {
     qr: bool,
 
     /// Print the URL at which browsers and players on this machine can read the content while the
-    /// node runs; also for a hash or link of content that is not here
+    /// node runs, and those for other machines if the gateway listens beyond loopback; also for a hash
+    /// or link of content that is not here
     #[arg(long, requires = "what")]
     http: bool,
 }
@@ -44,10 +45,23 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
             .gateway(what)
             .await?;
         gateway.notes.iter().for_each(|note| output.note(note));
+        let elsewhere = &gateway.urls_elsewhere;
         if args.qr {
-            print_code(output, &QrCode::of_text(&gateway.url)?)?;
+            // A camera belongs to another device.
+            let url = elsewhere.first().unwrap_or(&gateway.url);
+            print_code(output, &QrCode::of_text(url)?)?;
         }
-        output.result(&gateway, || gateway.url.clone())?;
+        let urls = || {
+            let all = [&gateway.url].into_iter().chain(elsewhere);
+            all.map(String::as_str).collect::<Vec<_>>().join("\n")
+        };
+        output.result(&gateway, urls)?;
+        if !elsewhere.is_empty() {
+            output.note(
+                "the gateway listens beyond this machine: everyone who learns one of these URLs can \
+                 read the content, unencrypted",
+            );
+        }
         return Ok(Exit::Done);
     }
     let group = args.group.as_deref();

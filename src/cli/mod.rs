@@ -12,6 +12,7 @@
 //! | `examples`, `pasted` | examples in the help; links that people paste |
 //! | `selection` | which downloads a command changes |
 //! | `downloads_table`, `watch` | downloads as a table, and as they change |
+//! | `web_link` | links for browsers, which `share` and `receive` make |
 //! | `uploads_view`, `frame` | uploads as a table and as they change; lines drawn in place |
 //! | `context` | what all commands need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
@@ -67,6 +68,7 @@ mod process_args;
 mod progress;
 mod prompt;
 mod qr;
+mod receive;
 mod remove;
 mod reorder;
 mod resume;
@@ -89,6 +91,7 @@ mod user;
 mod value_parsers;
 mod verbs;
 mod watch;
+mod web_link;
 
 use std::{io, num::NonZero, process, thread};
 
@@ -180,6 +183,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Stop => stop::run(context).await,
         Command::Hash(args) => hash::run(context, &args),
         Command::Share(args) => share::run(context, &args).await,
+        Command::Receive(args) => receive::run(context, &args).await,
         Command::Unshare(args) => unshare::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::{
     attach::{self, NodeHandle, NodeState},
     context::Context,
@@ -13,13 +15,15 @@ use super::{
     progress::{Progress, Step, hashing},
     prompt,
     signals::Signals,
-    text::{bytes, escape},
+    text::{bytes, escape, quoted},
     uploads_view,
+    value_parsers::lifetime,
+    web_link,
 };
 use crate::{
     api::{
         Client,
-        types::{ErrorInfo, ShareEvent, ShareRequest, Shared},
+        types::{ErrorInfo, ShareEvent, ShareRequest, Shared, WebLink, WebLinkRequest},
     },
     store::{DataFolder, Store},
 };
@@ -73,6 +77,19 @@ pub(super) struct ShareArgs {
     #[arg(long)]
     qr: bool,
 
+    /// Also make a link for people without Pelago: a browser on the same network downloads it, over
+    /// plain HTTP. `unshare` withdraws it
+    #[arg(long, conflicts_with = "no_serve", help_heading = SHARING)]
+    web: bool,
+
+    /// With --web: how long that link is valid, such as 30m, 2h or 1d [default: until `unshare`, or
+    /// until the node ends]
+    #[arg(
+        long = "for", value_name = "TIME", value_parser = lifetime, requires = "web",
+        help_heading = SHARING,
+    )]
+    lasts: Option<u64>,
+
     /// If no node is running, only record the share for the next `pelago start`
     #[arg(long, help_heading = SHARING)]
     no_serve: bool,
@@ -123,26 +140,75 @@ async fn share_all<'a>(
     context: &'a Context,
     args: &ShareArgs,
     client: &Client,
-) -> anyhow::Result<Outcomes<'a, Shared>> {
+) -> anyhow::Result<Outcomes<'a, Offered>> {
     let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
-        let result = share_or_ask(context, args, client, path).await;
+        let result = offer(context, args, client, path).await;
         add(&mut outcomes, context, args, path, result)?;
     }
     Ok(outcomes)
 }
 
+/// What is shared, with its link for browsers if it has one.
+#[derive(Serialize)]
+struct Offered {
+    #[serde(flatten)]
+    shared: Shared,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<WebLink>,
+}
+
+impl From<Shared> for Offered {
+    fn from(shared: Shared) -> Self {
+        Self { shared, web: None }
+    }
+}
+
+/// Shares `path`, and makes a link for browsers if that is wanted.
+async fn offer(
+    context: &Context,
+    args: &ShareArgs,
+    client: &Client,
+    path: &Path,
+) -> anyhow::Result<Offered> {
+    let shared = share_or_ask(context, args, client, path).await?;
+    if !args.web {
+        return Ok(shared.into());
+    }
+    let request = WebLinkRequest::Share {
+        what: shared.hash.clone(),
+        for_seconds: args.lasts,
+    };
+    let web = Some(client.add_web_link(&request).await?);
+    Ok(Offered { shared, web })
+}
+
 /// Reports the outcome for `path`.
 fn add(
-    outcomes: &mut Outcomes<'_, Shared>,
+    outcomes: &mut Outcomes<'_, Offered>,
     context: &Context,
     args: &ShareArgs,
     path: &Path,
-    result: anyhow::Result<Shared>,
+    result: anyhow::Result<Offered>,
 ) -> anyhow::Result<()> {
-    let result = result.map(Shared::without_path);
-    let drawn = result.as_ref().ok().filter(|_| args.qr).cloned();
+    let result = result.map(|Offered { shared, web }| Offered {
+        shared: shared.without_path(),
+        web,
+    });
+    let offered = result.as_ref().ok();
+    let web = offered.and_then(|offered| offered.web.clone());
+    let drawn = offered.filter(|_| args.qr && web.is_none());
+    let drawn = drawn.map(|offered| offered.shared.clone());
     outcomes.add(&path.to_string_lossy(), result, describe)?;
+    if let Some(web) = &web {
+        // A phone reads this one.
+        web_link::draw(&context.output, web)?;
+        let unshare = context.command(&format!("unshare {}", quoted(&web.name)));
+        let until = format!("until `{unshare}` or the end of the node");
+        context
+            .output
+            .note(web_link::exposure(web, "download it", &until));
+    }
     drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))
 }
 
@@ -215,7 +281,9 @@ async fn share(
 async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
     let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
-        let result = record_or_ask(context, args, store, path).await;
+        let result = record_or_ask(context, args, store, path)
+            .await
+            .map(Offered::from);
         add(&mut outcomes, context, args, path, result)?;
     }
     if outcomes.done() > 0 {
@@ -264,10 +332,11 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
     })
 }
 
-fn describe(shared: &Shared) -> String {
+fn describe(Offered { shared, web }: &Offered) -> String {
     let (name, size) = (escape(&shared.name), bytes(shared.size));
     let (hash, link) = (&shared.hash, &shared.link);
     let mut text = format!("shared {name} ({size})\n  hash  {hash}\n  link  {link}");
+    text += &web.as_ref().map(web_link::lines).unwrap_or_default();
     if let Some(before) = &shared.replaced {
         text += "\n  was   ";
         text += before;

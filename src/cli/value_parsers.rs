@@ -37,6 +37,30 @@ pub(super) fn lifetime(text: &str) -> Result<u64, String> {
     lifetime.ok_or_else(|| format!("{text:?} is not a valid time: use 1m to 3650d"))
 }
 
+/// A size in bytes: a number with a unit, such as `500MB` or `1.5GiB`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("{text:?} is not a valid size: use a number with a unit, such as 500MB or 20GB");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: f64 = match &*text[digits.len()..].to_ascii_lowercase() {
+        "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
+    let bytes = number * unit;
+    // Numbers up to 2^53 are exact: no disk is that large.
+    let is_possible = bytes.is_finite() && (1.0..=9e15).contains(&bytes);
+    is_possible.then_some(bytes as u64).ok_or_else(wrong)
+}
+
 /// A time to wait, in seconds.
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| {
@@ -49,6 +73,22 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_a_unit_and_bounds() {
+        for (text, bytes) in [
+            ("500MB", 500_000_000),
+            ("1.5GiB", 3 << 29),
+            ("20g", 20_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in [
+            "", "5", "MB", "-1MB", "0GB", "nanB", "infB", "1e99GB", "5 apples",
+        ] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn lifetimes_have_a_unit_and_bounds() {

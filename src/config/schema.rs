@@ -260,6 +260,18 @@ settings! {
         cache_mib: u64 = 4096, number(1, 1_048_576).unit("MiB");
     }
 
+    /// Links for browsers of people without Pelago, which `pelago share --web` and
+    /// `pelago receive --web` make.
+    web: WebSection {
+        /// Address at which links for browsers (`pelago share --web`, `pelago receive --web`) are
+        /// served, while there is one: over plain HTTP, which others on the way can read. With
+        /// 0.0.0.0, at all interfaces of this machine; with [::], at those of IPv6, too.
+        listen: SocketAddr = "0.0.0.0:0",
+            text(values::is_socket_address, "IP:PORT, such as 0.0.0.0:0 or 192.168.1.5:8000")
+                .note("port 0: any free port")
+                .at_run_time();
+    }
+
     /// Logs on stderr.
     logging: LoggingSection {
         /// How much `pelago start` logs. The flags -v and -q change it, and the variable RUST_LOG

@@ -88,5 +88,6 @@ mod waiting;
 mod walkthrough;
 mod watch;
 mod watching;
+mod web;
 mod world;
 mod writing;

@@ -41,6 +41,7 @@ fn people_share_see_and_download() {
     let (a, b) = (world.home("a"), world.home("b"));
     let film = noise(1, 3_000_000);
     let path = world.file("film.mkv", &film);
+    let a = a.with("PELAGO_WEB_LISTEN", "127.0.0.1:0");
     let node_a = a.start(&["-n", "anna"]);
     let _node_b = b.start(&["-n", "bert", "-b", &node_a.address()]);
     let Some(anna) = opened(&a, WIDE) else { return };
@@ -76,6 +77,20 @@ fn people_share_see_and_download() {
     bert.click("#tab-peers");
     bert.sees(ROW, "anna");
     bert.sees(ROW, "TCP");
+
+    // The sharer sees that the other one has it.
+    anna.click("#tab-uploads");
+    anna.sees(ROW, "bert");
+    anna.sees(ROW, "has all of it");
+    // A phone gets a link of its own.
+    anna.click("#tab-shares");
+    anna.click("#shares .row .title");
+    anna.click("dialog button.phone");
+    anna.click("dialog button.primary");
+    anna.sees(DIALOG, "http://127.0.0.1:");
+    anna.sees(DIALOG, "not encrypted");
+    anna.until("document.querySelector('dialog img.qr').naturalWidth > 0");
+    anna.click("dialog button.danger");
 
     anna.click("#shares .row .actions button:last-child");
     anna.click("dialog button.danger");

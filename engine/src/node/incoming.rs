@@ -1,7 +1,11 @@
 //! Files that people drop on the page. They are written into the first shared folder, whose watch
 //! shares them.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -98,6 +102,18 @@ impl CodedError for IncomingError {
 }
 
 impl IncomingFiles {
+    /// As [`IncomingFiles::permit`]; `None` if a file is arriving at this path already.
+    pub(super) fn permit_new(
+        &self,
+        target: &Path,
+    ) -> Result<Option<IncomingPermit>, IncomingError> {
+        let is_arriving = self.0.lock().contains(target);
+        match is_arriving {
+            true => Ok(None),
+            false => self.permit(target.to_owned()).map(Some),
+        }
+    }
+
     pub(super) fn permit(&self, target: PathBuf) -> Result<IncomingPermit, IncomingError> {
         let mut permits = self.0.lock();
         if permits.len() >= MAX_INCOMING || !permits.insert(target.clone()) {

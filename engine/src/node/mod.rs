@@ -53,6 +53,7 @@ pub mod testing;
 mod uploads;
 mod user_file;
 mod watch;
+mod web;
 
 pub use being_written::{BeingWritten, FileBeingWritten};
 pub use catalogues::{Catalogue, CatalogueOf, Choice, ListError, Listed, Sharer};
@@ -81,6 +82,7 @@ pub use share_states::UnavailableShares;
 pub use shares::{ShareError, ShareRequest, Shared, UnshareError, UnshareRequest};
 pub use start::StartError;
 pub use watch::{RelyOn, WatchedFolder, WatchedPart};
+pub use web::WebError;
 
 pub use crate::{
     duties::{Duty, DutyFailure, DutyState},
@@ -92,7 +94,7 @@ pub use crate::{
         ByteSize, Difference, Differences, Exclusion, InvalidLinks, InvalidPassphrase,
         LinkOmission, Links, MAX_LISTED_DIFFERENCES, MemoryCost, NewFileError, Passphrase, Scope,
         Scopes, SealedUser, SealingKey, ShareState, Unavailable, UnlockedUser, UserFile,
-        UserFileError, is_unsafe,
+        UserFileError, is_unsafe, unix_now_ms,
     },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Follower, Followers,

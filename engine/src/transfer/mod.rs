@@ -88,5 +88,5 @@ pub use scheduler::schedule;
 pub use services::TransferSettings;
 pub use status::{DownloadState, DownloadStatus, Failure, Finished, WaitReason};
 pub use subscription::{NotStated, listen};
-pub use target::{Output, free_path_beside, sanitised};
+pub use target::{Output, free_path_beside, numbered, sanitised};
 pub use transfers::{Follower, Transfers};

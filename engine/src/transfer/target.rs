@@ -207,6 +207,22 @@ pub fn sanitised(name: &str) -> Option<String> {
     Some(cut(&name, MAX_NAME_LEN))
 }
 
+/// The name that is tried next where others are taken: `a.txt` as it is, then `a (2).txt`, and so on.
+#[must_use]
+pub fn numbered(name: &str, number: u32) -> String {
+    if number < 2 {
+        return name.to_owned();
+    }
+    let (stem, ending) = match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
+        _ => (name, ""),
+    };
+    let ending = format!(" ({number}){ending}");
+    let max_stem = MAX_NAME_LEN.saturating_sub(ending.len());
+    let stem = &stem[..stem.floor_char_boundary(max_stem)];
+    format!("{stem}{ending}")
+}
+
 /// Truncates a name to at most `max` bytes. The extension says what a file is, so it stays.
 fn cut(name: &str, max: usize) -> String {
     if name.len() <= max {

@@ -12,6 +12,7 @@ mod node;
 mod shares;
 mod transport;
 mod user;
+mod web;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
@@ -31,6 +32,7 @@ use super::{
     host::page_address,
     paging::{MAX_LIMIT, next_path},
     types::{Code, CodeQuery},
+    web::origins_elsewhere,
 };
 
 /// Pages of the longest list: ten million shares.
@@ -48,8 +50,8 @@ pub struct PageUrl {
     pub url: String,
     /// A file that redirects to the URL. Only its owner can read it.
     pub file: Option<PathBuf>,
-    /// The URLs that open the page through tunnels and proxies (`api.allowed_origins`), at most one of
-    /// all of these, once.
+    /// The URLs that open the page on other machines, if the API listens beyond loopback, and through
+    /// tunnels and proxies (`api.allowed_origins`): at most one of all of these, once.
     pub elsewhere: Vec<String>,
 }
 
@@ -90,7 +92,11 @@ impl Client {
         let at = |origin: &str| format!("{origin}/#code={}", given.code);
         Ok(Some(PageUrl {
             url: at(&format!("http://{}", page_address(*address))),
-            elsewhere: given.origins.iter().map(|origin| at(origin)).collect(),
+            elsewhere: origins_elsewhere(*address)
+                .iter()
+                .chain(&given.origins)
+                .map(|origin| at(origin))
+                .collect(),
             file: given.file.map(PathBuf::from),
         }))
     }

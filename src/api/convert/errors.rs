@@ -42,7 +42,8 @@ to_error_info!(
     StartError,
     UnshareError,
     IncomingError,
-    UserFileError
+    UserFileError,
+    WebError
 );
 
 impl From<ChangeError> for ErrorInfo {

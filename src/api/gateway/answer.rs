@@ -31,11 +31,18 @@ use crate::{
 /// How long to search for other sources of content that this node has stopped sharing.
 const GONE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Answers requests from the contents of a node.
+/// Answers requests whose paths hold a capability.
 pub(super) struct Responder {
-    pub(super) node: Node,
+    pub(super) contents: Contents,
     pub(super) key: Key,
+}
+
+/// The contents of a node, as responses.
+pub(in crate::api) struct Contents {
+    pub(super) node: Node,
+    /// How long to search for a source of content that this node does not have.
     pub(super) timeout: Duration,
+    /// Bytes to fetch ahead of each reader.
     pub(super) read_ahead: u64,
 }
 
@@ -56,14 +63,31 @@ impl Responder {
     }
 
     async fn get(&self, request: &Parts, is_head: bool) -> Response<Body> {
-        let target = match Target::parse(request.uri.path(), &self.key) {
-            Ok(target) => target,
-            Err(InvalidPath::NotFound) => return not_found(),
-            Err(InvalidPath::Malformed) => {
-                let text = "The path of the URL is not percent-encoded UTF-8.";
-                return html::failure(StatusCode::BAD_REQUEST, "Malformed", text);
-            }
-        };
+        match Target::parse(request.uri.path(), &self.key) {
+            Ok(target) => self.contents.get(request, is_head, target).await,
+            Err(InvalidPath::NotFound) => not_found(),
+            Err(InvalidPath::Malformed) => malformed(),
+        }
+    }
+}
+
+impl Contents {
+    /// The content that `node` shares, for a reader that fetches nothing ahead.
+    pub(in crate::api) const fn of_this_node(node: Node) -> Self {
+        Self {
+            node,
+            timeout: GONE_TIMEOUT,
+            read_ahead: 0,
+        }
+    }
+
+    /// The response to a request for `target`.
+    pub(in crate::api) async fn get(
+        &self,
+        request: &Parts,
+        is_head: bool,
+        target: Target,
+    ) -> Response<Body> {
         let timeout = match self.node.is_gone(target.hash).await {
             true => self.timeout.min(GONE_TIMEOUT),
             false => self.timeout,
@@ -235,7 +259,7 @@ fn folder(
 fn add_slash(request: &Parts, target: &Target) -> Response<Body> {
     let last = match target.names.last() {
         Some(name) => encoded(name),
-        None => target.hash.to_string(),
+        None => target.top.clone(),
     };
     let query = request.uri.query().map(|query| format!("?{query}"));
     let location = format!("./{last}/{}", query.unwrap_or_default());
@@ -249,6 +273,12 @@ fn add_slash(request: &Parts, target: &Target) -> Response<Body> {
 fn not_found() -> Response<Body> {
     let text = "Nothing is at this address, or the address is incomplete.";
     html::failure(StatusCode::NOT_FOUND, "Not found", text)
+}
+
+/// The path is not percent-encoded UTF-8.
+pub(in crate::api) fn malformed() -> Response<Body> {
+    let text = "The path of the URL is not percent-encoded UTF-8.";
+    html::failure(StatusCode::BAD_REQUEST, "Malformed", text)
 }
 
 /// The client wants the rest of another version than this one.

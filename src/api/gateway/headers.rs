@@ -45,7 +45,7 @@ const ANY_TYPE: &str = "application/octet-stream";
 const MAX_NAME: usize = 255;
 
 /// Sets the headers of every response.
-pub(super) fn common(headers: &mut HeaderMap) {
+pub(in crate::api) fn common(headers: &mut HeaderMap) {
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     let no_referrer = HeaderValue::from_static("no-referrer");

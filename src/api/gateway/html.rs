@@ -23,7 +23,7 @@ small{opacity:.7}\
 .odd{border:1px solid;border-radius:.2em;padding:0 .2em;font-size:.75em}";
 
 /// The beginning of a page. `title` is plain text.
-pub(super) fn head(title: &str) -> String {
+pub(in crate::api) fn head(title: &str) -> String {
     let title = escaped(title);
     // The title element takes no markup, so escaped characters are shown without their frame.
     let bare = bare(&title);
@@ -35,7 +35,7 @@ pub(super) fn head(title: &str) -> String {
 }
 
 /// An error page.
-pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<Body> {
+pub(in crate::api) fn failure(status: StatusCode, title: &str, text: &str) -> Response<Body> {
     let page = format!("{}<p>{}</p>\n", head(title), escaped(text));
     let mut response = Response::new(Body::from(page));
     *response.status_mut() = status;
@@ -50,7 +50,7 @@ pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<B
 
 /// Escapes text for HTML. Characters that are invisible, or that change their surroundings, appear
 /// as their code point.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::api) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

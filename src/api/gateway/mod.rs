@@ -35,6 +35,14 @@ mod saved_port;
 mod server;
 pub(super) mod urls;
 
+pub(super) use self::{
+    answer::{Contents, malformed},
+    headers::common as common_headers,
+    html::{escaped, failure, head},
+    path::{InvalidPath, Target},
+    server::{misdirected, names_host},
+    urls::encoded,
+};
 pub use self::{
     key::KeyError,
     server::{Gateway, GatewayError, GatewaySettings},

@@ -7,9 +7,11 @@ use crate::content::Hash;
 
 /// The content that a path with a valid capability names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(in crate::api) struct Target {
     /// The content.
     pub(super) hash: Hash,
+    /// The last segment of the path that names the content itself.
+    pub(super) top: String,
     /// The names that lead to an entry in a folder, or the name of a file.
     pub(super) names: Vec<String>,
     /// Whether the path ends with a slash, as those of folders do.
@@ -18,7 +20,7 @@ pub(super) struct Target {
 
 /// Why a path is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InvalidPath {
+pub(in crate::api) enum InvalidPath {
     /// It has another form, or its capability is wrong. Clients must not learn which.
     NotFound,
     /// It is not percent-encoded UTF-8.
@@ -35,11 +37,25 @@ impl Target {
         if !key.is_capability(capability, &hash) {
             return Err(InvalidPath::NotFound);
         }
-        let mut parts: Vec<_> = parts.collect();
+        Self::of_parts(hash, hash.to_string(), parts.collect())
+    }
+
+    /// The content `hash`, or what is `below` it in a path where `top` names the content.
+    pub(in crate::api) fn below(
+        hash: Hash,
+        top: &str,
+        below: Option<&str>,
+    ) -> Result<Self, InvalidPath> {
+        let parts = below.map(|below| below.split('/').collect());
+        Self::of_parts(hash, top.to_owned(), parts.unwrap_or_default())
+    }
+
+    fn of_parts(hash: Hash, top: String, mut parts: Vec<&str>) -> Result<Self, InvalidPath> {
         let is_folder = parts.pop_if(|last| last.is_empty()).is_some();
         let names = parts.into_iter().map(name).collect::<Result<_, _>>()?;
         Ok(Self {
             hash,
+            top,
             names,
             is_folder,
         })

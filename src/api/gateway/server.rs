@@ -17,7 +17,11 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 use super::{
-    GatewayUrls, KeyError, answer::Responder, headers, html, key::Key, saved_port::SavedPort,
+    GatewayUrls, KeyError,
+    answer::{Contents, Responder},
+    headers, html,
+    key::Key,
+    saved_port::SavedPort,
 };
 use crate::{
     api::connections::{self, Bounds},
@@ -110,10 +114,12 @@ impl Gateway {
     /// panic.
     pub async fn serve(&self, node: Node) {
         let content = Arc::new(Responder {
-            node,
+            contents: Contents {
+                node,
+                timeout: self.settings.timeout,
+                read_ahead: self.settings.read_ahead,
+            },
             key: self.key.clone(),
-            timeout: self.settings.timeout,
-            read_ahead: self.settings.read_ahead,
         });
         let bounds = Bounds {
             connections: MAX_CONNECTIONS,
@@ -126,7 +132,7 @@ impl Gateway {
             let content = Arc::clone(&content);
             async move {
                 let (request, _) = request.into_parts();
-                match names_gateway(&request.uri, &request.headers, port) {
+                match names_host(&request.uri, &request.headers, port) {
                     true => content.answer(&request).await,
                     false => misdirected(),
                 }
@@ -173,9 +179,9 @@ async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-/// Whether the request names this gateway: exactly one host, which is `localhost` or an address, as
+/// Whether the request names this listener: exactly one host, which is `localhost` or an address, as
 /// DNS rebinding cannot forge these.
-fn names_gateway(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
+pub(in crate::api) fn names_host(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next(), uri.authority()) {
         (Some(host), None, None) => host.to_str().ok(),
@@ -190,8 +196,8 @@ fn names_gateway(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
     })
 }
 
-fn misdirected() -> Response<Body> {
-    let text = "The Host header does not name this gateway.";
+pub(in crate::api) fn misdirected() -> Response<Body> {
+    let text = "The Host header does not name this server.";
     let status = StatusCode::MISDIRECTED_REQUEST;
     let mut response = html::failure(status, "Misdirected request", text);
     headers::common(response.headers_mut());
@@ -210,7 +216,7 @@ mod tests {
         let is_host = |host: &[u8], port| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_bytes(host).unwrap());
-            names_gateway(&Uri::from_static("/"), &headers, port)
+            names_host(&Uri::from_static("/"), &headers, port)
         };
         for host in [
             "localhost:7",
@@ -239,17 +245,17 @@ mod tests {
         }
         assert!(!is_host(b"localhost\xff:7", 7));
         assert!(
-            !names_gateway(&Uri::from_static("/"), &HeaderMap::new(), 7),
+            !names_host(&Uri::from_static("/"), &HeaderMap::new(), 7),
             "none"
         );
         let mut two = HeaderMap::new();
         two.append(HOST, HeaderValue::from_static("localhost:7"));
         assert!(
-            !names_gateway(&Uri::from_static("http://localhost:7/"), &two, 7),
+            !names_host(&Uri::from_static("http://localhost:7/"), &two, 7),
             "twice"
         );
         two.append(HOST, HeaderValue::from_static("localhost:7"));
-        assert!(!names_gateway(&Uri::from_static("/"), &two, 7), "twice");
+        assert!(!names_host(&Uri::from_static("/"), &two, 7), "twice");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use crate::{
         extract::QueryParameters,
         openapi::Refused,
         types::{self, GatewayQuery},
+        web::origins_elsewhere,
     },
     content::{Hash, Kind},
     node::Node,
@@ -25,7 +26,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// A name as a segment of a path.
-pub(super) fn encoded(name: &str) -> String {
+pub(in crate::api) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, ENCODED).to_string()
 }
 
@@ -59,7 +60,18 @@ impl GatewayUrls {
     /// The URL of content. Browsers save a file as `name`.
     #[must_use]
     pub fn url(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> String {
-        let (origin, capability) = (self.origin(), self.key.capability(hash));
+        format!("{}{}", self.origin(), self.path(hash, kind, name))
+    }
+
+    /// The same at the origins by which other machines reach the gateway.
+    fn urls_elsewhere(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> Vec<String> {
+        let path = self.path(hash, kind, name);
+        let origins = origins_elsewhere(self.served).into_iter();
+        origins.map(|origin| format!("{origin}{path}")).collect()
+    }
+
+    fn path(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> String {
+        let capability = self.key.capability(hash);
         // A file below a watched folder is named by its path. Browsers save it under the last name.
         let last = name.and_then(|name| name.rsplit('/').next());
         let name = match (kind, last) {
@@ -68,10 +80,10 @@ impl GatewayUrls {
             (_, Some(name)) => encoded(name),
         };
         match (kind, name.as_str()) {
-            (Some(Kind::File), "") => format!("{origin}/{capability}/{hash}"),
+            (Some(Kind::File), "") => format!("/{capability}/{hash}"),
             // It may be a folder, which would be searched for the name.
-            (None, _) => format!("{origin}/{capability}/{hash}"),
-            (Some(_), name) => format!("{origin}/{capability}/{hash}/{name}"),
+            (None, _) => format!("/{capability}/{hash}"),
+            (Some(_), name) => format!("/{capability}/{hash}/{name}"),
         }
     }
 }
@@ -93,6 +105,7 @@ pub(in crate::api) async fn url(
     };
     let (link, kind) = node.readable(&query.what).await?;
     let url = urls.url(&link.hash, kind, link.name.as_deref());
+    let urls_elsewhere = urls.urls_elsewhere(&link.hash, kind, link.name.as_deref());
     let is_open = link.group.is_some() && !urls.served.ip().is_loopback();
     let note = format!(
         "This is content of a group, and the gateway listens at {}: every program that gets the URL \
@@ -100,7 +113,11 @@ pub(in crate::api) async fn url(
         urls.served
     );
     let notes = is_open.then_some(note).into_iter().collect();
-    Ok(Json(types::Gateway { url, notes }))
+    Ok(Json(types::Gateway {
+        url,
+        urls_elsewhere,
+        notes,
+    }))
 }
 
 #[cfg(test)]
@@ -121,6 +138,10 @@ mod tests {
         };
         assert_eq!(names(Some("a film.mkv")), ["a film.mkv"]);
         assert_eq!(names(Some("films/summer/100%.mkv")), ["100%.mkv"]);
+        assert_eq!(urls.urls_elsewhere(&hash, None, None), [""; 0]);
+        let open = GatewayUrls::new(key.clone(), "192.0.2.1:80".parse().unwrap());
+        let elsewhere = open.urls_elsewhere(&hash, Some(Kind::Folder), None);
+        assert_eq!(elsewhere, [open.url(&hash, Some(Kind::Folder), None)]);
         for without in [None, Some(""), Some(".."), Some("films/"), Some("films/..")] {
             assert_eq!(names(without), [""; 0], "{without:?}");
         }

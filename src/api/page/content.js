@@ -4,6 +4,7 @@ import { blob, call, lines, part } from "./api.js";
 import { attempt, complain, copy, dialog, h, icon, name, toast } from "./dom.js";
 import { bytes, count, short, shortPeer } from "./format.js";
 import { isGroupLink, join } from "./join.js";
+import { give } from "./web.js";
 
 /** How long to search for peers that have it, in seconds. */
 const DESCRIBE_SECONDS = 20;
@@ -164,7 +165,7 @@ export function showLink(share) {
     (url) => (qr.src = url),
     () => qr.replaceWith(h("p", { class: "hint" }, "This link is too long for a QR code.")),
   );
-  dialog(
+  const box = dialog(
     "Link",
     h("div", { class: "what" }, icon(share.kind), h("div", {}, h("strong", {}, name(share.name)), h("p", {}, bytes(share.size)))),
     qr,
@@ -173,6 +174,7 @@ export function showLink(share) {
       "footer",
       {},
       h("button", { type: "button", onclick: (event) => openInBrowser(share.hash, event.currentTarget) }, "Open in the browser"),
+      !share.group_only && h("button", { type: "button", class: "phone", onclick: () => (box.close(), give(share)) }, "For a phone…"),
       h("button", { type: "button", class: "primary", onclick: () => copy(share.link, "Link") }, "Copy the link"),
     ),
   );

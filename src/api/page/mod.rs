@@ -85,6 +85,7 @@ files! {
     "state.js": SCRIPT,
     "uploads.js": SCRIPT,
     "user.js": SCRIPT,
+    "web.js": SCRIPT,
 }
 
 /// The entity tag of all files, for browsers that have them already.

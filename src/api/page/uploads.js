@@ -4,6 +4,7 @@ import { empty, h, name, setName, setText } from "./dom.js";
 import { bytes, harmless, moment, percent, rate, shortPeer } from "./format.js";
 import { Rows } from "./rows.js";
 import { observe, state, uploadOf } from "./state.js";
+import { receive } from "./web.js";
 
 /** How much of the content the peer has: in whole percents, and 100 only if it has all. */
 function held({ state: now, held_bytes: part, size }) {
@@ -56,7 +57,7 @@ function open() {
   const summary = h("p", { class: "summary" });
   const rows = new Rows({ make: row, key: uploadOf, label: "Uploads" });
   const nothing = empty("No uploads", "When a peer takes something that you share, it appears here, with how much of it the peer has.");
-  const element = h("div", { class: "view" }, h("div", { class: "bar" }, summary), nothing, rows.element);
+  const element = h("div", { class: "view" }, h("div", { class: "bar" }, summary, h("button", { type: "button", onclick: () => receive() }, "Receive files…")), nothing, rows.element);
   const draw = () => {
     const isLive = (upload) => upload.state === "sending";
     const list = [...state.uploads.values()].sort(

@@ -17,6 +17,10 @@ pub struct GatewayQuery {
 pub struct Gateway {
     /// The URL. It holds a secret: every program on this host that knows it can read the content.
     pub url: String,
+    /// The same for other machines, if the gateway listens beyond loopback: everyone who learns one
+    /// can read the content, over plain HTTP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls_elsewhere: Vec<String>,
     /// Remarks on it, each a sentence, such as who else can read content of a group by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -35,6 +35,7 @@ mod shares;
 mod sign_in;
 mod uploads;
 mod user;
+mod web;
 
 pub use being_written::{BeingWritten, FileBeingWritten, FileWritten};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile};
@@ -70,3 +71,4 @@ pub use user::{
     ExportedUser, Login, NewUser, PassphraseChange, User, UserImport, UserName, UserState,
     UserStatus,
 };
+pub use web::{ReceivedFile, WebLink, WebLinkRequest};

@@ -89,7 +89,7 @@ fn a_file_is_refused_with_its_line_and_what_is_allowed() {
     assert_eq!(
         refused,
         "config.toml:2: unknown section [netwrok]: use one of api, gateway, logging, network, \
-         storage, transfer, user"
+         storage, transfer, user, web"
     );
     assert!(refusal(file("port = 1\n")).starts_with("config.toml:1: unknown section [port]"));
     assert!(refusal(file("api = 1\n")).starts_with("config.toml:1: unknown section [api]"));
