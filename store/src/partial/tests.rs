@@ -13,7 +13,9 @@ use pelago_content::{
 
 use super::{Ending, FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::{
-    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
+    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store,
+    byte_size::ByteSize,
+    files,
     testing::{Home, SIZES, bytes, go_on, on_every_store, open},
 };
 
@@ -550,7 +552,9 @@ fn fill(seed: &Seed, partial: &Arc<Partial>, full: &Path) {
     assert_eq!((path.as_path(), *missing), (full, partial.missing()));
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert!(
-        error.to_string().contains(&format!("{missing} bytes")),
+        error
+            .to_string()
+            .contains(&format!("{} are still missing", ByteSize(*missing))),
         "{error}"
     );
 }
