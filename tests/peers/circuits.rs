@@ -10,7 +10,10 @@ use libp2p::{
     relay,
     swarm::{NetworkBehaviour, SwarmEvent},
 };
-use pelago::{Mode, Output, PeerAddress, ReachReport, ReachState, RelayService, Settings};
+use pelago::{
+    Mode, NetworkKey, NetworkKeys, Output, PeerAddress, ReachReport, ReachState, RelayService,
+    Settings,
+};
 use pelago_behaviour::{OwnIdCallers, PrivateNetwork, swarm_config, transport, with_circuits};
 
 use crate::{
@@ -116,6 +119,42 @@ async fn a_node_that_listens_nowhere_is_reached_through_a_relay_until_it_connect
     let output = Output::At(b.path("second"));
     let download = b.begin(request(second.hash(), output, &[])).await;
     assert_same(&ended(&download).await.unwrap().path, &second);
+}
+
+/// ```text
+///   A ──▶ relay ◀── B ──▶ A      all have the key, which A and B prove to each other, too
+/// ```
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_private_network_both_ends_of_a_circuit_prove_that_they_have_the_key() {
+    let network_keys = NetworkKeys::new(vec![NetworkKey::random()]).unwrap();
+    let private = |name: &str| Settings {
+        network_keys: network_keys.clone(),
+        ..settings(name)
+    };
+    let relay = Home::with(Settings {
+        relay_service: RelayService::On,
+        ..private("relay")
+    })
+    .await;
+    let bootstrap = vec![relay.address().await];
+    let a = Home::with(Settings {
+        listen: Vec::new(),
+        bootstrap: bootstrap.clone(),
+        ..private("a")
+    })
+    .await;
+    let b = Home::with(Settings {
+        mode: Mode::OneShot,
+        bootstrap,
+        ..private("b")
+    })
+    .await;
+    until(&a, |reach| !reach.relays.is_empty()).await;
+    let content = Content::new(100_000, 1);
+    a.share("content", &content).await;
+    let links = a.node.link_peers().await.unwrap();
+    b.fetch(&content, &[links[0].parse().unwrap()]).await;
+    until_connected(&b, &a, true).await;
 }
 
 /// A peer that reserves, and says nothing of its network.
