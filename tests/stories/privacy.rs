@@ -241,6 +241,9 @@ fn the_secret_of_an_invitation_is_in_no_output_and_no_log() {
     shell.sees("pelago> ");
     shell.types(&format!("open {link}\r"));
     shell.sees("only `pelago group join` takes");
+    // A key that comes before the next prompt is not for it.
+    shell.sees("paste the link");
+    shell.sees("pelago> ");
     shell.types("\u{4}");
     shell.end();
     is_hidden(&fs::read_to_string(a.data().join("shell_history")).unwrap_or_default());
