@@ -25,7 +25,7 @@ use hmac::Mac;
 use libp2p::{
     PeerId,
     core::{
-        ConnectedPoint,
+        ConnectedPoint, Endpoint,
         muxing::{StreamMuxer, StreamMuxerExt},
     },
 };
@@ -76,10 +76,23 @@ pub(crate) struct Members {
 pub(crate) type Admission<M> = BoxFuture<'static, Result<(PeerId, M), ProofError>>;
 
 /// One end of a proof.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Dialer = 0,
     Listener = 1,
+}
+
+impl Role {
+    /// This end of a connection. Hole punching dials from both ends, and makes one of them the listener.
+    const fn at(endpoint: &ConnectedPoint) -> Self {
+        match endpoint {
+            ConnectedPoint::Dialer {
+                role_override: Endpoint::Dialer,
+                ..
+            } => Self::Dialer,
+            _ => Self::Listener,
+        }
+    }
 }
 
 impl Members {
@@ -118,13 +131,9 @@ impl Members {
         if !self.network.keys.are_some() {
             return Ok((peer, muxer));
         }
-        let proven = match endpoint {
-            ConnectedPoint::Dialer { .. } => {
-                timeout(PROOF_TIMEOUT, self.ask(peer, &mut muxer)).await
-            }
-            ConnectedPoint::Listener { .. } => {
-                timeout(PROOF_TIMEOUT, self.answer(peer, &mut muxer)).await
-            }
+        let proven = match Role::at(&endpoint) {
+            Role::Dialer => timeout(PROOF_TIMEOUT, self.ask(peer, &mut muxer)).await,
+            Role::Listener => timeout(PROOF_TIMEOUT, self.answer(peer, &mut muxer)).await,
         };
         let proven = proven.unwrap_or(Err(ProofError::TooLong));
         match &proven {
@@ -289,6 +298,8 @@ fn ended(error: impl Into<Box<dyn Error + Send + Sync>>) -> ProofError {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::{Multiaddr, core::transport::PortUse};
+
     use super::*;
     use crate::NetworkKey;
 
@@ -313,6 +324,24 @@ mod tests {
         }
         assert_ne!(proofs[0], proofs[1]);
         assert!(!session.shows(&NetworkKeys::default(), Role::Dialer, &proofs));
+    }
+
+    #[test]
+    fn of_two_ends_that_dial_each_other_one_is_the_listener() {
+        let address: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let [dialer, punched] = [Endpoint::Dialer, Endpoint::Listener].map(|role_override| {
+            Role::at(&ConnectedPoint::Dialer {
+                address: address.clone(),
+                role_override,
+                port_use: PortUse::New,
+            })
+        });
+        assert_eq!([dialer, punched], [Role::Dialer, Role::Listener]);
+        let came = ConnectedPoint::Listener {
+            local_addr: address.clone(),
+            send_back_addr: address,
+        };
+        assert_eq!(Role::at(&came), Role::Listener);
     }
 
     #[test]
