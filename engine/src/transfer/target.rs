@@ -169,16 +169,10 @@ pub(super) fn examine_target(
 #[must_use]
 pub fn free_path_beside(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
-    let (stem, ending) = match name.rfind('.') {
-        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
-        _ => (name, ""),
-    };
     let folder = path.parent()?;
     let longest = longest_name(folder);
     (2..=MAX_BESIDE).find_map(|number| {
-        let ending = format!(" ({number}){ending}");
-        let stem = &stem[..stem.floor_char_boundary(longest.saturating_sub(ending.len()))];
-        let free = folder.join(format!("{stem}{ending}"));
+        let free = folder.join(numbered_within(name, number, longest));
         free.symlink_metadata().is_err().then_some(free)
     })
 }
@@ -213,14 +207,24 @@ pub fn numbered(name: &str, number: u32) -> String {
     if number < 2 {
         return name.to_owned();
     }
-    let (stem, ending) = match name.rfind('.') {
-        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
-        _ => (name, ""),
-    };
+    numbered_within(name, number, MAX_NAME_LEN)
+}
+
+/// As `name (2).txt`, in at most `longest` bytes.
+fn numbered_within(name: &str, number: u32, longest: usize) -> String {
+    let (stem, ending) = split(name);
     let ending = format!(" ({number}){ending}");
-    let max_stem = MAX_NAME_LEN.saturating_sub(ending.len());
+    let max_stem = longest.saturating_sub(ending.len());
     let stem = &stem[..stem.floor_char_boundary(max_stem)];
     format!("{stem}{ending}")
+}
+
+/// A name without its extension, and the extension. What follows the dot may be too long for one.
+fn split(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
+        _ => (name, ""),
+    }
 }
 
 /// Truncates a name to at most `max` bytes. The extension says what a file is, so it stays.
@@ -228,10 +232,7 @@ fn cut(name: &str, max: usize) -> String {
     if name.len() <= max {
         return name.to_owned();
     }
-    let (stem, ending) = match name.rfind('.') {
-        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
-        _ => (name, ""),
-    };
+    let (stem, ending) = split(name);
     let max_stem = max.saturating_sub(ending.len());
     let stem = stem[..stem.floor_char_boundary(max_stem)].trim_end_matches(['.', ' ']);
     format!("{stem}{ending}")
